@@ -1,0 +1,57 @@
+// Package access pushes SSH keys: it turns an allowed request into a signed grant, makes it durable together
+// with its event, and hands it to the host.
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// GrantLifetime is how long a pushed key opens the door, by the server's clock.
+const GrantLifetime = 60 * time.Second
+
+// Grant is one pushed public key.
+type Grant struct {
+	RequestID  string // names the grant: the id of the request that pushed it
+	InstanceID string
+	OSUser     string
+	PublicKey  string // "TYPE BASE64"
+	Caller     trail.Identity
+	Issued     time.Time
+	Expires    time.Time
+	Blob       keyblob.Blob // the signed text the host verifies
+}
+
+// Store keeps grants.
+type Store interface {
+	// PutGrant commits grant and event in one transaction and returns when both are durable.
+	PutGrant(ctx context.Context, grant Grant, event trail.Event) error
+	// WithdrawGrant ends a grant that could not be delivered. Its event is replaced by the pipeline.
+	WithdrawGrant(ctx context.Context, requestID string) error
+	// Grant returns a grant of the instance, live or not; NotFound "grant".
+	Grant(ctx context.Context, instanceID, requestID string) (Grant, error)
+	// LiveGrants returns the instance's grants that have not expired at now and were not withdrawn.
+	LiveGrants(ctx context.Context, instanceID string, now time.Time) ([]Grant, error)
+	// PruneGrants forgets grants that expired before the time.
+	PruneGrants(ctx context.Context, before time.Time) error
+}
+
+// Instances finds the machine a key is pushed to. *compute.Service serves it.
+type Instances interface {
+	Instance(ctx context.Context, pass gate.Pass, id string) (compute.Instance, error)
+}
+
+// Hosts reaches the machines.
+type Hosts interface {
+	// Deliver hands the grant to the host's agent and returns when the agent holds it. Errors are faults:
+	// Unavailable "instance" if the host is not linked or does not answer in time, NotFound "os-user" if the
+	// machine has no such user.
+	Deliver(ctx context.Context, grant Grant) error
+	// Linked tells whether the host's agent is connected now.
+	Linked(instanceID string) bool
+}

@@ -1,0 +1,46 @@
+// Package awswire reads requests and writes responses in AWS's three protocols of interest: ec2, query and
+// JSON 1.1, over the AWS SDK's own Go types. The names on the wire are tables generated from the SDK's
+// serializers (go generate), never typed by hand.
+package awswire
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// Request is a request taken apart as far as is possible without knowing its operation.
+type Request struct {
+	Operation string     // "DescribeInstances"
+	form      url.Values // of the ec2 and query protocols
+	json      []byte     // of JSON 1.1
+}
+
+// Codec is one protocol.
+type Codec interface {
+	// Parse finds the operation. body is the whole body, already bounded. Errors are Invalid faults with
+	// Resource "request" (what cannot be read) or "operation" (no operation is named).
+	Parse(r *http.Request, body []byte) (*Request, error)
+	// Decode fills in, a pointer to the operation's Input, and returns the names of the top-level fields the
+	// request set, in Go's spelling and in order. A parameter the Input does not have is an Invalid fault with
+	// Resource "parameter" that names it; so is a value of the wrong type. Limits on depth, list length and
+	// number of parameters hold, so that no request costs more than its length.
+	Decode(request *Request, in any) (set []string, err error)
+	// Encode writes out, a pointer to the operation's Output.
+	Encode(operation, requestID string, out any) (Response, error)
+	// EncodeError writes an error.
+	EncodeError(requestID string, e Error) Response
+}
+
+// Response is what goes back.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Error is an error as it goes over the wire.
+type Error struct {
+	Status  int    // HTTP
+	Code    string // "InvalidInstanceID.NotFound"
+	Message string
+}

@@ -1,0 +1,311 @@
+// Package gate is where authorization and record meet. Nothing behind it can be reached without a Pass, a
+// Pass exists only after a policy allowed the call (or a host proved its identity), and every call that
+// reaches the gate, allowed or not, leaves one event in the trail.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/policy"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// Secret is a secret key or token. It prints as "[secret]" everywhere but through Reveal.
+type Secret string
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return "[secret]" }
+
+// GoString implements fmt.GoStringer.
+func (Secret) GoString() string { return "[secret]" }
+
+// LogValue implements slog.LogValuer.
+func (Secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
+
+// MarshalText implements encoding.TextMarshaler.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Principal is somebody who can sign requests. The zero Principal may do nothing.
+type Principal struct {
+	Identity     trail.Identity
+	Secret       Secret            // what requests are signed with; empty refuses every signature
+	SessionToken Secret            // must accompany the access key; empty for long-lived keys
+	Expires      time.Time         // of the session; zero for long-lived keys
+	Root         bool              // the account's root user, whom no policy limits
+	Policies     []policy.Policy   // all that apply: the user's own and the groups'
+	Tags         map[string]string // of the user, for aws:PrincipalTag
+}
+
+// Principals finds who an access key belongs to.
+type Principals interface {
+	// Principal returns the owner of an active access key as of the latest committed change, or a NotFound
+	// fault for a key that does not exist or is inactive. It must be safe for concurrent use and fast: it
+	// runs for every request.
+	Principal(ctx context.Context, accessKeyID string) (Principal, error)
+}
+
+// Tags finds the tags of a resource, for the aws:ResourceTag and ec2:ResourceTag condition keys.
+type Tags interface {
+	// ResourceTags returns the tags of the resource with the ARN; none for a resource that does not exist.
+	ResourceTags(ctx context.Context, arn string) (map[string]string, error)
+}
+
+// Gate authenticates, authorizes and records.
+type Gate struct {
+	principals Principals
+	tags       Tags
+	trail      trail.Store
+	account    string
+	now        func() time.Time
+	random     io.Reader
+}
+
+// New returns a Gate. It panics if a collaborator is missing: a gate without principals or without a trail
+// must not exist.
+func New(account string, principals Principals, tags Tags, store trail.Store, now func() time.Time, random io.Reader) *Gate {
+	if account == "" || principals == nil || tags == nil || store == nil || now == nil || random == nil {
+		panic("gate: New needs an account, principals, tags, a trail, a clock and randomness")
+	}
+	return &Gate{principals: principals, tags: tags, trail: store, account: account, now: now, random: random}
+}
+
+// Caller is an authenticated Principal. The zero Caller is refused by Authorize.
+type Caller struct {
+	principal Principal
+	verified  bool
+}
+
+// Identity is who the caller is; nobody for the zero Caller.
+func (c Caller) Identity() trail.Identity { return c.principal.Identity }
+
+// Authenticate finds the owner of the access key and lets verify check the request's signature with the
+// owner's secret. Errors are Unauthenticated faults whose Resource tells them apart: "access-key" for an
+// unknown key, "session" for a wrong or expired session token; verify's own error is passed on.
+func (g *Gate) Authenticate(ctx context.Context, accessKeyID, sessionToken string, verify func(secret Secret) error) (Caller, error) {
+	principal, err := g.principals.Principal(ctx, accessKeyID)
+	if fault.Is(err, fault.NotFound) {
+		return Caller{}, fault.Wrap(err, fault.Unauthenticated, "access-key", "The access key id %q is not known here or is not active. Check the profile, or ask for a new access key.", accessKeyID)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	if principal.Secret == "" {
+		return Caller{}, fault.New(fault.Unauthenticated, "access-key", "The access key %q has no secret.", accessKeyID)
+	}
+	if err := verify(principal.Secret); err != nil {
+		return Caller{}, err
+	}
+	if !equalSecrets(sessionToken, principal.SessionToken) {
+		return Caller{}, fault.New(fault.Unauthenticated, "session", "The session token does not belong to the access key %q.", accessKeyID)
+	}
+	if !principal.Expires.IsZero() && !g.now().Before(principal.Expires) {
+		return Caller{}, fault.New(fault.Unauthenticated, "expired-session", "The session token of the access key %q expired at %s. Ask for a new one.", accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
+	}
+	return Caller{principal: principal, verified: true}, nil
+}
+
+// Call is what a caller asks for.
+type Call struct {
+	RequestID  string
+	Source     string // the event source: "ec2.amazonaws.com"
+	Name       string // the operation
+	Action     string // the IAM action; empty for operations anybody authenticated may call (GetCallerIdentity)
+	Region     string
+	ReadOnly   bool
+	SourceIP   netip.Addr
+	UserAgent  string
+	Secure     bool           // came over TLS
+	Parameters map[string]any // for the trail, without secrets
+	Resources  []Resource     // each must be allowed; none means "*"
+	Conditions policy.Keys    // the operation's own condition keys, lower case
+}
+
+// Resource is something the call wants to touch.
+type Resource struct {
+	ARN  string
+	Type string // AWS::EC2::Instance and the like, for the trail
+	// Tags are the tags the request would give the resource; nil to look up those it has.
+	Tags map[string]string
+}
+
+// Authorize asks the caller's policies. It returns a Pass, or a Denied fault that names the action, the
+// resource and what decided. It writes no event: the pipeline ends every call with Record.
+func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, error) {
+	pass := g.open(caller.Identity(), call, trail.AwsAPICall)
+	if !caller.verified {
+		return Pass{}, fault.New(fault.Unauthenticated, "caller", "The request is not authenticated.")
+	}
+	if call.Action != "" && !caller.principal.Root {
+		resources := call.Resources
+		if len(resources) == 0 {
+			resources = []Resource{{ARN: "*"}}
+		}
+		for _, resource := range resources {
+			keys := &requestContext{ctx: ctx, gate: g, principal: caller.principal, call: call, resource: resource, now: pass.call.time}
+			decision := policy.Evaluate(caller.principal.Policies, policy.Request{Action: call.Action, Resource: resource.ARN, Context: keys})
+			if keys.err != nil {
+				return Pass{}, fmt.Errorf("look up the tags of %s: %w", resource.ARN, keys.err)
+			}
+			if !decision.Allowed {
+				return Pass{}, denial(caller.Identity().ARN, call.Action, resource.ARN, decision)
+			}
+		}
+	}
+	return pass, nil
+}
+
+// AdmitHost returns a Pass for something an enrolled host did by itself over its authenticated link, or that
+// a machine with a valid enrollment token asks for. Whoever calls it has verified the host's key or token.
+func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
+	if identity.Type != "Host" || identity.PrincipalID == "" {
+		return Pass{}, fault.New(fault.Unauthenticated, "host", "Only an identified host can be admitted.")
+	}
+	return g.open(identity, call, trail.AwsServiceEvent), nil
+}
+
+// Record ends a call: it writes the call's event unless a mutation has committed it already. failure is the
+// call's error with the code it was answered with, or nil. identity is whoever was authenticated so far; pass
+// is zero if the call did not get that far. An error means that the record could not be written, and then the
+// call must fail whatever else it did.
+func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
+	state := pass.call
+	if state == nil {
+		state = g.open(identity, call, trail.AwsAPICall).call
+	}
+	if failure == nil && state.recorded {
+		return nil
+	}
+	event := state.event(nil, nil)
+	if failure != nil {
+		event.ErrorCode, event.ErrorMessage = failure.Code, failure.Message
+	}
+	if err := g.trail.AppendEvent(ctx, event); err != nil {
+		return fmt.Errorf("record the call in the trail: %w", err)
+	}
+	return nil
+}
+
+// Failure is how a call was answered when it did not succeed.
+type Failure struct{ Code, Message string }
+
+func denial(caller, action, resource string, d policy.Decision) *fault.Error {
+	why := fmt.Sprintf("because no identity-based policy allows the %s action", action)
+	if d.Explicit {
+		why = fmt.Sprintf("with an explicit deny in an identity-based policy: statement %s of %s", d.Statement, d.Policy)
+	}
+	return fault.New(fault.Denied, "action", "User: %s is not authorized to perform: %s on resource: %s %s", caller, action, resource, why)
+}
+
+// requestContext answers for the global condition keys, the operation's own and the tags. Tags are looked up
+// only when a policy asks for them.
+type requestContext struct {
+	ctx       context.Context
+	gate      *Gate
+	principal Principal
+	call      Call
+	resource  Resource
+	now       time.Time
+	tags      map[string]string
+	looked    bool
+	err       error
+}
+
+// Values implements policy.Context.
+func (c *requestContext) Values(key string) ([]string, bool) {
+	if values, ok := c.call.Conditions[key]; ok {
+		return values, true
+	}
+	if name, ok := cutAnyPrefix(key, "aws:resourcetag/", "ec2:resourcetag/", "iam:resourcetag/"); ok {
+		return tagValue(c.resourceTags(), name)
+	}
+	if name, ok := cutAnyPrefix(key, "aws:principaltag/"); ok {
+		return tagValue(c.principal.Tags, name)
+	}
+	identity := c.principal.Identity
+	switch key {
+	case "aws:currenttime":
+		return one(c.now.UTC().Format(time.RFC3339))
+	case "aws:epochtime":
+		return one(fmt.Sprint(c.now.Unix()))
+	case "aws:sourceip":
+		if !c.call.SourceIP.IsValid() {
+			return nil, false
+		}
+		return one(c.call.SourceIP.Unmap().String())
+	case "aws:useragent":
+		return one(c.call.UserAgent)
+	case "aws:securetransport":
+		return one(fmt.Sprint(c.call.Secure))
+	case "aws:requestedregion":
+		return one(c.call.Region)
+	case "aws:username":
+		if identity.UserName == "" {
+			return nil, false
+		}
+		return one(identity.UserName)
+	case "aws:userid":
+		return one(identity.PrincipalID)
+	case "aws:principalarn":
+		return one(identity.ARN)
+	case "aws:principalaccount", "aws:resourceaccount":
+		return one(c.gate.account)
+	case "aws:principaltype":
+		if c.principal.Root {
+			return one("Account")
+		}
+		return one("User")
+	case "aws:principalisawsservice", "aws:viaawsservice", "aws:multifactorauthpresent":
+		if key == "aws:multifactorauthpresent" && c.principal.SessionToken == "" {
+			return nil, false // AWS leaves it out for long-lived keys
+		}
+		return one("false")
+	}
+	return nil, false
+}
+
+func (c *requestContext) resourceTags() map[string]string {
+	if c.resource.Tags != nil {
+		return c.resource.Tags
+	}
+	if !c.looked && c.resource.ARN != "*" {
+		c.looked = true
+		c.tags, c.err = c.gate.tags.ResourceTags(c.ctx, c.resource.ARN)
+	}
+	return c.tags
+}
+
+func one(value string) ([]string, bool) { return []string{value}, true }
+
+// tagValue finds a tag by its name in lower case: condition keys are compared without regard to case, the
+// tag's name within them too.
+func tagValue(tags map[string]string, name string) ([]string, bool) {
+	for key, value := range tags {
+		if strings.ToLower(key) == name {
+			return one(value)
+		}
+	}
+	return nil, false
+}
+
+func cutAnyPrefix(s string, prefixes ...string) (string, bool) {
+	for _, prefix := range prefixes {
+		if rest, ok := strings.CutPrefix(s, prefix); ok {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// ErrNoPass is what a domain method answers to the zero Pass.
+var ErrNoPass = errors.New("gate: this needs a Pass, and the zero Pass is refused")

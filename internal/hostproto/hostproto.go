@@ -1,0 +1,142 @@
+// Package hostproto holds the messages between the control plane and a host's agent.
+//
+// The agent dials out: a TLS connection to the control plane whose certificate chains to the pinned authority,
+// its own Ed25519 key as the TLS client certificate, a WebSocket at LinkPath, and yamux within, the agent being
+// yamux's client. The agent opens one control stream, on which both ends exchange Messages as lines of JSON.
+// Tunnels will be further streams, opened by the control plane.
+//
+// Version history:
+//
+//	1  enroll, hello, report, grants, release, dismiss
+package hostproto
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/internal/keyblob"
+)
+
+// Version is the version of the messages. Ends that speak different versions say so in Hello and Welcome and
+// use the lower one.
+const Version = 1
+
+// The paths the control plane serves to machines.
+const (
+	EnrollPath = "/host/enroll"
+	LinkPath   = "/host/link"
+)
+
+// MaxMessage bounds one line of JSON, in bytes.
+const MaxMessage = 256 << 10
+
+// Enroll is the body of a POST to EnrollPath. The TLS client certificate holds the key the agent will prove
+// itself with.
+type Enroll struct {
+	Token  string `json:"token"` // the enrollment token whole, as it was printed
+	Report Report `json:"report"`
+}
+
+// Enrolled is its answer.
+type Enrolled struct {
+	InstanceID string `json:"instanceId"`
+	Account    string `json:"account"`
+	Region     string `json:"region"`
+	Zone       string `json:"zone"`
+	Authority  []byte `json:"authority"` // DER of the certificate authority: must have the fingerprint in the token
+}
+
+// Refusal is the JSON body of any answer but 200. 410 Gone on LinkPath means: un-enrolled, remove yourself.
+type Refusal struct {
+	Message string `json:"message"`
+}
+
+// Report is what the agent says of its machine. See compute.Report for the fields.
+type Report struct {
+	Hostname     string   `json:"hostname"`
+	OS           string   `json:"os"`
+	Architecture string   `json:"architecture"`
+	Addresses    []string `json:"addresses"`
+	SSHPort      int      `json:"sshPort"`
+	HostKeys     []string `json:"hostKeys"`
+	Users        []string `json:"users"`
+	Version      string   `json:"version"`
+}
+
+// Message is one line on the control stream. Exactly one of the pointers is set. A message with an ID is
+// answered by an Ack with the same ID; each end numbers its own messages from 1.
+type Message struct {
+	ID uint64 `json:"id,omitempty"`
+
+	// from the agent
+	Hello   *Hello   `json:"hello,omitempty"`   // first message; answered by Welcome
+	Report  *Report  `json:"report,omitempty"`  // whenever it changed
+	Release *Release `json:"release,omitempty"` // acknowledged once it is in the trail
+
+	// from the control plane
+	Welcome *Welcome `json:"welcome,omitempty"`
+	Grant   *Grant   `json:"grant,omitempty"`   // acknowledged once the keys helper would find it
+	Revoke  *Revoke  `json:"revoke,omitempty"`  // acknowledged
+	Dismiss *Dismiss `json:"dismiss,omitempty"` // the agent removes itself
+
+	// from both
+	Ack  *Ack  `json:"ack,omitempty"`
+	Ping *Ping `json:"ping,omitempty"` // from the agent, to measure the clock's offset; answered by Pong
+	Pong *Pong `json:"pong,omitempty"`
+}
+
+// Hello opens the link.
+type Hello struct {
+	Version int    `json:"version"`
+	Report  Report `json:"report"`
+}
+
+// Welcome answers Hello.
+type Welcome struct {
+	Version int       `json:"version"`
+	Time    time.Time `json:"time"`   // the server's clock
+	Grants  []Grant   `json:"grants"` // all that are live: they replace whatever the agent holds
+}
+
+// Grant is a key to let in.
+type Grant struct {
+	RequestID string       `json:"requestId"`
+	OSUser    string       `json:"osUser"`
+	Blob      keyblob.Blob `json:"blob"`
+}
+
+// Revoke takes a grant back.
+type Revoke struct {
+	RequestID string `json:"requestId"`
+}
+
+// Dismiss ends the enrollment.
+type Dismiss struct{}
+
+// Release says that a key was handed to sshd.
+type Release struct {
+	EventID   string    `json:"eventId"`   // a UUID made once, so that a repeated report is one event
+	RequestID string    `json:"requestId"` // of the grant
+	OSUser    string    `json:"osUser"`
+	Time      time.Time `json:"time"` // by the server's clock, as the agent knows it
+}
+
+// Ping asks for the server's clock.
+type Ping struct{}
+
+// Pong answers Ping.
+type Pong struct {
+	Time time.Time `json:"time"`
+}
+
+// The codes of an Ack. The empty code is success.
+const (
+	AckUnknownUser = "unknown-user" // the machine has no such user
+	AckBadGrant    = "bad-grant"    // the blob does not verify
+	AckFailed      = "failed"
+)
+
+// Ack answers a message with an ID.
+type Ack struct {
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}

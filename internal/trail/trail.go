@@ -1,0 +1,113 @@
+// Package trail is the audit record: every call to the API, allowed, denied or failed, and every use of a
+// granted key is one Event in CloudTrail's own format.
+// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+package trail
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Retention is how long Lookup reaches back, as CloudTrail's event history does.
+const Retention = 90 * 24 * time.Hour
+
+// Event is one record. Its JSON form is the CloudTrail record.
+type Event struct {
+	Version        string         `json:"eventVersion"`
+	Identity       Identity       `json:"userIdentity"`
+	Time           time.Time      `json:"eventTime"` // UTC, whole seconds, as CloudTrail has it
+	Source         string         `json:"eventSource"`
+	Name           string         `json:"eventName"`
+	Region         string         `json:"awsRegion"`
+	SourceIP       string         `json:"sourceIPAddress"`
+	UserAgent      string         `json:"userAgent"`
+	ErrorCode      string         `json:"errorCode,omitempty"`
+	ErrorMessage   string         `json:"errorMessage,omitempty"`
+	Parameters     map[string]any `json:"requestParameters"`
+	Response       map[string]any `json:"responseElements"`
+	ServiceDetails map[string]any `json:"serviceEventDetails,omitempty"`
+	RequestID      string         `json:"requestID"`
+	ID             string         `json:"eventID"`
+	ReadOnly       bool           `json:"readOnly"`
+	Resources      []Resource     `json:"resources,omitempty"`
+	Type           string         `json:"eventType"` // AwsAPICall or AwsServiceEvent
+	Management     bool           `json:"managementEvent"`
+	Account        string         `json:"recipientAccountId"`
+	Category       string         `json:"eventCategory"`
+}
+
+// The two types of Event.
+const (
+	AwsAPICall      = "AwsApiCall"
+	AwsServiceEvent = "AwsServiceEvent"
+)
+
+// Identity is who made the call. The zero Identity is nobody.
+type Identity struct {
+	Type        string `json:"type"` // Root, IAMUser, Host, Unknown
+	PrincipalID string `json:"principalId,omitempty"`
+	ARN         string `json:"arn,omitempty"`
+	AccountID   string `json:"accountId,omitempty"`
+	AccessKeyID string `json:"accessKeyId,omitempty"`
+	UserName    string `json:"userName,omitempty"`
+}
+
+// Username is the name LookupEvents knows the identity by: the user's name, "root", or the principal id.
+func (i Identity) Username() string {
+	switch {
+	case i.Type == "Root":
+		return "root"
+	case i.UserName != "":
+		return i.UserName
+	}
+	return i.PrincipalID
+}
+
+// Resource is something an event touched.
+type Resource struct {
+	ARN       string `json:"ARN,omitempty"`
+	AccountID string `json:"accountId,omitempty"`
+	Type      string `json:"type,omitempty"` // AWS::EC2::Instance and the like
+}
+
+// Name is the resource's short name, by which LookupEvents finds it: the last part of its ARN.
+func (r Resource) Name() string { return r.ARN[strings.LastIndexAny(r.ARN, "/:")+1:] }
+
+// Record returns the event as CloudTrail writes it.
+func (e Event) Record() ([]byte, error) { return json.Marshal(e) }
+
+// Query selects events. Its zero fields select everything.
+type Query struct {
+	// Attribute is one of LookupEvents' keys (EventId, EventName, ReadOnly, Username, ResourceType,
+	// ResourceName, EventSource, AccessKeyId); empty for all events. Value is compared exactly.
+	Attribute, Value string
+	Region           string    // events of this region; empty for all
+	From, To         time.Time // From inclusive, To exclusive; zero is open
+	Before           Position  // only events older than this; zero for the newest page
+	Limit            int       // at most this many
+}
+
+// Position is a place in the trail's order, newest first. Zero is the newest end.
+type Position struct {
+	Time     time.Time
+	Sequence int64
+}
+
+// Entry is an event as it stands in the trail.
+type Entry struct {
+	Event    Event
+	Record   string // the event's JSON as it was written
+	Position Position
+}
+
+// Store keeps events.
+type Store interface {
+	// AppendEvent writes the event durably before it returns. An event that is there already under the same
+	// ID is replaced if the old one has no ErrorCode and the new one has one (a call that failed after its
+	// mutation was committed), and left alone otherwise, so appending is idempotent.
+	AppendEvent(ctx context.Context, event Event) error
+	// Events returns entries newest first.
+	Events(ctx context.Context, query Query) ([]Entry, error)
+}

@@ -1,0 +1,26 @@
+package sallyport
+
+import (
+	_ "github.com/alecthomas/kong"
+	_ "github.com/aws/aws-sdk-go-v2/config"
+	_ "github.com/aws/aws-sdk-go-v2/credentials"
+	_ "github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	_ "github.com/aws/aws-sdk-go-v2/service/ec2"
+	_ "github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
+	_ "github.com/aws/aws-sdk-go-v2/service/iam"
+	_ "github.com/aws/aws-sdk-go-v2/service/sts"
+	_ "github.com/aws/smithy-go"
+	_ "github.com/coder/websocket"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/hashicorp/yamux"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "golang.org/x/crypto/ssh/agent"
+	_ "golang.org/x/crypto/ssh/knownhosts"
+	_ "golang.org/x/time/rate"
+	_ "gopkg.in/ini.v1"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+)
