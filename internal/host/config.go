@@ -1,0 +1,130 @@
+package host
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// Where an enrollment keeps its things unless told otherwise. Everything of one enrollment stands under its
+// directory, beside its socket and its spool, so that several can live on one machine.
+const (
+	DefaultDirectory = "/etc/sallyport"
+	DefaultSocket    = "/run/sallyport/host.sock"
+	DefaultSpool     = "/var/lib/sallyport/releases"
+)
+
+// The files of an enrollment's directory.
+const (
+	ConfigFile    = "host.json"     // Config; 0644
+	KeyFile       = "agent.key"     // the agent's Ed25519 key, PKCS#8 in PEM; 0600
+	AuthorityFile = "authority.pem" // the certificate authority pinned at enrollment; 0644
+)
+
+// Config is an enrollment as its machine knows it. Whoever may change it decides whose keys sshd accepts: it
+// belongs to root, and anybody may read it.
+type Config struct {
+	Server     string `json:"server"` // https://HOST:PORT of the control plane
+	InstanceID string `json:"instanceId"`
+	Account    string `json:"account"`
+	Region     string `json:"region"`
+	Zone       string `json:"zone"`
+
+	Socket   string `json:"socket,omitempty"`   // where the keys helper finds the agent; DefaultSocket if empty
+	Spool    string `json:"spool,omitempty"`    // releases not yet in the trail; DefaultSpool if empty
+	KeysUser string `json:"keysUser,omitempty"` // whom sshd runs the keys helper as; only that user and root may ask the agent
+
+	// What the report says of sshd, where the agent cannot or shall not find out by itself.
+	SSHPort      int          `json:"sshPort,omitempty"`      // 22 if zero
+	Addresses    []netip.Addr `json:"addresses,omitempty"`    // instead of the machine's own
+	SSHDConfig   string       `json:"sshdConfig,omitempty"`   // sshd_config(5) that names the host keys; sshd's own default if empty
+	HostKeyFiles []string     `json:"hostKeyFiles,omitempty"` // public keys, instead of those sshd names
+}
+
+// ErrNotEnrolled says that the directory holds no enrollment.
+var ErrNotEnrolled = errors.New("host: this machine is not enrolled")
+
+// Load reads the enrollment in the directory and fills in the defaults. It returns ErrNotEnrolled (wrapped) if
+// there is none. A key the Config does not know is an error.
+func Load(directory string) (Config, error) {
+	path := filepath.Join(directory, ConfigFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("%w: there is no %s", ErrNotEnrolled, path)
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	var config Config
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&config); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if config.Socket == "" {
+		config.Socket = DefaultSocket
+	}
+	if config.Spool == "" {
+		config.Spool = DefaultSpool
+	}
+	if config.SSHPort == 0 {
+		config.SSHPort = 22
+	}
+	if err := config.check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return config, nil
+}
+
+// Save writes the Config to the directory, which it makes if it must. The file changes as a whole or not at
+// all.
+func (c Config) Save(directory string) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(directory, ConfigFile), append(text, '\n'), 0o644)
+}
+
+func (c Config) check() error {
+	server, err := url.Parse(c.Server)
+	if err != nil || server.Scheme != "https" || server.Host == "" {
+		return fault.New(fault.Invalid, "server", "The server must be an https URL with a host, not %q.", c.Server)
+	}
+	if c.InstanceID == "" {
+		return fault.New(fault.Missing, "instanceId", "The instance id is missing.")
+	}
+	if c.SSHPort < 0 || c.SSHPort > 65535 {
+		return fault.New(fault.Invalid, "sshPort", "%d is no port.", c.SSHPort)
+	}
+	return nil
+}
+
+// replaceFile writes a file beside path and moves it there once it is durable.
+func replaceFile(path string, content []byte, mode fs.FileMode) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // a no-op once it was moved
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(file.Name(), path)
+}
