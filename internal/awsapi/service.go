@@ -16,6 +16,7 @@ import (
 type Service struct {
 	Name       string // as in a signature's credential scope: "ec2"
 	Source     string // as in the trail: "ec2.amazonaws.com"
+	Global     bool   // has no regions: whatever region a request is signed for is taken (iam, sts)
 	Codec      awswire.Codec
 	Operations []Operation
 	// Error gives a fault the service's own code and HTTP status. The pipeline fills in the message.
@@ -31,7 +32,7 @@ type Operation struct {
 	Input    reflect.Type
 	Output   reflect.Type
 
-	touches func(scope Scope, in any) (Touch, error)
+	touches func(ctx context.Context, scope Scope, in any) (Touch, error)
 	do      func(ctx context.Context, pass gate.Pass, in any) (any, error)
 }
 
@@ -54,9 +55,10 @@ type Row[In, Out any] struct {
 	Action   string
 	ReadOnly bool
 	Accepts  []string
-	// Touches names the resources and condition keys of a request; nil for an operation on "*". It looks only
-	// at the input: tags are the gate's to find. An error (Invalid, Missing) refuses the request.
-	Touches func(scope Scope, in *In) (Touch, error)
+	// Touches names the resources and condition keys of a request; nil for an operation on "*". It may look up
+	// what an ARN needs beyond the input (the path of an IAM user); tags are the gate's to find. An error
+	// (Invalid, Missing) refuses the request.
+	Touches func(ctx context.Context, scope Scope, in *In) (Touch, error)
 	// Do does it.
 	Do func(ctx context.Context, pass gate.Pass, in *In) (*Out, error)
 }
@@ -68,11 +70,11 @@ func (r Row[In, Out]) Operation() Operation {
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
 		do: func(ctx context.Context, pass gate.Pass, in any) (any, error) { return r.Do(ctx, pass, in.(*In)) },
 	}
-	op.touches = func(scope Scope, in any) (Touch, error) {
+	op.touches = func(ctx context.Context, scope Scope, in any) (Touch, error) {
 		if r.Touches == nil {
 			return Touch{}, nil
 		}
-		return r.Touches(scope, in.(*In))
+		return r.Touches(ctx, scope, in.(*In))
 	}
 	return op
 }
