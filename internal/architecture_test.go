@@ -1,0 +1,201 @@
+// Package internal_test holds the house to its plan: docs/ARCHITECTURE.md in a form that can fail.
+package internal_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sallyport/sallyport/"
+
+// mayImport says, for every room, which rooms of ours it may import. A room that stands below another in the
+// list of folders (internal/awsapi/ec2 below internal/awsapi) follows the longest name that fits. A room that is
+// not listed fails the test: a new one has to say where it stands.
+var mayImport = map[string][]string{
+	// leaves
+	"internal/fault":   {},
+	"internal/policy":  {"internal/fault"},
+	"internal/sshkey":  {"internal/fault"},
+	"internal/ca":      {"internal/fault"},
+	"internal/keyblob": {"internal/fault", "internal/ca"},
+	"internal/awswire": {"internal/fault", "internal/awswire"},
+	"internal/trail":   {"internal/fault"},
+	// gate and domain
+	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail"},
+	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate"},
+	"internal/compute": {"internal/fault", "internal/trail", "internal/gate"},
+	"internal/access":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},
+	// adapters
+	"internal/store":     {"internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
+	"internal/hostproto": {"internal/fault", "internal/keyblob"},
+	"internal/hostlink":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto"},
+	// edges
+	"internal/awsapi": {"internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto"},
+	// on the machine
+	"internal/host": {"internal/fault", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host"},
+	// the places that know every room
+	"internal/controlplane": {"internal"},
+	"internal/testkit":      {"internal"},
+	"cmd/sallyport":         {"internal"},
+	"cmd/sallyport-host":    {"internal/fault", "internal/host", "internal/hostproto", "internal/ca", "internal/keyblob", "internal/sshkey"},
+	"e2e":                   {"internal/testkit"},
+	"bench":                 {"internal"},
+}
+
+// neverReach says what must not be in a program or room at all, however it would get there.
+var neverReach = map[string][]string{
+	"cmd/sallyport-host": {module + "internal/store", module + "internal/awsapi", module + "internal/gate", "database/sql", "github.com/aws/"},
+	"internal/compute":   {module + "internal/store", module + "internal/awsapi", module + "internal/hostlink", "database/sql", "net/http", "github.com/aws/"},
+	"internal/access":    {module + "internal/store", module + "internal/awsapi", module + "internal/hostlink", "database/sql", "net/http", "github.com/aws/"},
+	"internal/iam":       {module + "internal/store", module + "internal/awsapi", module + "internal/hostlink", "database/sql", "net/http", "github.com/aws/"},
+	"internal/policy":    {"net/http", "os/exec", "database/sql"},
+	"internal/keyblob":   {"net/http", "os/exec", "database/sql"},
+}
+
+type pkg struct {
+	ImportPath, Dir, Doc string
+	Imports, Deps        []string
+	GoFiles              []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,Deps,GoFiles", "./...")
+	cmd.Dir = ".."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	var all []pkg
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 20 {
+		t.Fatalf("go list found only %d packages", len(all))
+	}
+	return all
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		allowed, listed := ruleFor(room)
+		if !listed && len(p.GoFiles) > 0 {
+			t.Errorf("%s stands nowhere in the plan: add it to mayImport and to docs/ARCHITECTURE.md", room)
+			continue
+		}
+		for _, imported := range p.Imports {
+			other, ours := strings.CutPrefix(imported, module)
+			if ours && !slices.ContainsFunc(allowed, func(a string) bool { return within(other, a) }) {
+				t.Errorf("%s imports %s, which the plan does not allow", room, other)
+			}
+		}
+	}
+}
+
+func TestNeverReach(t *testing.T) {
+	seen := 0
+	for _, p := range packages(t) {
+		for _, forbidden := range neverReach[strings.TrimPrefix(p.ImportPath, module)] {
+			seen++
+			for _, dep := range p.Deps {
+				if strings.HasSuffix(forbidden, "/") && strings.HasPrefix(dep, forbidden) || within(dep, forbidden) {
+					t.Errorf("%s reaches %s", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no rule was tested")
+	}
+}
+
+// TestOnlyTheEdgesKnowAWSTypes keeps the SDK's structs out of the inner rooms (design decision 1).
+func TestOnlyTheEdgesKnowAWSTypes(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		if within(room, "internal/awsapi") || within(room, "internal/awswire") || within(room, "internal/testkit") || within(room, "cmd/sallyport") || within(room, "bench") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if strings.HasPrefix(imported, "github.com/aws/") {
+				t.Errorf("%s imports %s: AWS's types stay in awsapi and awswire", room, imported)
+			}
+		}
+	}
+}
+
+func TestEveryRoomSaysWhatItIs(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// TestRoomsStayTheirSize holds the guide of the plan with some slack: a file of 600 lines or a package of 3,000
+// is a place to ask whether it is still one concept.
+func TestRoomsStayTheirSize(t *testing.T) {
+	for _, p := range packages(t) {
+		total := 0
+		for _, name := range p.GoFiles {
+			lines := countLines(t, filepath.Join(p.Dir, name))
+			if strings.HasSuffix(name, "_gen.go") {
+				continue
+			}
+			if lines > 600 {
+				t.Errorf("%s/%s has %d lines", p.ImportPath, name, lines)
+			}
+			total += lines
+		}
+		if total > 3000 {
+			t.Errorf("%s has %d lines", p.ImportPath, total)
+		}
+	}
+}
+
+func ruleFor(room string) (allowed []string, ok bool) {
+	best := ""
+	for name := range mayImport {
+		if within(room, name) && len(name) > len(best) {
+			best = name
+		}
+	}
+	return mayImport[best], best != ""
+}
+
+// within tells whether path is room or stands below it.
+func within(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
+
+func countLines(t *testing.T, path string) int {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n := 0
+	scanner := bufio.NewScanner(f)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		n++
+	}
+	return n
+}

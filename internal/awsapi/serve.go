@@ -1,0 +1,328 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/awswire/sigv4"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// MaxBody is the largest request body, in bytes. The largest legitimate one is a policy document in a form.
+const MaxBody = 1 << 20
+
+// Observer is told of every answered call; a metrics registry is one.
+type Observer interface {
+	// Observe is called once a call, with the error code it was answered with ("" for success). service and
+	// operation are names from the tables, or "unknown": their number is bounded.
+	Observe(service, operation, code string, took time.Duration)
+}
+
+// Config is what the pipeline needs. Every field is required.
+type Config struct {
+	Account  string
+	Regions  []string // the first is the default
+	Gate     *gate.Gate
+	Observer Observer
+	Log      *slog.Logger
+	Now      func() time.Time
+	Random   io.Reader
+}
+
+// Server is the pipeline: an http.Handler for every AWS service at one address.
+type Server struct {
+	Config
+	services map[string]service
+}
+
+type service struct {
+	Service
+	operations map[string]Operation
+}
+
+// New returns the pipeline over the services. It panics on a table that contradicts itself (two rows of one
+// name, an accepted field that the input does not have), as that is a mistake in the program.
+func New(config Config, services ...Service) *Server {
+	if config.Gate == nil || config.Observer == nil || config.Log == nil || config.Now == nil || config.Random == nil || len(config.Regions) == 0 {
+		panic("awsapi: New needs every field of Config")
+	}
+	s := &Server{Config: config, services: map[string]service{}}
+	for _, sv := range services {
+		if _, twice := s.services[sv.Name]; twice {
+			panic("awsapi: two services named " + sv.Name)
+		}
+		table := map[string]Operation{}
+		for _, op := range sv.Operations {
+			if _, twice := table[op.Name]; twice {
+				panic("awsapi: two rows named " + op.Name)
+			}
+			for _, field := range op.Accepts {
+				if _, ok := op.Input.FieldByName(field); !ok {
+					panic(fmt.Sprintf("awsapi: %s accepts %s, which its input does not have", op.Name, field))
+				}
+			}
+			table[op.Name] = op
+		}
+		s.services[sv.Name] = service{Service: sv, operations: table}
+	}
+	return s
+}
+
+// exchange is one request on its way through the pipeline. Each step fills in what it found out, so that
+// whatever happens, the end knows as much as can be known for the answer, the trail and the log.
+type exchange struct {
+	request *http.Request
+	body    []byte
+	began   time.Time
+
+	service   service
+	wire      *awswire.Request
+	operation Operation
+	caller    gate.Caller
+	claimed   string // the access key id the request claims
+	call      gate.Call
+	pass      gate.Pass
+}
+
+// ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{request: r, began: s.Now()}
+	x.call = gate.Call{RequestID: gate.NewID(s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(), Secure: r.TLS != nil}
+	if source, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		x.call.SourceIP = source.Addr().Unmap()
+	}
+	out, err := s.protect(x)
+	response := s.finish(x, out, err)
+	for name, values := range response.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("X-Amzn-Requestid", x.call.RequestID)
+	w.WriteHeader(response.Status)
+	w.Write(response.Body)
+}
+
+// protect turns a panic in a handler into an internal error: one bad request must not end the others.
+func (s *Server) protect(x *exchange) (out any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return s.perform(x)
+}
+
+// perform is the way of a request, top to bottom. Authentication comes before anything that depends on what
+// the request says, so a stranger learns nothing but which services exist.
+func (s *Server) perform(x *exchange) (any, error) {
+	if err := s.readBody(x); err != nil {
+		return nil, err
+	}
+	claim, err := s.route(x)
+	if err != nil {
+		return nil, err
+	}
+	ctx := x.request.Context()
+	x.caller, err = s.Gate.Authenticate(ctx, claim.AccessKeyID, claim.SessionToken, func(secret gate.Secret) error {
+		return claim.Verify(secret.Reveal(), x.request, x.body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.decode(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	x.pass, err = s.Gate.Authorize(ctx, x.caller, x.call)
+	if err != nil {
+		return nil, err
+	}
+	if dryRun(in) {
+		return nil, fault.New(fault.Invalid, "dry-run", "Request would have succeeded, but DryRun flag is set.")
+	}
+	return x.operation.do(ctx, x.pass, in)
+}
+
+func (s *Server) readBody(x *exchange) error {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return fault.New(fault.Invalid, "request", "The request is larger than %d bytes.", MaxBody)
+	}
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "request", "The request's body could not be read to its end.")
+	}
+	x.body = body
+	return nil
+}
+
+// route finds service, region and operation: the service by the signature's credential scope, as AWS's own
+// host names are not ours to have.
+func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
+	claim, claimErr := sigv4.Parse(x.request, s.Now())
+	if claimErr != nil {
+		x.service = s.guess(x.request, x.body)
+	} else {
+		x.claimed = claim.AccessKeyID
+		sv, ok := s.services[claim.Service]
+		if !ok {
+			x.service = s.guess(x.request, x.body)
+			return nil, fault.New(fault.Invalid, "operation", "The request is signed for the service %q, which is not served here. Served are: %s.", claim.Service, strings.Join(s.serviceNames(), ", "))
+		}
+		x.service = sv
+	}
+	x.call.Source = x.service.Source
+	wire, err := x.service.Codec.Parse(x.request, x.body)
+	if err == nil {
+		x.wire, x.call.Name = wire, wire.Operation
+		x.operation = x.service.operations[wire.Operation]
+		x.call.Action, x.call.ReadOnly = x.operation.Action, x.operation.ReadOnly
+	}
+	if claimErr != nil {
+		return nil, claimErr
+	}
+	if slices.Contains(s.Regions, claim.Region) {
+		x.call.Region = claim.Region
+	} else if !x.service.Global {
+		return nil, fault.New(fault.Invalid, "region", "The request is signed for the region %q. This server has: %s. Set the profile's region, or pass --region.", claim.Region, strings.Join(s.Regions, ", "))
+	}
+	return claim, err
+}
+
+// guess finds the service whose dialect to answer in when the signature does not say: the one whose table has
+// the operation, else the first.
+func (s *Server) guess(r *http.Request, body []byte) service {
+	var first service
+	for _, name := range s.serviceNames() {
+		sv := s.services[name]
+		if first.Codec == nil {
+			first = sv
+		}
+		if wire, err := sv.Codec.Parse(r, body); err == nil {
+			if _, ok := sv.operations[wire.Operation]; ok {
+				return sv
+			}
+		}
+	}
+	return first
+}
+
+func (s *Server) serviceNames() []string {
+	var names []string
+	for name := range s.services {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// decode turns the request into the operation's input, refuses what we would have to ignore, and finds out
+// what the policies must be asked about.
+func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
+	if x.operation.Name == "" {
+		return nil, fault.New(fault.Invalid, "operation", "The operation %s is not supported here. docs/operations lists those that are.", x.wire.Operation)
+	}
+	in := reflect.New(x.operation.Input).Interface()
+	set, err := x.service.Codec.Decode(x.wire, in)
+	if err != nil {
+		return nil, err
+	}
+	x.call.Parameters = awswire.Parameters(in)
+	for _, field := range set {
+		if !slices.Contains(x.operation.Accepts, field) {
+			return nil, fault.New(fault.Unsupported, "parameter", "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
+		}
+	}
+	identity := x.caller.Identity()
+	touch, err := x.operation.touches(ctx, Scope{Account: s.Account, Region: x.call.Region, Caller: identity.UserName}, in)
+	if err != nil {
+		return nil, err
+	}
+	x.call.Resources, x.call.Conditions = touch.Resources, touch.Conditions
+	return in, nil
+}
+
+// dryRun tells whether an EC2 caller only wants to know if they might.
+func dryRun(in any) bool {
+	field := reflect.ValueOf(in).Elem().FieldByName("DryRun")
+	if !field.IsValid() {
+		return false
+	}
+	flag, ok := field.Interface().(*bool)
+	return ok && flag != nil && *flag
+}
+
+// finish writes the trail, then makes the answer. The record comes first: a call whose event cannot be written
+// has failed, whatever it did.
+func (s *Server) finish(x *exchange, out any, err error) awswire.Response {
+	ctx := context.WithoutCancel(x.request.Context())
+	var response awswire.Response
+	if err == nil {
+		response, err = x.service.Codec.Encode(x.operation.Name, x.call.RequestID, out)
+	}
+	var failure *gate.Failure
+	if err != nil {
+		response, failure = s.refuse(x, err)
+	}
+	if x.call.Name != "" {
+		if recordErr := s.Gate.Record(ctx, s.identity(x), x.call, x.pass, failure); recordErr != nil {
+			err = recordErr
+			response, failure = s.refuse(x, err)
+		}
+	}
+	s.observe(x, response.Status, failure, err)
+	return response
+}
+
+// refuse translates an error, once, into the service's own code and shape.
+func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure) {
+	f := fault.Of(err)
+	e := x.service.Error(f)
+	e.Message = f.Message
+	return x.service.Codec.EncodeError(x.call.RequestID, e), &gate.Failure{Code: e.Code, Message: e.Message}
+}
+
+// identity is who the trail says it was: the authenticated caller, or somebody unknown who claimed a key.
+func (s *Server) identity(x *exchange) trail.Identity {
+	if identity := x.caller.Identity(); identity.Type != "" {
+		return identity
+	}
+	return trail.Identity{Type: "Unknown", AccessKeyID: x.claimed}
+}
+
+func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err error) {
+	took := s.Now().Sub(x.began)
+	name, operation, code := x.service.Name, x.operation.Name, ""
+	if operation == "" {
+		operation = "unknown"
+	}
+	level := slog.LevelInfo
+	attributes := []slog.Attr{
+		slog.String("request", x.call.RequestID), slog.String("service", name), slog.String("operation", x.call.Name),
+		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()), slog.Int("status", status), slog.Duration("took", took),
+	}
+	if failure != nil {
+		code = failure.Code
+		attributes = append(attributes, slog.String("code", code), slog.String("message", failure.Message))
+		if cause := fault.Of(err); cause.Cause != nil {
+			attributes = append(attributes, slog.String("cause", cause.Cause.Error()))
+		}
+		if status >= 500 && fault.Is(err, fault.Internal) {
+			level = slog.LevelError
+		}
+	}
+	s.Observer.Observe(name, operation, code, took)
+	s.Log.LogAttrs(context.Background(), level, "call", attributes...)
+}
