@@ -1,0 +1,40 @@
+package ca
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/keyblob"
+)
+
+// Signers keeps a signer per region and replaces it when half its life is over, so that a control plane that
+// runs for years always has one. It is safe for concurrent use.
+type Signers struct {
+	authority *Authority
+	domain    string
+	now       func() time.Time
+
+	mu       sync.Mutex
+	byRegion map[string]keyblob.Signer
+}
+
+// Signers returns the signers of a domain, none of which exists yet.
+func (a *Authority) Signers(domain string, now func() time.Time) *Signers {
+	return &Signers{authority: a, domain: domain, now: now, byRegion: map[string]keyblob.Signer{}}
+}
+
+// Signer returns the region's signer, good for at least another 15 days.
+func (s *Signers) Signer(region string) (keyblob.Signer, error) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if signer, ok := s.byRegion[region]; ok && now.Before(signer.Certificate().NotAfter.Add(-signerLifetime/2)) {
+		return signer, nil
+	}
+	signer, err := s.authority.Signer(region, s.domain, now)
+	if err != nil {
+		return nil, err
+	}
+	s.byRegion[region] = signer
+	return signer, nil
+}
