@@ -1,0 +1,186 @@
+// Package sshkey reads SSH public keys as people paste them, and makes key pairs.
+package sshkey
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// The limits of a public key.
+const (
+	MaxLength  = 4096 // characters, comment included; EC2 Instance Connect's own limit
+	minLength  = 80   // the shortest line of any type: an Ed25519 key without a comment
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+// Public is a public key that was checked. The zero Public is no key.
+type Public struct {
+	Type    string // "ssh-ed25519"
+	Line    string // "TYPE BASE64", the one way to write this key; it holds nothing else
+	Comment string // whatever followed the key; for people, never for sshd
+	Bits    int    // the size of the key: of the modulus for RSA, of the curve otherwise
+}
+
+// Fingerprint returns the key's fingerprint as ssh-keygen prints it: "SHA256:" and unpadded base64; empty for
+// the zero Public.
+func (p Public) Fingerprint() string {
+	_, text, _ := strings.Cut(p.Line, " ")
+	blob, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(blob) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(blob)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+// supported is the text that ends every refusal of a key for its type.
+const supported = "Use ssh-ed25519 (ssh-keygen -t ed25519), ssh-rsa of 2048 bits or more, ecdsa-sha2-nistp256, -nistp384 or -nistp521, sk-ssh-ed25519@openssh.com or sk-ecdsa-sha2-nistp256@openssh.com."
+
+// curveBits returns the size of the key types whose name settles it, zero for others.
+func curveBits(kind string) int {
+	switch kind {
+	case ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoSKECDSA256:
+		return 256
+	case ssh.KeyAlgoECDSA384:
+		return 384
+	case ssh.KeyAlgoECDSA521:
+		return 521
+	}
+	return 0
+}
+
+func isSupported(kind string) bool { return kind == ssh.KeyAlgoRSA || curveBits(kind) != 0 }
+
+// ParsePublic reads one public key: a line "TYPE BASE64 [comment]", as in a .pub file, or the SSH2 form that
+// EC2 Instance Connect also documents. Errors are Invalid faults with Resource "public-key" whose messages say
+// what was given instead and what to do.
+func ParsePublic(text string) (Public, error) {
+	if len(text) > MaxLength {
+		return Public{}, invalid("The SSH public key has %d characters; at most %d are accepted. Check that only one .pub file was given, or shorten its comment.", len(text), MaxLength)
+	}
+	line, err := oneLine(text)
+	if err != nil {
+		return Public{}, err
+	}
+	kind, blob, comment, err := fields(line)
+	if err != nil {
+		return Public{}, err
+	}
+	if err := checkType(kind, blob+" "+comment); err != nil {
+		return Public{}, err
+	}
+	if len(line) < minLength {
+		return Public{}, invalid("The SSH public key has only %d characters, and no key is shorter than %d: a part of it is missing. Give the whole line of the .pub file.", len(line), minLength)
+	}
+	wire, err := base64.StdEncoding.Strict().DecodeString(blob)
+	if err != nil {
+		return Public{}, invalid("What follows %s in the SSH public key is not valid base64: it was probably cut off or changed when it was copied. Give the whole line of the .pub file.", kind)
+	}
+	key, err := ssh.ParsePublicKey(wire)
+	if err != nil || !bytes.Equal(key.Marshal(), wire) {
+		return Public{}, invalid("The SSH public key's data is not a %s key: it was probably cut off or changed when it was copied. Give the whole line of the .pub file.", kind)
+	}
+	if key.Type() != kind {
+		return Public{}, invalid("The SSH public key says it is of type %s, but its data is of type %s. Give the line of the .pub file unchanged.", kind, key.Type())
+	}
+	bits, err := size(key)
+	if err != nil {
+		return Public{}, err
+	}
+	return Public{Type: kind, Line: kind + " " + blob, Comment: comment, Bits: bits}, nil
+}
+
+// fields takes a line apart and refuses characters that no line of a .pub file has.
+func fields(line string) (kind, blob, comment string, err error) {
+	for _, c := range []byte(line) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return "", "", "", invalid("The SSH public key has a control character (0x%02x). Give the line of the .pub file as it is.", c)
+		}
+	}
+	cut := func(s string) (string, string) {
+		i := strings.IndexAny(s, " \t")
+		if i < 0 {
+			return s, ""
+		}
+		return s[:i], strings.Trim(s[i:], " \t")
+	}
+	kind, rest := cut(strings.Trim(line, " \t"))
+	blob, comment = cut(rest)
+	return kind, blob, comment, nil
+}
+
+// checkType tells every refused type apart, for each has its own way out. rest is what follows the type.
+func checkType(kind, rest string) error {
+	switch {
+	case isSupported(kind):
+		return nil
+	case kind == ssh.InsecureKeyAlgoDSA:
+		return invalid("DSA keys are not accepted: OpenSSH has dropped them as too weak. %s", supported)
+	case strings.Contains(kind, "-cert-v0"):
+		return invalid("This is an SSH certificate (%s); a plain public key is needed. Give the .pub file without -cert in its name.", kind)
+	case mentionsType(rest):
+		return invalid("There is something before the key's type: %q. Options such as from= or command= are not accepted; begin with the type, as in \"ssh-ed25519 AAAA…\".", clip(kind))
+	case strings.HasPrefix(kind, "AAAA"):
+		return invalid("The SSH public key lacks its type. Give the whole line of the .pub file, beginning with the type, as in \"ssh-ed25519 AAAA…\".")
+	case strings.HasPrefix(kind, "ssh-"), strings.HasPrefix(kind, "ecdsa-"), strings.HasPrefix(kind, "sk-"):
+		return invalid("SSH keys of type %q are not accepted. %s", clip(kind), supported)
+	}
+	return invalid("This is not an SSH public key. Give the line of a .pub file, as in \"ssh-ed25519 AAAA… comment\".")
+}
+
+// mentionsType tells whether one of the words is a key's type, or would be in quotes.
+func mentionsType(text string) bool {
+	for _, word := range strings.Fields(text) {
+		if isSupported(word) || word == ssh.InsecureKeyAlgoDSA {
+			return true
+		}
+	}
+	return false
+}
+
+// size returns the key's size in bits and refuses RSA keys too small to be safe or too large to be checked
+// quickly.
+func size(key ssh.PublicKey) (int, error) {
+	if bits := curveBits(key.Type()); bits != 0 {
+		return bits, nil
+	}
+	crypto, ok := key.(ssh.CryptoPublicKey)
+	if !ok {
+		return 0, invalid("SSH keys of type %q are not accepted. %s", key.Type(), supported)
+	}
+	switch public := crypto.CryptoPublicKey().(type) {
+	case *rsa.PublicKey:
+		bits := public.N.BitLen()
+		if bits < minRSABits {
+			return 0, invalid("The RSA key has %d bits; at least %d are needed. Make a new key: ssh-keygen -t ed25519, or ssh-keygen -t rsa -b 3072.", bits, minRSABits)
+		}
+		if bits > maxRSABits {
+			return 0, invalid("The RSA key has %d bits; at most %d are accepted. Make a new key: ssh-keygen -t ed25519.", bits, maxRSABits)
+		}
+		return bits, nil
+	case *ecdsa.PublicKey:
+		return public.Curve.Params().BitSize, nil
+	}
+	return 0, invalid("SSH keys of type %q are not accepted. %s", key.Type(), supported)
+}
+
+// clip shortens what the caller gave, so that an answer is not mostly an echo.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:61] + "…"
+	}
+	return s
+}
+
+func invalid(format string, args ...any) error {
+	return fault.New(fault.Invalid, "public-key", format, args...)
+}
