@@ -1,0 +1,181 @@
+package compute
+
+import (
+	"context"
+	"encoding/base64"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+)
+
+// Bounds on a report. A host is somebody else's machine: what it says is shown in terminals, matched in
+// filters and written to known_hosts files, so it is checked as any other stranger's input.
+const (
+	maxAddresses = 64
+	maxHostKeys  = 16
+	maxUsers     = 1000
+	maxText      = 128 // characters of OS and version
+)
+
+var (
+	hostname     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+	architecture = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
+	userName     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$`)
+)
+
+// ReportHost stores what the agent says of its machine, with an event, if it differs from what it said before
+// in more than the order of keys and users. A report that is out of bounds is an Invalid fault, Resource
+// "host-report", and changes nothing.
+func (s *Service) ReportHost(ctx context.Context, pass gate.Pass, instanceID string, report Report) error {
+	if err := pass.Check(); err != nil {
+		return err
+	}
+	report, err := report.checked()
+	if err != nil {
+		return err
+	}
+	instance, err := s.store.Instance(ctx, instanceID)
+	if err != nil {
+		return err
+	}
+	if !instance.Terminated.IsZero() {
+		return fault.New(fault.WrongState, "instance", "The instance %s is terminated.", instanceID)
+	}
+	changed := report.differences(instance.Report)
+	if len(changed) == 0 {
+		return nil
+	}
+	event := pass.Event(nil)
+	event.ServiceDetails = map[string]any{"instanceId": instanceID, "changed": changed}
+	return s.store.ReportHost(ctx, instanceID, report, event)
+}
+
+// checked returns the report in its normal form: addresses without zones, each once; host keys and users each
+// once and sorted. User names that could never be named in a request are left out: a machine may have such.
+func (r Report) checked() (Report, error) {
+	bad := func(format string, args ...any) (Report, error) {
+		return Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: "+format, args...)
+	}
+	switch {
+	case !hostname.MatchString(r.Hostname):
+		return bad("its host name is not one.")
+	case !printable(r.OS) || !printable(r.Version):
+		return bad("the OS and the agent's version must be printable text of at most %d characters.", maxText)
+	case !architecture.MatchString(r.Architecture):
+		return bad("its architecture is not one.")
+	case r.SSHPort < 1 || r.SSHPort > 65535:
+		return bad("%d is not a TCP port.", r.SSHPort)
+	case len(r.Addresses) > maxAddresses:
+		return bad("it has more than %d addresses.", maxAddresses)
+	case len(r.HostKeys) > maxHostKeys:
+		return bad("it has more than %d host keys.", maxHostKeys)
+	case len(r.Users) > maxUsers:
+		return bad("it has more than %d users.", maxUsers)
+	}
+	var addresses []netip.Addr
+	for _, a := range r.Addresses {
+		a = a.Unmap().WithZone("")
+		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
+			return bad("%s is not the address of a machine.", a)
+		}
+		if !slices.Contains(addresses, a) {
+			addresses = append(addresses, a)
+		}
+	}
+	var keys []string
+	for _, line := range r.HostKeys {
+		key, ok := hostKey(line)
+		if !ok {
+			return bad("a host key is not of the form TYPE BASE64.")
+		}
+		keys = append(keys, key)
+	}
+	r.Addresses, r.HostKeys = addresses, sortedSet(keys)
+	r.Users = sortedSet(slices.DeleteFunc(slices.Clone(r.Users), func(name string) bool { return !userName.MatchString(name) }))
+	return r, nil
+}
+
+// hostKey returns the key as its own bytes spell it, so that a known_hosts line made of it holds one key and
+// nothing else.
+func hostKey(line string) (string, bool) {
+	kind, text, ok := strings.Cut(line, " ")
+	if !ok || len(text) > 4096 {
+		return "", false
+	}
+	blob, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", false
+	}
+	key, err := ssh.ParsePublicKey(blob)
+	if err != nil || key.Type() != kind {
+		return "", false
+	}
+	if _, isCertificate := key.(*ssh.Certificate); isCertificate {
+		return "", false
+	}
+	return kind + " " + base64.StdEncoding.EncodeToString(key.Marshal()), true
+}
+
+// differences names the fields, as in the report's JSON, that are not the same in both.
+func (r Report) differences(old Report) []string {
+	var names []string
+	a, b := reflect.ValueOf(r), reflect.ValueOf(old)
+	for i := range a.NumField() {
+		x, y := a.Field(i), b.Field(i)
+		if x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 {
+			continue // nil or empty: the database does not tell
+		}
+		if !reflect.DeepEqual(x.Interface(), y.Interface()) {
+			names = append(names, a.Type().Field(i).Tag.Get("json"))
+		}
+	}
+	return names
+}
+
+// PrivateAddress is the best IPv4 address that is not a public one, or the best public one if there is none;
+// invalid if the machine has no IPv4 address.
+func (r Report) PrivateAddress() netip.Addr {
+	if a := r.best(func(a netip.Addr) bool { return a.Is4() && !public(a) }); a.IsValid() {
+		return a
+	}
+	return r.PublicAddress()
+}
+
+// PublicAddress is the best IPv4 address that the Internet could reach; invalid if there is none.
+func (r Report) PublicAddress() netip.Addr {
+	return r.best(func(a netip.Addr) bool { return a.Is4() && public(a) })
+}
+
+// IPv6Address is the best IPv6 address that is not bound to one link; invalid if there is none.
+func (r Report) IPv6Address() netip.Addr {
+	return r.best(func(a netip.Addr) bool { return a.Is6() && !a.IsLinkLocalUnicast() && !a.IsLoopback() })
+}
+
+func (r Report) best(fits func(netip.Addr) bool) netip.Addr {
+	if i := slices.IndexFunc(r.Addresses, fits); i >= 0 {
+		return r.Addresses[i]
+	}
+	return netip.Addr{}
+}
+
+// public tells whether an address is the Internet's. Carriers' shared space (RFC 6598) is not, although
+// net/netip counts it as global.
+func public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10).Contains(a)
+}
+
+func printable(text string) bool {
+	return utf8.RuneCountInString(text) <= maxText && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// sortedSet returns the strings sorted, each once.
+func sortedSet(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }

@@ -1,0 +1,136 @@
+package compute
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+)
+
+// Region is a place with zones, as the operator configured it.
+type Region struct {
+	Name  string   // "on-prem-1"
+	Zones []string // whole names: "on-prem-1a"
+}
+
+// Service is the instances' room. It is safe for concurrent use.
+type Service struct {
+	store   Store
+	links   Links
+	regions []Region
+	now     func() time.Time
+	random  io.Reader
+}
+
+// New returns a Service. It panics if a collaborator is missing.
+func New(store Store, links Links, regions []Region, now func() time.Time, random io.Reader) *Service {
+	if store == nil || links == nil || len(regions) == 0 || now == nil || random == nil {
+		panic("compute: New needs a store, links, at least one region, a clock and randomness")
+	}
+	return &Service{store: store, links: links, regions: slices.Clone(regions), now: now, random: random}
+}
+
+var instanceID = regexp.MustCompile(`^i-[0-9a-f]{8}([0-9a-f]{9})?$`)
+
+// ValidInstanceID tells whether the text has the form of an EC2 instance id: i- and 17 or, as before 2016, 8
+// hex digits.
+func ValidInstanceID(id string) bool { return instanceID.MatchString(id) }
+
+// InstanceARN is the name by which policies know an instance.
+func InstanceARN(region, account, id string) string {
+	return fmt.Sprintf("arn:aws:ec2:%s:%s:instance/%s", region, account, id)
+}
+
+// InstanceType is the type of an instance in the trail.
+const InstanceType = "AWS::EC2::Instance"
+
+// Instance returns an instance of the pass's region with its State. One that does not exist, is in another
+// region, or was terminated longer than TerminatedVisible ago is a NotFound fault, Resource "instance".
+func (s *Service) Instance(ctx context.Context, pass gate.Pass, id string) (Instance, error) {
+	if err := pass.Check(); err != nil {
+		return Instance{}, err
+	}
+	found, err := s.find(ctx, pass, []string{id})
+	if err != nil {
+		return Instance{}, err
+	}
+	return found[0], nil
+}
+
+// find returns the instances in the order of the ids, or one NotFound fault that names all that are missing.
+func (s *Service) find(ctx context.Context, pass gate.Pass, ids []string) ([]Instance, error) {
+	var found []Instance
+	var missing []string
+	for _, id := range ids {
+		instance, err := s.store.Instance(ctx, id)
+		switch {
+		case fault.Is(err, fault.NotFound), err == nil && !s.visible(instance, pass.Region()):
+			missing = append(missing, id)
+		case err != nil:
+			return nil, err
+		default:
+			found = append(found, s.withState(instance))
+		}
+	}
+	switch len(missing) {
+	case 0:
+		return found, nil
+	case 1:
+		return nil, fault.New(fault.NotFound, "instance", "The instance ID '%s' does not exist", missing[0])
+	}
+	return nil, fault.New(fault.NotFound, "instance", "The instance IDs '%s' do not exist", strings.Join(missing, ", "))
+}
+
+func (s *Service) visible(instance Instance, region string) bool {
+	return instance.Region == region && (instance.Terminated.IsZero() || instance.Terminated.After(s.now().Add(-TerminatedVisible)))
+}
+
+func (s *Service) withState(instance Instance) Instance {
+	switch {
+	case !instance.Terminated.IsZero():
+		instance.State = Terminated
+	case s.links.Linked(instance.ID):
+		instance.State = Running
+	default:
+		instance.State = Stopped
+	}
+	return instance
+}
+
+// ResourceTags implements gate.Tags: it finds the tags of an instance by its ARN, for the conditions of
+// policies, and so takes no pass. Anything but an instance has none.
+func (s *Service) ResourceTags(ctx context.Context, arn string) (map[string]string, error) {
+	_, id, ok := strings.Cut(arn, ":instance/")
+	if !ok || !strings.HasPrefix(arn, "arn:aws:ec2:") || !ValidInstanceID(id) {
+		return nil, nil
+	}
+	return s.store.ResourceTags(ctx, id)
+}
+
+// newID returns the prefix and 17 random hex digits.
+func (s *Service) newID(prefix string) string {
+	var b [9]byte
+	if _, err := io.ReadFull(s.random, b[:]); err != nil {
+		panic(fmt.Sprintf("compute: no randomness: %v", err))
+	}
+	return prefix + hex.EncodeToString(b[:])[:17]
+}
+
+// PlatformDetails is what every host's platform is called in EC2.
+const PlatformDetails = "Linux/UNIX"
+
+// Health is what DescribeInstanceStatus says of an instance: status "ok" and reachability "passed" while it is
+// running; otherwise "not-applicable" and nothing.
+func (i Instance) Health() (status, reachability string) {
+	if i.State == Running {
+		return "ok", "passed"
+	}
+	return "not-applicable", ""
+}

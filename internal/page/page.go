@@ -1,0 +1,60 @@
+// Package page makes the tokens by which a long listing is read in pages. A token holds a position in the
+// listing and is bound to the query it continues, so that it cannot be taken for a place in another one. It is
+// no secret and grants nothing: whoever shows it may read what their policies allow, page or no page.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// maxToken bounds a token, in bytes; ours are far shorter.
+const maxToken = 1024
+
+// bindingSize is how many bytes of the query's hash a token carries.
+const bindingSize = 12
+
+// Token returns the token for the page that begins after the position. query is everything the listing depends
+// on but the page's size, which may change from page to page. Both must be fit for encoding/json.
+func Token(query, position any) string {
+	text, err := json.Marshal(position)
+	if err != nil {
+		panic("page: a position that is not JSON: " + err.Error())
+	}
+	return base64.RawURLEncoding.EncodeToString(append(binding(query), text...))
+}
+
+// Position fills in position, a pointer, from the token. An empty token leaves it alone: that is the first
+// page. A token that we did not make, or made for another query, is an Invalid fault with Resource
+// "page-token".
+func Position(token string, query, position any) error {
+	if token == "" {
+		return nil
+	}
+	bad := fault.New(fault.Invalid, "page-token", "The page token is not one of this listing's. Pass the token exactly as it was returned, with the same filters, or leave it out to begin at the first page.")
+	if len(token) > maxToken {
+		return bad
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) < bindingSize || !bytes.Equal(raw[:bindingSize], binding(query)) {
+		return bad
+	}
+	if err := json.Unmarshal(raw[bindingSize:], position); err != nil {
+		bad.Cause = err
+		return bad
+	}
+	return nil
+}
+
+func binding(query any) []byte {
+	text, err := json.Marshal(query)
+	if err != nil {
+		panic("page: a query that is not JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return sum[:bindingSize]
+}
