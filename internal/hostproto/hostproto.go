@@ -7,7 +7,7 @@
 //
 // Version history:
 //
-//	1  enroll, hello, report, grants, release, dismiss
+//	1  enroll, hello, report, grants, release, dismiss, bye
 package hostproto
 
 import (
@@ -77,6 +77,7 @@ type Message struct {
 	Grant   *Grant   `json:"grant,omitempty"`   // acknowledged once the keys helper would find it
 	Revoke  *Revoke  `json:"revoke,omitempty"`  // acknowledged
 	Dismiss *Dismiss `json:"dismiss,omitempty"` // the agent removes itself
+	Bye     *Bye     `json:"bye,omitempty"`     // the link is about to be closed
 
 	// from both
 	Ack  *Ack  `json:"ack,omitempty"`
@@ -93,9 +94,14 @@ type Hello struct {
 // Welcome answers Hello.
 type Welcome struct {
 	Version int       `json:"version"`
-	Time    time.Time `json:"time"`   // the server's clock
-	Grants  []Grant   `json:"grants"` // all that are live: they replace whatever the agent holds
+	Time    time.Time `json:"time"` // the server's clock
+	// Grants are those that are live: they replace whatever the agent holds. Those that do not fit in one
+	// message (see WelcomeGrants) follow as Grant messages.
+	Grants []Grant `json:"grants"`
 }
+
+// WelcomeGrants is how many grants a Welcome holds at most, which keeps it below MaxMessage.
+const WelcomeGrants = 32
 
 // Grant is a key to let in.
 type Grant struct {
@@ -111,6 +117,21 @@ type Revoke struct {
 
 // Dismiss ends the enrollment.
 type Dismiss struct{}
+
+// Bye says why the control plane is about to close the link.
+type Bye struct {
+	Reason string `json:"reason"` // one of the Bye constants
+}
+
+// The reasons of a Bye.
+const (
+	ByeRestart  = "restart"  // the control plane stops or restarts: connect again at once
+	ByeReplaced = "replaced" // another agent with the same key has connected: do not fight over it
+)
+
+// MaxReleases is how many Releases an agent has unacknowledged at one time. The control plane ends a link on
+// which there are more.
+const MaxReleases = 16
 
 // Release says that a key was handed to sshd.
 type Release struct {
@@ -132,7 +153,7 @@ type Pong struct {
 const (
 	AckUnknownUser = "unknown-user" // the machine has no such user
 	AckBadGrant    = "bad-grant"    // the blob does not verify
-	AckFailed      = "failed"
+	AckFailed      = "failed"       // something else: Message says what
 )
 
 // Ack answers a message with an ID.

@@ -1,0 +1,97 @@
+package hostproto
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/hashicorp/yamux"
+)
+
+// OpenTimeout is how long the ends take at most to agree on the control stream.
+const OpenTimeout = 10 * time.Second
+
+// Dialed makes the agent's end of a session of the WebSocket it dialed and opens the control stream. Closing
+// the session ends everything.
+func Dialed(ctx context.Context, ws *websocket.Conn) (*yamux.Session, *Stream, error) {
+	session, err := yamux.Client(carry(ctx, ws), sessionConfig())
+	if err != nil {
+		ws.CloseNow()
+		return nil, nil, fmt.Errorf("start the session: %w", err)
+	}
+	stream, err := session.Open()
+	if err != nil {
+		session.Close()
+		return nil, nil, fmt.Errorf("open the control stream: %w", err)
+	}
+	return session, NewStream(stream), nil
+}
+
+// Accepted makes the control plane's end of a session and waits for the control stream, no longer than
+// OpenTimeout. The machine can open no other.
+func Accepted(ctx context.Context, ws *websocket.Conn) (*yamux.Session, *Stream, error) {
+	session, err := yamux.Server(carry(ctx, ws), sessionConfig())
+	if err != nil {
+		ws.CloseNow()
+		return nil, nil, fmt.Errorf("start the session: %w", err)
+	}
+	waiting, done := context.WithTimeout(ctx, OpenTimeout)
+	defer done()
+	stream, err := session.AcceptStreamWithContext(waiting)
+	if err == nil {
+		err = session.GoAway() // refuses further streams
+	}
+	if err != nil {
+		session.Close()
+		return nil, nil, fmt.Errorf("wait for the control stream: %w", err)
+	}
+	return session, NewStream(stream), nil
+}
+
+// sessionConfig keeps a link that does nothing cheap: the agent's Pings keep it alive, not yamux's own.
+func sessionConfig() *yamux.Config {
+	config := yamux.DefaultConfig()
+	config.EnableKeepAlive = false
+	config.AcceptBacklog = 8
+	config.ConnectionWriteTimeout = WriteTimeout
+	config.StreamOpenTimeout = OpenTimeout
+	config.LogOutput = io.Discard // every failure also comes back as an error
+	return config
+}
+
+// carrier is a WebSocket as yamux uses it.
+type carrier struct {
+	net.Conn
+	ws   *websocket.Conn
+	held []byte // a header whose body is still to come
+}
+
+func carry(ctx context.Context, ws *websocket.Conn) *carrier {
+	return &carrier{Conn: websocket.NetConn(ctx, ws, websocket.MessageBinary), ws: ws}
+}
+
+// Write sends yamux's header and body, which it writes one after the other, as one WebSocket message: half the
+// frames, TLS records and system calls. Only yamux's send loop calls it.
+func (c *carrier) Write(p []byte) (int, error) {
+	const headerSize, typeData = 12, 0
+	if c.held == nil && len(p) == headerSize && p[1] == typeData && binary.BigEndian.Uint32(p[8:]) > 0 {
+		c.held = append(c.held, p...)
+		return len(p), nil
+	}
+	message := p
+	if c.held != nil {
+		message = append(c.held, p...)
+		c.held = nil
+	}
+	if _, err := c.Conn.Write(message); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close closes at once. The closing handshake could take seconds with an end that is gone.
+func (c *carrier) Close() error { return c.ws.CloseNow() }
