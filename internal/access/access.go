@@ -41,6 +41,16 @@ type Store interface {
 	PruneGrants(ctx context.Context, before time.Time) error
 }
 
+// Events takes what hosts tell of the use of grants. It is trail.Store's method with trail.Store's promises.
+type Events interface {
+	AppendEvent(ctx context.Context, event trail.Event) error
+}
+
+// Signers has the signer of each region's grants. *ca.Signers serves it.
+type Signers interface {
+	Signer(region string) (keyblob.Signer, error)
+}
+
 // Instances finds the machine a key is pushed to. *compute.Service serves it.
 type Instances interface {
 	Instance(ctx context.Context, pass gate.Pass, id string) (compute.Instance, error)
@@ -52,6 +62,9 @@ type Hosts interface {
 	// Unavailable "instance" if the host is not linked or does not answer in time, NotFound "os-user" if the
 	// machine has no such user.
 	Deliver(ctx context.Context, grant Grant) error
+	// Revoke tells the host's agent, if it is linked, to forget the grant. It waits for no answer: a grant ends
+	// by itself.
+	Revoke(ctx context.Context, instanceID, requestID string)
 	// Linked tells whether the host's agent is connected now.
 	Linked(instanceID string) bool
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"maps"
@@ -32,8 +31,8 @@ type TokenRequest struct {
 	Lifetime time.Duration     // 0 for DefaultTokenLifetime
 }
 
-// CreateHostToken makes a token by which one machine can enroll in the pass's region. The secret is returned
-// once and kept only as a hash.
+// CreateHostToken makes a token by which one machine can enroll in the pass's region. The secret, 32 bytes,
+// is returned once and kept only as a hash.
 func (s *Service) CreateHostToken(ctx context.Context, pass gate.Pass, request TokenRequest) (HostToken, gate.Secret, error) {
 	if err := pass.Check(); err != nil {
 		return HostToken{}, "", err
@@ -165,13 +164,13 @@ func (s *Service) SeeHost(ctx context.Context, pass gate.Pass, instanceID string
 	return s.store.SeeHost(ctx, instanceID, at)
 }
 
-// newSecret returns 256 random bits as text.
+// newSecret returns 256 random bits, not as text: the token they travel in has its own.
 func (s *Service) newSecret() gate.Secret {
 	var b [32]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
 		panic(fmt.Sprintf("compute: no randomness: %v", err))
 	}
-	return gate.Secret(base64.RawURLEncoding.EncodeToString(b[:]))
+	return gate.Secret(b[:])
 }
 
 func hashSecret(secret gate.Secret) []byte {

@@ -29,8 +29,12 @@ const (
 var (
 	hostname     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 	architecture = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
-	userName     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$`)
+	osUser       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9@._-]{0,30}[A-Za-z0-9$_-]?$`)
 )
+
+// ValidOSUser tells whether EC2 Instance Connect lets an OS user be called this: 1 to 32 characters, by the
+// pattern of its API reference.
+func ValidOSUser(name string) bool { return osUser.MatchString(name) }
 
 // ReportHost stores what the agent says of its machine, with an event, if it differs from what it said before
 // in more than the order of keys and users. A report that is out of bounds is an Invalid fault, Resource
@@ -100,7 +104,7 @@ func (r Report) checked() (Report, error) {
 		keys = append(keys, key)
 	}
 	r.Addresses, r.HostKeys = addresses, sortedSet(keys)
-	r.Users = sortedSet(slices.DeleteFunc(slices.Clone(r.Users), func(name string) bool { return !userName.MatchString(name) }))
+	r.Users = sortedSet(slices.DeleteFunc(slices.Clone(r.Users), func(name string) bool { return !ValidOSUser(name) }))
 	return r, nil
 }
 

@@ -1,0 +1,103 @@
+package access
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/sshkey"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// maxReleases is how many releases of one grant become events. sshd asks twice for a login, and a key lives a
+// minute: a host that tells of more fills the trail for another purpose than the truth.
+const maxReleases = 1000
+
+// EventSource is the source of EC2 Instance Connect's events.
+const EventSource = "ec2-instance-connect.amazonaws.com"
+
+// tally counts what a host told of one grant.
+type tally struct {
+	count   int
+	expires time.Time // the grant's
+}
+
+var eventID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// Release is what a host tells: it handed the key of a grant to sshd.
+type Release struct {
+	InstanceID string // by the link, not by what the host says
+	RequestID  string // of the grant
+	EventID    string // a UUID the host made once: a release told twice is one event
+	OSUser     string
+	At         time.Time // by the server's clock, as far as the host knows it
+}
+
+// Released records a release as an event with the grant's request id and caller, and returns when it is
+// durable. Only grants of the same instance can be released: NotFound "grant" for any other. An event that is
+// not a UUID or another OS user is Invalid "release"; Limit "release" ends a host's flood. The pass is the
+// host's own.
+func (s *Service) Released(ctx context.Context, pass gate.Pass, release Release) error {
+	if err := pass.Check(); err != nil {
+		return err
+	}
+	if !eventID.MatchString(release.EventID) {
+		return fault.New(fault.Invalid, "release", "The release's event id is not a UUID in lower case.")
+	}
+	grant, err := s.store.Grant(ctx, release.InstanceID, release.RequestID)
+	if err != nil {
+		return err
+	}
+	if release.OSUser != grant.OSUser {
+		return fault.New(fault.Invalid, "release", "The grant %s is for another OS user.", grant.RequestID)
+	}
+	if !s.count(grant) {
+		return fault.New(fault.Limit, "release", "The host told of more than %d releases of the grant %s.", maxReleases, grant.RequestID)
+	}
+	return s.events.AppendEvent(ctx, s.releaseEvent(pass, grant, release))
+}
+
+// releaseEvent says who let themselves in, not which host told of it: the identity and the request are the
+// grant's.
+func (s *Service) releaseEvent(pass gate.Pass, grant Grant, release Release) trail.Event {
+	event := pass.Event(nil)
+	event.ID, event.RequestID, event.Identity = release.EventID, grant.RequestID, grant.Caller
+	event.Source, event.Name, event.Type, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", trail.AwsServiceEvent, true
+	event.Time = within(release.At, grant.Issued, s.now()).UTC().Truncate(time.Second)
+	event.Parameters = nil
+	details := map[string]any{"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser}
+	if key, err := sshkey.ParsePublic(grant.PublicKey); err == nil {
+		details["publicKeyFingerprint"] = key.Fingerprint()
+	}
+	event.ServiceDetails = details
+	event.Resources = []trail.Resource{{
+		ARN: compute.InstanceARN(pass.Region(), pass.Account(), grant.InstanceID), AccountID: pass.Account(), Type: compute.InstanceType,
+	}}
+	return event
+}
+
+// count tells whether the host may tell of one more release of the grant.
+func (s *Service) count(grant Grant) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.releases[grant.RequestID]
+	if t.count >= maxReleases {
+		return false
+	}
+	s.releases[grant.RequestID] = tally{count: t.count + 1, expires: grant.Expires}
+	return true
+}
+
+// within moves a time between two others: a host's clock, or its honesty, may be off.
+func within(t, from, to time.Time) time.Time {
+	switch {
+	case t.Before(from):
+		return from
+	case t.After(to):
+		return to
+	}
+	return t
+}

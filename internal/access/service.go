@@ -1,0 +1,52 @@
+package access
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// keepGrants is how long after its end a grant can still be looked up. A host that was cut off tells of the
+// releases it made when it is back, and each must find its grant.
+const keepGrants = 24 * time.Hour
+
+// Service pushes keys. It is safe for concurrent use.
+type Service struct {
+	store     Store
+	events    Events
+	instances Instances
+	hosts     Hosts
+	signers   Signers
+	now       func() time.Time
+
+	mu       sync.Mutex
+	releases map[string]tally // by the grant's request id
+}
+
+// New returns a Service. It panics if a collaborator is missing.
+func New(store Store, events Events, instances Instances, hosts Hosts, signers Signers, now func() time.Time) *Service {
+	if store == nil || events == nil || instances == nil || hosts == nil || signers == nil || now == nil {
+		panic("access: New needs a store, events, instances, hosts, signers and a clock")
+	}
+	return &Service{store: store, events: events, instances: instances, hosts: hosts, signers: signers, now: now, releases: map[string]tally{}}
+}
+
+// LiveGrants returns the grants that open the instance now. They are what the host's agent is to hold, so the
+// link asks for them, and no pass is needed to tell a host of its own grants.
+func (s *Service) LiveGrants(ctx context.Context, instanceID string) ([]Grant, error) {
+	return s.store.LiveGrants(ctx, instanceID, s.now())
+}
+
+// Prune forgets grants that ended so long ago that no host will tell of their use any more. It is to be called
+// every now and then, minutes apart.
+func (s *Service) Prune(ctx context.Context) error {
+	before := s.now().Add(-keepGrants)
+	s.mu.Lock()
+	for id, t := range s.releases {
+		if t.expires.Before(before) {
+			delete(s.releases, id)
+		}
+	}
+	s.mu.Unlock()
+	return s.store.PruneGrants(ctx, before)
+}
