@@ -3,7 +3,6 @@ package hostproto
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/url"
@@ -18,7 +17,7 @@ const tokenPrefix = "sallyport-host-token-v1."
 // The bounds of a token.
 const (
 	maxToken     = 2048 // characters of the whole text
-	fingerprints = 32   // bytes of a SHA-256
+	fingerprint  = 43   // characters of a SHA-256 in unpadded base64url
 	maxTokenID   = 64   // characters
 	minSecret    = 16   // bytes
 	maxSecret    = 64   // bytes
@@ -28,7 +27,7 @@ const (
 // certificate does not chain to the authority with this fingerprint.
 type Token struct {
 	Server      string // base URL of the control plane: https://host:port, without path
-	Fingerprint []byte // SHA-256 of the authority's SubjectPublicKeyInfo
+	Fingerprint string // of the authority, as ca.Fingerprint gives it: base64url SHA-256 of its SubjectPublicKeyInfo
 	ID          string // names the token: letters, digits, '-' and '_', at most 64
 	Secret      []byte // 16 to 64 random bytes; the control plane keeps only their SHA-256
 }
@@ -36,7 +35,7 @@ type Token struct {
 // tokenBody is what the text holds, base64url over JSON.
 type tokenBody struct {
 	Server      string `json:"s"`
-	Fingerprint []byte `json:"f"`
+	Fingerprint string `json:"f"`
 	ID          string `json:"i"`
 	Secret      []byte `json:"k"`
 }
@@ -101,9 +100,6 @@ func ParseToken(text string) (Token, error) {
 	return token, nil
 }
 
-// FingerprintText is the pinned fingerprint in hex, for people to compare.
-func (t Token) FingerprintText() string { return hex.EncodeToString(t.Fingerprint) }
-
 func (t Token) check() error {
 	server, err := url.Parse(t.Server)
 	switch {
@@ -111,7 +107,7 @@ func (t Token) check() error {
 		return invalidToken("names no https:// server")
 	case server.String() != t.Server || server.Path != "" || server.User != nil || server.RawQuery != "" || server.Fragment != "":
 		return invalidToken("has a server that is more than https://host:port")
-	case len(t.Fingerprint) != fingerprints:
+	case len(t.Fingerprint) != fingerprint || strings.ContainsFunc(t.Fingerprint, notInTokenID):
 		return invalidToken("has a fingerprint that is not a SHA-256")
 	case t.ID == "" || len(t.ID) > maxTokenID || strings.ContainsFunc(t.ID, notInTokenID):
 		return invalidToken("has an unusable id")

@@ -15,7 +15,7 @@ import (
 func exampleToken() Token {
 	return Token{
 		Server:      "https://sallyport.example:8443",
-		Fingerprint: bytes.Repeat([]byte{0xfa}, 32),
+		Fingerprint: strings.Repeat("Fa-", 14) + "E",
 		ID:          "ht-0123456789abcdef0",
 		Secret:      bytes.Repeat([]byte{0x5e}, 32),
 	}
