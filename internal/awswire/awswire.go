@@ -1,7 +1,13 @@
 // Package awswire reads requests and writes responses in AWS's three protocols of interest: ec2, query and
 // JSON 1.1, over the AWS SDK's own Go types. The names on the wire are tables generated from the SDK's
 // serializers (go generate), never typed by hand.
+//
+// A codec walks the Go types by reflection along a plan made once a type (plan.go). ec2 and query share the
+// reading of forms (form.go) and the writing of XML (xml.go); JSON 1.1 has its own (json_read.go,
+// json_write.go). To serve another operation, add its name to generate/operations.txt and run go generate.
 package awswire
+
+//go:generate go run ./generate -operations generate/operations.txt -out names.go
 
 import (
 	"net/http"
@@ -15,15 +21,15 @@ type Request struct {
 	json      []byte     // of JSON 1.1
 }
 
-// Codec is one protocol.
+// Codec is one protocol. EC2, Query and JSON make them; they are safe for concurrent use.
 type Codec interface {
 	// Parse finds the operation. body is the whole body, already bounded. Errors are Invalid faults with
 	// Resource "request" (what cannot be read) or "operation" (no operation is named).
 	Parse(r *http.Request, body []byte) (*Request, error)
 	// Decode fills in, a pointer to the operation's Input, and returns the names of the top-level fields the
-	// request set, in Go's spelling and in order. A parameter the Input does not have is an Invalid fault with
-	// Resource "parameter" that names it; so is a value of the wrong type. Limits on depth, list length and
-	// number of parameters hold, so that no request costs more than its length.
+	// request set, in Go's spelling and in the order of their declaration. A parameter the Input does not have
+	// is an Invalid fault with Resource "parameter" that names it; so is a value of the wrong type. Limits on
+	// depth, list length and number of parameters hold, so that no request costs more than its length.
 	Decode(request *Request, in any) (set []string, err error)
 	// Encode writes out, a pointer to the operation's Output.
 	Encode(operation, requestID string, out any) (Response, error)
@@ -44,3 +50,9 @@ type Error struct {
 	Code    string // "InvalidInstanceID.NotFound"
 	Message string
 }
+
+// Limits on a request, over which it is refused. AWS's own largest requests (1,000 resources with 50 tags) fit.
+const (
+	maxParameters = 4096 // values in a request
+	maxDepth      = 16   // levels of nesting
+)

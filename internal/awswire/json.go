@@ -1,0 +1,83 @@
+package awswire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// JSON returns the JSON 1.1 protocol of a service: its X-Amz-Target prefix ("AWSEC2InstanceConnectService") and
+// the member that holds an error's text ("message", for EC2 Instance Connect "Message").
+func JSON(targetPrefix, messageMember string) Codec {
+	return jsonCodec{target: targetPrefix + ".", message: messageMember, in: newPlans(inRequest), out: newPlans(inResponse)}
+}
+
+type jsonCodec struct {
+	target  string // with its dot
+	message string
+	in, out *plans
+}
+
+func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {
+	targets := r.Header.Values("X-Amz-Target")
+	if len(targets) != 1 || !strings.HasPrefix(targets[0], c.target) {
+		return nil, fault.New(fault.Invalid, "operation", "The header X-Amz-Target must be %sOPERATION.", c.target)
+	}
+	operation, err := operationName([]string{targets[0][len(c.target):]}, "The header X-Amz-Target names no operation.")
+	if err != nil {
+		return nil, err
+	}
+	return &Request{Operation: operation, json: body}, nil
+}
+
+// Decode takes an empty body for {}, as some clients send it.
+func (c jsonCodec) Decode(request *Request, in any) ([]string, error) {
+	v, shape, err := c.in.ofPointer(in)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(request.json)) == 0 {
+		return nil, nil
+	}
+	if !utf8.Valid(request.json) {
+		return nil, fault.New(fault.Invalid, "request", "The body is not valid UTF-8.")
+	}
+	d := jsonReader{tokens: json.NewDecoder(bytes.NewReader(request.json)), operation: request.Operation}
+	d.tokens.UseNumber()
+	set, err := d.document(v, shape)
+	if err == nil {
+		return shape.setNames(set), nil
+	}
+	var broken *json.SyntaxError
+	if errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fault.Wrap(err, fault.Invalid, "request", "The body is not valid JSON.")
+	}
+	return nil, err
+}
+
+func (c jsonCodec) Encode(_, requestID string, out any) (Response, error) {
+	v, shape, err := c.out.ofPointer(out)
+	if err != nil {
+		return Response{}, err
+	}
+	return Response{
+		Status: http.StatusOK,
+		Header: header("application/x-amz-json-1.1", requestID),
+		Body:   appendJSON(make([]byte, 0, 256), v, shape),
+	}, nil
+}
+
+func (c jsonCodec) EncodeError(requestID string, e Error) Response {
+	body := appendString([]byte(`{"__type":`), e.Code)
+	body = appendString(append(body, ','), c.message)
+	body = append(appendString(append(body, ':'), e.Message), '}')
+	h := header("application/x-amz-json-1.1", requestID)
+	h["X-Amzn-Errortype"] = []string{e.Code}
+	return Response{Status: e.Status, Header: h, Body: body}
+}

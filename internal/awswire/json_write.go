@@ -1,0 +1,90 @@
+package awswire
+
+import (
+	"encoding/base64"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// appendJSON writes a value, members in the order of their declaration in Go.
+func appendJSON(b []byte, v reflect.Value, s *shape) []byte {
+	switch s.kind {
+	case structure:
+		b = append(b, '{')
+		first := true
+		for _, f := range s.fields {
+			value, ok := given(v.Field(f.index))
+			if !ok {
+				continue
+			}
+			if !first {
+				b = append(b, ',')
+			}
+			first = false
+			b = append(appendString(b, f.wire), ':')
+			b = appendJSON(b, value, f.shape)
+		}
+		return append(b, '}')
+	case list:
+		b = append(b, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(b, reflect.Indirect(v.Index(i)), s.elem)
+		}
+		return append(b, ']')
+	case mapping:
+		b = append(b, '{')
+		for i, key := range sortedKeys(v) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendString(b, key.String()), ':')
+			b = appendJSON(b, reflect.Indirect(v.MapIndex(key)), s.elem)
+		}
+		return append(b, '}')
+	case boolean:
+		return strconv.AppendBool(b, v.Bool())
+	case integer:
+		return strconv.AppendInt(b, v.Int(), 10)
+	case float:
+		return appendFloat(b, v.Float(), v.Type().Bits())
+	case timestamp:
+		return appendFloat(b, float64(v.Interface().(time.Time).UnixMilli())/1000, 64)
+	case blob:
+		return append(base64.StdEncoding.AppendEncode(append(b, '"'), v.Bytes()), '"')
+	default:
+		return appendString(b, v.String())
+	}
+}
+
+// appendFloat writes a number in plain digits. JSON has none for NaN and the infinities: null.
+func appendFloat(b []byte, f float64, bits int) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(b, "null"...)
+	}
+	return strconv.AppendFloat(b, f, 'f', -1, bits)
+}
+
+// appendString writes a JSON string; what is not UTF-8 becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r == '\n':
+			b = append(b, '\\', 'n')
+		case r < ' ':
+			b = append(b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
+}

@@ -1,0 +1,122 @@
+package awswire
+
+import (
+	"encoding/base64"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// refuse is the fault of a parameter that cannot be read. What the caller wrote appears cut short.
+func refuse(path, problem string) error {
+	return fault.New(fault.Invalid, "parameter", "The parameter %s %s.", short(path), problem)
+}
+
+// unknown is the fault of a parameter the operation does not have.
+func unknown(path, operation string) error {
+	return fault.New(fault.Invalid, "parameter", "The parameter %s is not recognized by %s.", short(path), operation)
+}
+
+// tooMany is the fault of a request over maxParameters.
+func tooMany() error {
+	return fault.New(fault.Invalid, "request", "The request has more than %d parameters. Split it into several.", maxParameters)
+}
+
+// short makes a name from a request fit for a message.
+func short(name string) string {
+	if len(name) > 200 {
+		name = name[:200] + "…"
+	}
+	for _, r := range name {
+		if r <= ' ' || r > '~' {
+			return strconv.QuoteToASCII(name)
+		}
+	}
+	return name
+}
+
+// setText fills v, of the scalar kind, from text as forms carry it.
+func setText(v reflect.Value, k kind, path, value string) error {
+	switch k {
+	case text:
+		if problem := textProblem(value); problem != "" {
+			return refuse(path, problem)
+		}
+		v.SetString(value)
+	case boolean:
+		switch value {
+		case "true", "false":
+			v.SetBool(value == "true")
+		default:
+			return refuse(path, "must be true or false")
+		}
+	case integer:
+		n, err := strconv.ParseInt(value, 10, v.Type().Bits())
+		if err != nil || strings.HasPrefix(value, "+") {
+			return refuse(path, "must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits")
+		}
+		v.SetInt(n)
+	case float:
+		f, err := strconv.ParseFloat(value, v.Type().Bits())
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return refuse(path, "must be a number")
+		}
+		v.SetFloat(f)
+	case timestamp:
+		t, ok := parseTime(value)
+		if !ok {
+			return refuse(path, "must be a time as in 2026-11-22T02:02:10Z")
+		}
+		v.Set(reflect.ValueOf(t))
+	case blob:
+		raw, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			return refuse(path, "must be base64")
+		}
+		v.SetBytes(raw)
+	}
+	return nil
+}
+
+// textProblem says why a string cannot be taken: neither the databases nor the trail can hold such text.
+func textProblem(value string) string {
+	switch {
+	case !utf8.ValidString(value):
+		return "must be valid UTF-8"
+	case strings.ContainsRune(value, 0):
+		return "must not contain a NUL character"
+	}
+	return ""
+}
+
+// parseTime reads ISO 8601, of the years JSON and SQL can carry.
+func parseTime(value string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, value)
+	if err != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
+		return time.Time{}, false
+	}
+	return t.UTC(), true
+}
+
+// scalarText is setText's reverse.
+func scalarText(v reflect.Value, k kind) string {
+	switch k {
+	case boolean:
+		return strconv.FormatBool(v.Bool())
+	case integer:
+		return strconv.FormatInt(v.Int(), 10)
+	case float:
+		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits())
+	case timestamp:
+		return timeText(v.Interface().(time.Time))
+	case blob:
+		return base64.StdEncoding.EncodeToString(v.Bytes())
+	default:
+		return v.String()
+	}
+}
