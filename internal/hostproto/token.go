@@ -16,11 +16,11 @@ const tokenPrefix = "sallyport-host-token-v1."
 
 // The bounds of a token.
 const (
-	maxToken     = 2048 // characters of the whole text
-	fingerprint  = 43   // characters of a SHA-256 in unpadded base64url
-	maxTokenID   = 64   // characters
-	minSecret    = 16   // bytes
-	maxSecret    = 64   // bytes
+	maxToken    = 2048 // characters of the whole text
+	fingerprint = 43   // characters of a SHA-256 in unpadded base64url
+	maxTokenID  = 64   // characters
+	minSecret   = 16   // bytes
+	maxSecret   = 64   // bytes
 )
 
 // Token permits one machine to enroll, once. It pins the control plane: the machine talks to no server whose

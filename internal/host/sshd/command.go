@@ -1,0 +1,70 @@
+package sshd
+
+import (
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// KeysCommand is what sshd runs to learn who may log in.
+type KeysCommand struct {
+	Command string // AuthorizedKeysCommand with its arguments, as sshd_config(5) has it
+	User    string // AuthorizedKeysCommandUser
+}
+
+// KeysCommand returns what the settings hold; the zero KeysCommand if there is none.
+func (s Settings) KeysCommand() KeysCommand {
+	command := KeysCommand{Command: s.Get("authorizedkeyscommand"), User: s.Get("authorizedkeyscommanduser")}
+	if command.Command == "" {
+		return KeysCommand{}
+	}
+	return command
+}
+
+// Chain returns the command that asks ours first and then the existing one, under the existing one's user. Ours
+// ends in the user and fingerprint tokens; the existing one follows after "--" with its arguments untouched,
+// as sshd itself splits and expands the line. An existing command without arguments is given the user name,
+// which is what sshd would have done. The error says why the existing one cannot be kept.
+func Chain(ours string, existing KeysCommand) (string, error) {
+	if existing.Command == "" {
+		return ours, nil
+	}
+	program, arguments := splitProgram(existing.Command)
+	if err := CheckSafePath(program); err != nil {
+		return "", fault.Wrap(err, fault.WrongState, "sshd", "sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Of(err).Message)
+	}
+	if strings.Contains(existing.User, "%") {
+		return "", fault.New(fault.Unsupported, "sshd", "sshd runs its AuthorizedKeysCommand as %s, a different user for each login, and the agent admits one. Set AuthorizedKeysCommandUser to one user.", existing.User)
+	}
+	if arguments == "" {
+		arguments = "%u"
+	}
+	return ours + " -- " + program + " " + arguments, nil
+}
+
+// splitProgram cuts the command's first word off. Quoted, it could only be a path that CheckSafePath refuses.
+func splitProgram(command string) (program, arguments string) {
+	command = strings.TrimSpace(command)
+	end := strings.IndexAny(command, " \t")
+	if end < 0 {
+		return command, ""
+	}
+	return command[:end], strings.TrimSpace(command[end:])
+}
+
+// DropIn is the text that sets the command.
+func (k KeysCommand) DropIn() string {
+	return dropInMark + "\n" +
+		"AuthorizedKeysCommand " + k.Command + "\n" +
+		"AuthorizedKeysCommandUser " + k.User + "\n"
+}
+
+const dropInMark = "# Written by sallyport-host enroll. Remove it with: sallyport-host unenroll"
+
+// IncludeBlock is what makes a configuration read the drop-in before anything else: the first value wins.
+func IncludeBlock(dropIn string) string {
+	return dropInMark + "\nInclude " + dropIn + "\n"
+}
+
+// HasInclude tells whether the release knows Include.
+func (v Version) HasInclude() bool { return v.AtLeast(8, 2) }

@@ -1,0 +1,121 @@
+package sshd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Override is a Match block that sets its own AuthorizedKeysCommand, for which the global one does not hold.
+type Override struct {
+	File    string
+	Line    int
+	Match   string // the block's criteria
+	Command string
+}
+
+// String names the block as its author would find it.
+func (o Override) String() string {
+	return fmt.Sprintf("%s:%d: Match %s sets AuthorizedKeysCommand %s", o.File, o.Line, o.Match, o.Command)
+}
+
+// maxIncludes is sshd's own limit of files that include files.
+const maxIncludes = 16
+
+// Overrides reads the configuration and the files it includes for Match blocks that set another
+// AuthorizedKeysCommand. It is there to warn; what sshd does is for Effective to say.
+func Overrides(config string) ([]Override, error) {
+	return overridesIn(config, "", 0)
+}
+
+func overridesIn(path, match string, depth int) ([]Override, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var found []Override
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		keyword, value := splitDirective(line)
+		switch strings.ToLower(keyword) {
+		case "match":
+			match = value
+			if strings.EqualFold(value, "all") {
+				match = ""
+			}
+		case "authorizedkeyscommand":
+			if match != "" {
+				found = append(found, Override{File: path, Line: number, Match: match, Command: value})
+			}
+		case "include":
+			if depth >= maxIncludes {
+				continue
+			}
+			for _, pattern := range splitWords(value) {
+				if !filepath.IsAbs(pattern) {
+					pattern = filepath.Join("/etc/ssh", pattern) // as sshd does, wherever the file is
+				}
+				files, _ := filepath.Glob(pattern)
+				for _, file := range files {
+					more, err := overridesIn(file, match, depth+1)
+					if err != nil {
+						return nil, err
+					}
+					found = append(found, more...)
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// splitDirective cuts a line into keyword and the rest: "Keyword value", "Keyword=value", "Keyword = value".
+func splitDirective(line string) (keyword, value string) {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' {
+		return "", ""
+	}
+	end := strings.IndexAny(line, " \t=")
+	if end < 0 {
+		return line, ""
+	}
+	value = strings.TrimSpace(line[end:])
+	value = strings.TrimSpace(strings.TrimPrefix(value, "="))
+	return strings.Trim(line[:end], `"`), value
+}
+
+// splitWords splits at white space outside of double or single quotes, and ends at a comment.
+func splitWords(text string) []string {
+	var words []string
+	var word strings.Builder
+	var quote rune
+	inWord := false
+	flush := func() {
+		if inWord {
+			words = append(words, word.String())
+		}
+		word.Reset()
+		inWord = false
+	}
+	for _, r := range text {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '"' || r == '\'':
+			quote, inWord = r, true
+		case r == ' ' || r == '\t':
+			flush()
+		case r == '#' && !inWord:
+			return words
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	flush()
+	return words
+}

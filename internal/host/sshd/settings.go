@@ -1,0 +1,72 @@
+package sshd
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Settings is the output of sshd -T: lower-case keywords, each with its values in order.
+type Settings map[string][]string
+
+func parseSettings(text string) Settings {
+	settings := Settings{}
+	for line := range strings.Lines(text) {
+		keyword, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		if keyword != "" {
+			settings[keyword] = append(settings[keyword], value)
+		}
+	}
+	return settings
+}
+
+// Get returns the first value of a keyword, and "" for none and for sshd's "none".
+func (s Settings) Get(keyword string) string {
+	values := s[strings.ToLower(keyword)]
+	if len(values) == 0 || strings.EqualFold(values[0], "none") {
+		return ""
+	}
+	return values[0]
+}
+
+// Equal tells whether both come to the same.
+func (s Settings) Equal(other Settings) bool { return s.Difference(other) == "" }
+
+// Difference names a keyword whose values differ, or "".
+func (s Settings) Difference(other Settings) string {
+	for keyword, values := range s {
+		if strings.Join(values, "\n") != strings.Join(other[keyword], "\n") {
+			return keyword
+		}
+	}
+	for keyword := range other {
+		if _, ok := s[keyword]; !ok {
+			return keyword
+		}
+	}
+	return ""
+}
+
+// Listens returns an address of this machine at which the server would answer, or an invalid one.
+func (s Settings) Listens() netip.AddrPort {
+	for _, value := range s["listenaddress"] {
+		if address, err := netip.ParseAddrPort(value); err == nil {
+			return reachable(address)
+		}
+	}
+	if port, err := strconv.ParseUint(s.Get("port"), 10, 16); err == nil {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
+	}
+	return netip.AddrPort{}
+}
+
+// reachable replaces the unspecified address by loopback.
+func reachable(address netip.AddrPort) netip.AddrPort {
+	switch {
+	case !address.Addr().IsUnspecified():
+		return address
+	case address.Addr().Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port())
+	}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), address.Port())
+}

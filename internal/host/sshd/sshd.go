@@ -1,0 +1,139 @@
+// Package sshd asks and checks a machine's OpenSSH server: what it would do with a configuration, whether
+// somebody could still log in under it, and that the running one took it over. It changes no file.
+package sshd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// DefaultConfig is the system's sshd_config(5).
+const DefaultConfig = "/etc/ssh/sshd_config"
+
+// askTimeout bounds one question to sshd: it reads files and answers.
+const askTimeout = 20 * time.Second
+
+// Server is an OpenSSH server program.
+type Server struct {
+	Program string // absolute path
+}
+
+// Find returns the machine's sshd; NotFound if there is none.
+func Find() (Server, error) {
+	for _, path := range []string{"/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd", "/usr/bin/sshd"} {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return Server{Program: path}, nil
+		}
+	}
+	return Server{}, fault.New(fault.NotFound, "sshd", "This machine has no OpenSSH server. Install it (Debian: apt-get install openssh-server) and try again.")
+}
+
+// Version is an OpenSSH release.
+type Version struct{ Major, Minor int }
+
+// AtLeast tells whether v is that release or a later one.
+func (v Version) AtLeast(major, minor int) bool {
+	return v.Major > major || v.Major == major && v.Minor >= minor
+}
+
+// String returns the release as OpenSSH writes it.
+func (v Version) String() string { return fmt.Sprintf("OpenSSH %d.%d", v.Major, v.Minor) }
+
+var versionPattern = regexp.MustCompile(`OpenSSH_([0-9]+)\.([0-9]+)`)
+
+// Version asks the program for its release. Every sshd prints it when it is called wrongly, which works before
+// -V was an option (9.3) too.
+func (s Server) Version(ctx context.Context) (Version, error) {
+	_, stderr, _ := s.run(ctx, "-V")
+	match := versionPattern.FindStringSubmatch(stderr)
+	if match == nil {
+		return Version{}, fault.New(fault.Unsupported, "sshd", "%s does not say that it is OpenSSH, and only OpenSSH can be set up. It says: %s", s.Program, firstLine(stderr))
+	}
+	major, _ := strconv.Atoi(match[1])
+	minor, _ := strconv.Atoi(match[2])
+	return Version{major, minor}, nil
+}
+
+// Check runs sshd -t. The error is a WrongState fault that quotes what sshd objects to.
+func (s Server) Check(ctx context.Context, config string) error {
+	_, stderr, err := s.run(ctx, "-t", "-f", config)
+	if err != nil {
+		return fault.Wrap(err, fault.WrongState, "sshd", "sshd does not accept the configuration %s: %s", config, complaint(stderr, err))
+	}
+	return nil
+}
+
+// User names for whom the configuration is asked, as sshd -C does; the zero User asks for what holds outside of
+// every Match block.
+type User string
+
+// Effective runs sshd -T: what the configuration comes to for a user who connects from this machine. Options
+// are further -o settings, as "Keyword=value".
+func (s Server) Effective(ctx context.Context, config string, user User, options ...string) (Settings, error) {
+	arguments := []string{"-T", "-f", config}
+	if user != "" {
+		arguments = append(arguments, "-C", "user="+string(user)+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+	}
+	for _, option := range options {
+		arguments = append(arguments, "-o", option)
+	}
+	stdout, stderr, err := s.run(ctx, arguments...)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.WrongState, "sshd", "sshd cannot work with the configuration %s: %s", config, complaint(stderr, err))
+	}
+	return parseSettings(stdout), nil
+}
+
+// MissingDirectory returns the privilege separation directory that sshd says is missing, which is how an sshd
+// that was never started answers every question, or "".
+func (s Server) MissingDirectory(ctx context.Context, config string) string {
+	_, stderr, err := s.run(ctx, "-t", "-f", config)
+	if err == nil {
+		return ""
+	}
+	for line := range strings.Lines(stderr) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "Missing privilege separation directory: "); ok && filepath.IsAbs(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+func (s Server) run(ctx context.Context, arguments ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.Program, arguments...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = time.Second
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	return out.String(), errs.String(), err
+}
+
+// complaint is what sshd said, on one line, or why it said nothing.
+func complaint(stderr string, err error) string {
+	said := strings.Join(strings.FieldsFunc(stderr, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	if said == "" {
+		return err.Error()
+	}
+	return said
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
