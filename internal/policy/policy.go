@@ -40,9 +40,3 @@ type Decision struct {
 	Policy    string
 	Statement string
 }
-
-// Document is a parsed policy document.
-type Document struct{}
-
-// Evaluate decides.
-func Evaluate(policies []Policy, request Request) Decision { return Decision{} }

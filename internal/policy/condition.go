@@ -1,0 +1,191 @@
+package policy
+
+import (
+	"strings"
+)
+
+// condition is one key under one operator.
+type condition struct {
+	key     string // in lower case
+	set     setOperator
+	null    bool // the Null operator: wants says which answers to "is the key absent?" hold
+	wants   [2]bool
+	negated bool
+	missing verdict      // when the key is not in the request
+	tests   []comparison // one for each of the policy's values
+}
+
+// comparison holds one value of the request against one of the policy. It never negates.
+type comparison func(value string, context Context) verdict
+
+// setOperator says how many of a key's values must hold.
+type setOperator string
+
+const (
+	single       setOperator = ""
+	forAllValues setOperator = "ForAllValues:"
+	forAnyValue  setOperator = "ForAnyValue:"
+)
+
+const ifExists = "IfExists"
+
+// parseConditions reads a Condition: operators, their keys, and the keys' values.
+func parseConditions(n node, variables bool) ([]condition, error) {
+	if n.kind != object {
+		return nil, n.malformed("a Condition must be an object of operators, not %s.", n.kind)
+	}
+	var conditions []condition
+	for _, operator := range n.members {
+		if operator.value.kind != object {
+			return nil, operator.value.malformed("the operator must have an object of condition keys, not %s.", operator.value.kind)
+		}
+		seen := map[string]bool{}
+		for _, key := range operator.value.members {
+			lower := strings.ToLower(key.name)
+			if !isKey(lower) {
+				return nil, key.value.malformed("%q is not a condition key, which has the form vendor:name, as in aws:SourceIp.", key.name)
+			}
+			if seen[lower] {
+				return nil, key.value.malformed("the condition key is there twice in another spelling; keys are compared without regard to case.")
+			}
+			seen[lower] = true
+			c, err := parseCondition(operator.name, lower, key.value, variables)
+			if err != nil {
+				return nil, err
+			}
+			conditions = append(conditions, c)
+		}
+	}
+	return conditions, nil
+}
+
+func parseCondition(name, key string, n node, variables bool) (condition, error) {
+	c := condition{key: key}
+	for _, set := range []setOperator{forAllValues, forAnyValue} {
+		if rest, ok := strings.CutPrefix(name, string(set)); ok {
+			c.set, name = set, rest
+			break
+		}
+	}
+	base, exists := strings.CutSuffix(name, ifExists)
+	values, err := conditionValues(n)
+	if err != nil {
+		return c, err
+	}
+	if base == "Null" {
+		if exists || c.set != single {
+			return c, n.malformed("Null takes neither IfExists nor a set operator: it is about the key's presence itself.")
+		}
+		return c, c.parseNull(n, values)
+	}
+	operator, known := operatorNamed(base)
+	if !known {
+		return c, n.malformed("there is no condition operator %q; did you mean StringEquals, StringLike, ArnLike, NumericEquals, DateLessThan, Bool, IpAddress or Null?", name)
+	}
+	c.negated = operator.negated
+	c.missing = c.whenMissing(exists)
+	for _, value := range values {
+		test, err := operator.compile(value, variables)
+		if err != nil {
+			return c, n.malformed("%v.", err)
+		}
+		c.tests = append(c.tests, test)
+	}
+	return c, nil
+}
+
+// conditionValues returns the values as text: IAM takes numbers and booleans for the strings that write them.
+func conditionValues(n node) ([]string, error) {
+	var values []string
+	for _, item := range n.oneOrMore() {
+		switch item.kind {
+		case text, number, boolean:
+			values = append(values, item.text)
+		default:
+			return nil, item.malformed("a condition's value must be a string, a number or a boolean, not %s.", item.kind)
+		}
+	}
+	if len(values) == 0 {
+		return nil, n.malformed("the condition key has an empty list of values, which could match nothing or everything. Give a value or remove the key.")
+	}
+	return values, nil
+}
+
+func (c *condition) parseNull(n node, values []string) error {
+	c.null = true
+	for _, value := range values {
+		want, ok := parseBool(value)
+		if !ok {
+			return n.malformed("Null takes true (the key is absent) or false (it is there), not %q.", value)
+		}
+		c.wants[index(want)] = true
+	}
+	return nil
+}
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// whenMissing is the answer for a key that is not in the request.
+func (c *condition) whenMissing(ifExists bool) verdict {
+	switch {
+	case c.set == forAllValues:
+		return yes
+	case c.set == forAnyValue && ifExists:
+		return unsettled // AWS documents one rule for each half, and they contradict each other
+	case c.set == forAnyValue:
+		return no
+	}
+	return verdictOf(ifExists || c.negated)
+}
+
+// evaluate answers for the request.
+func (c *condition) evaluate(context Context) verdict {
+	values, _ := context.Values(c.key)
+	switch {
+	case c.null:
+		return verdictOf(c.wants[index(areEmpty(values))])
+	case len(values) == 0, c.set != single && areEmpty(values):
+		return c.missing
+	case c.set == single && len(values) > 1:
+		return unsettled
+	case c.set == forAnyValue:
+		answer := no
+		for _, value := range values {
+			answer = max(answer, c.test(value, context))
+		}
+		return answer
+	}
+	answer := yes
+	for _, value := range values {
+		answer = min(answer, c.test(value, context))
+	}
+	return answer
+}
+
+// test holds one value of the request against all of the policy: it must match one of them, or none if the
+// operator is a negated one.
+func (c *condition) test(value string, context Context) verdict {
+	answer := no
+	for _, test := range c.tests {
+		answer = max(answer, test(value, context))
+	}
+	if c.negated {
+		return answer.not()
+	}
+	return answer
+}
+
+// areEmpty tells whether there is no value, or only empty ones: what AWS calls a null dataset.
+func areEmpty(values []string) bool {
+	for _, value := range values {
+		if value != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,325 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// operator is a condition operator without set operator and IfExists.
+type operator struct {
+	negated bool
+	// compile makes a comparison with one of the policy's values, or says what is wrong with the value.
+	// A comparison with a value of the request that is not of the operator's kind is unsettled.
+	compile func(value string, variables bool) (comparison, error)
+}
+
+// operatorNamed finds an operator by its name in AWS's spelling.
+func operatorNamed(name string) (operator, bool) {
+	compile := compilerNamed(name)
+	if compile != nil {
+		return operator{compile: compile}, true
+	}
+	if positive, ok := positiveOf(name); ok {
+		return operator{negated: true, compile: compilerNamed(positive)}, true
+	}
+	return operator{}, false
+}
+
+// positiveOf returns the operator that the negated one negates.
+func positiveOf(negated string) (string, bool) {
+	switch negated {
+	case "StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "NumericNotEquals", "DateNotEquals",
+		"NotIpAddress", "ArnNotEquals", "ArnNotLike":
+		return strings.Replace(negated, "Not", "", 1), true
+	}
+	return "", false
+}
+
+func compilerNamed(name string) func(string, bool) (comparison, error) {
+	switch name {
+	case "StringEquals":
+		return compileString(func(value, want string) bool { return value == want })
+	case "StringEqualsIgnoreCase":
+		return compileString(strings.EqualFold)
+	case "StringLike":
+		return compileLike
+	case "ArnEquals", "ArnLike": // the same, as AWS documents
+		return compileARN
+	case "Bool":
+		return compileBool
+	case "BinaryEquals":
+		return compileBinary
+	case "IpAddress":
+		return compileAddress
+	}
+	if kind, relation, ok := cutKind(name); ok {
+		if holds := relationNamed(relation); holds != nil {
+			return kind(holds)
+		}
+	}
+	return nil
+}
+
+// cutKind finds what kind of quantity an ordering operator compares.
+func cutKind(name string) (kind func(func(int) bool) func(string, bool) (comparison, error), relation string, ok bool) {
+	if relation, ok = strings.CutPrefix(name, "Numeric"); ok {
+		return compileNumber, relation, true
+	}
+	if relation, ok = strings.CutPrefix(name, "Date"); ok {
+		return compileDate, relation, true
+	}
+	return nil, "", false
+}
+
+// relationNamed tells which results of a comparison (negative, zero, positive: the request's value is less,
+// equal, greater) the operator accepts.
+func relationNamed(name string) func(order int) bool {
+	switch name {
+	case "Equals":
+		return func(order int) bool { return order == 0 }
+	case "LessThan":
+		return func(order int) bool { return order < 0 }
+	case "LessThanEquals":
+		return func(order int) bool { return order <= 0 }
+	case "GreaterThan":
+		return func(order int) bool { return order > 0 }
+	case "GreaterThanEquals":
+		return func(order int) bool { return order >= 0 }
+	}
+	return nil
+}
+
+func compileString(equal func(value, want string) bool) func(string, bool) (comparison, error) {
+	return func(source string, variables bool) (comparison, error) {
+		t, err := parseTemplate(source, syntax{variables: variables})
+		if err != nil {
+			return nil, err
+		}
+		return func(value string, context Context) verdict {
+			want, ok := t.plain(context)
+			return verdictOf(ok && equal(value, want))
+		}, nil
+	}
+}
+
+func compileLike(source string, variables bool) (comparison, error) {
+	t, err := parseTemplate(source, syntax{variables: variables, wildcards: true})
+	if err != nil {
+		return nil, err
+	}
+	return func(value string, context Context) verdict { return verdictOf(t.matches(value, context)) }, nil
+}
+
+// arnParts is how many parts an ARN has; the last may have colons of its own.
+const arnParts = 6
+
+// compileARN compares ARNs part by part, so that a wildcard in one part, or a variable's value, never reaches
+// into the next. "*" alone is every ARN.
+func compileARN(source string, variables bool) (comparison, error) {
+	if source == "*" {
+		source = "arn:*:*:*:*:*"
+	}
+	parts := splitTemplate(source, variables)
+	if len(parts) != arnParts || parts[0] != "arn" {
+		return nil, fmt.Errorf("the value %q is not an ARN, which has six parts: arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE; parts may be empty or have wildcards", source)
+	}
+	var templates [arnParts]template
+	for i, part := range parts {
+		t, err := parseTemplate(part, syntax{variables: variables, wildcards: true})
+		if err != nil {
+			return nil, err
+		}
+		templates[i] = t
+	}
+	return func(value string, context Context) verdict {
+		for i, t := range templates {
+			part, rest, found := strings.Cut(value, ":")
+			if i == arnParts-1 {
+				part = value
+			} else if !found {
+				return unsettled
+			}
+			if !t.matches(part, context) {
+				return no
+			}
+			value = rest
+		}
+		return yes
+	}, nil
+}
+
+// splitTemplate splits an ARN at its first five colons, leaving variables whole, whose keys have colons too.
+func splitTemplate(source string, variables bool) []string {
+	var parts []string
+	begin, inside := 0, false
+	for i := 0; i < len(source) && len(parts) < arnParts-1; i++ {
+		switch {
+		case variables && strings.HasPrefix(source[i:], "${"):
+			inside = true
+		case source[i] == '}':
+			inside = false
+		case source[i] == ':' && !inside:
+			parts = append(parts, source[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(parts, source[begin:])
+}
+
+func parseBool(value string) (b, ok bool) {
+	return strings.EqualFold(value, "true"), strings.EqualFold(value, "true") || strings.EqualFold(value, "false")
+}
+
+func compileBool(source string, _ bool) (comparison, error) {
+	want, ok := parseBool(source)
+	if !ok {
+		return nil, fmt.Errorf("Bool takes true or false, not %q", source)
+	}
+	return func(value string, _ Context) verdict {
+		b, ok := parseBool(value)
+		if !ok {
+			return unsettled
+		}
+		return verdictOf(b == want)
+	}, nil
+}
+
+// compileBinary compares bytes; policy and request both write them in base64.
+func compileBinary(source string, _ bool) (comparison, error) {
+	want, err := base64.StdEncoding.DecodeString(source)
+	if err != nil {
+		return nil, fmt.Errorf("BinaryEquals takes base64, and %q is none", source)
+	}
+	return func(value string, _ Context) verdict {
+		got, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			return unsettled
+		}
+		return verdictOf(bytes.Equal(got, want))
+	}, nil
+}
+
+// compileAddress takes an address or a range in CIDR notation. An IPv4 range holds IPv4 addresses only.
+func compileAddress(source string, _ bool) (comparison, error) {
+	prefix, err := netip.ParsePrefix(source)
+	if err != nil {
+		address, err := netip.ParseAddr(source)
+		if err != nil || address.Zone() != "" {
+			return nil, fmt.Errorf("%q is neither an IP address nor a range such as 203.0.113.0/24 or 2001:db8::/32", source)
+		}
+		prefix = netip.PrefixFrom(address, address.BitLen())
+	}
+	if address := prefix.Addr(); address.Is4In6() {
+		if prefix.Bits() < 96 {
+			return nil, fmt.Errorf("the range %q mixes IPv4 and IPv6; write the IPv4 range by itself", source)
+		}
+		prefix = netip.PrefixFrom(address.Unmap(), prefix.Bits()-96)
+	}
+	prefix = prefix.Masked()
+	return func(value string, _ Context) verdict {
+		address, err := netip.ParseAddr(value)
+		if err != nil {
+			return unsettled
+		}
+		return verdictOf(prefix.Contains(address.Unmap().WithZone("")))
+	}, nil
+}
+
+func compileNumber(holds func(order int) bool) func(string, bool) (comparison, error) {
+	return func(source string, _ bool) (comparison, error) {
+		want, ok := parseDecimal(source)
+		if !ok {
+			return nil, fmt.Errorf("%q is not a number, as in 42 or -0.5", source)
+		}
+		return func(value string, _ Context) verdict {
+			got, ok := parseDecimal(value)
+			if !ok {
+				return unsettled
+			}
+			return verdictOf(holds(got.compare(want)))
+		}, nil
+	}
+}
+
+// decimal is a number as it is written, so that no digit is lost: id numbers have more than a float64 keeps.
+type decimal struct {
+	negative bool
+	whole    string // without leading zeros
+	fraction string // without trailing zeros
+}
+
+func parseDecimal(s string) (decimal, bool) {
+	d := decimal{negative: strings.HasPrefix(s, "-")}
+	if d.negative || strings.HasPrefix(s, "+") {
+		s = s[1:]
+	}
+	whole, fraction, point := strings.Cut(s, ".")
+	if !isDigits(whole) || (point && !isDigits(fraction)) {
+		return decimal{}, false
+	}
+	d.whole, d.fraction = strings.TrimLeft(whole, "0"), strings.TrimRight(fraction, "0")
+	if d.whole == "" && d.fraction == "" {
+		d.negative = false
+	}
+	return d, true
+}
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// compare is negative if d is less than e, positive if it is greater.
+func (d decimal) compare(e decimal) int {
+	if d.negative != e.negative {
+		if d.negative {
+			return -1
+		}
+		return 1
+	}
+	order := cmp.Or(cmp.Compare(len(d.whole), len(e.whole)), strings.Compare(d.whole, e.whole), strings.Compare(d.fraction, e.fraction))
+	if d.negative {
+		return -order
+	}
+	return order
+}
+
+func compileDate(holds func(order int) bool) func(string, bool) (comparison, error) {
+	return func(source string, _ bool) (comparison, error) {
+		want, err := parseDate(source)
+		if err != nil {
+			return nil, err
+		}
+		return func(value string, _ Context) verdict {
+			got, err := parseDate(value)
+			if err != nil {
+				return unsettled
+			}
+			return verdictOf(holds(got.Compare(want)))
+		}, nil
+	}
+}
+
+// parseDate reads epoch seconds or ISO 8601 as W3C profiles it: a day or month, which begins at midnight UTC, or
+// a time, with or without seconds and their fraction, and its offset from UTC.
+func parseDate(s string) (time.Time, error) {
+	if digits := strings.TrimPrefix(s, "-"); isDigits(digits) && len(digits) <= 12 {
+		d := int64(0)
+		for _, c := range digits {
+			d = 10*d + int64(c-'0')
+		}
+		if digits != s {
+			d = -d
+		}
+		return time.Unix(d, 0), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z0700", time.DateOnly, "2006-01"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New("\"" + s + "\" is not a date, as in 2026-11-22T08:00:00Z, 2026-11-22 or 1795334400 (epoch seconds)")
+}

@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// node is a JSON value that remembers where in the document it stands, which encoding/json forgets, and keeps
+// the members of an object apart, of which encoding/json would silently take the last of two equal names.
+type node struct {
+	path    string // "Statement[2].Condition.StringLike"; empty for the whole document
+	kind    nodeKind
+	text    string // of a scalar: the string, the number as written, "true" or "false"
+	members []member
+	items   []node
+}
+
+type member struct {
+	name  string
+	value node
+}
+
+type nodeKind string
+
+const (
+	object  nodeKind = "an object"
+	list    nodeKind = "a list"
+	text    nodeKind = "a string"
+	number  nodeKind = "a number"
+	boolean nodeKind = "true or false"
+	null    nodeKind = "null"
+)
+
+// maxDepth bounds nesting: a policy needs five levels.
+const maxDepth = 8
+
+// malformed is the one kind of error of Parse.
+func malformed(path, format string, args ...any) error {
+	where := ""
+	if path != "" {
+		where = "in " + path + ": "
+	}
+	return fault.New(fault.Invalid, "policy-document", "The policy document is malformed: %s%s", where, fmt.Sprintf(format, args...))
+}
+
+func (n node) malformed(format string, args ...any) error { return malformed(n.path, format, args...) }
+
+// readJSON reads the text as exactly one JSON value.
+func readJSON(source string) (node, error) {
+	if !utf8.ValidString(source) {
+		return node{}, malformed("", "it is not UTF-8 text.")
+	}
+	decoder := json.NewDecoder(strings.NewReader(source))
+	decoder.UseNumber()
+	root, err := readNode(decoder, "", 0)
+	if err == nil {
+		if _, err = decoder.Token(); err == nil {
+			return node{}, malformed("", "there is more text after its end.")
+		}
+	}
+	var ours *fault.Error
+	switch {
+	case errors.Is(err, io.EOF) && root.kind != "":
+		return root, nil
+	case errors.As(err, &ours):
+		return node{}, err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return node{}, malformed("", "it ends too early; is a bracket or quote not closed?")
+	}
+	before := source[:min(int(decoder.InputOffset()), len(source))]
+	return node{}, malformed("", "it is not JSON after line %d: %v.", 1+strings.Count(before, "\n"), err)
+}
+
+func readNode(decoder *json.Decoder, path string, depth int) (node, error) {
+	if depth > maxDepth {
+		return node{}, malformed(path, "it is nested too deeply.")
+	}
+	token, err := decoder.Token()
+	if err != nil {
+		return node{}, err
+	}
+	n := node{path: path}
+	switch token := token.(type) {
+	case string:
+		n.kind, n.text = text, token
+	case json.Number:
+		n.kind, n.text = number, token.String()
+	case bool:
+		n.kind, n.text = boolean, fmt.Sprint(token)
+	case json.Delim:
+		if token == '{' {
+			return readObject(decoder, n, depth)
+		}
+		return readList(decoder, n, depth)
+	default:
+		n.kind = null
+	}
+	return n, nil
+}
+
+func readObject(decoder *json.Decoder, n node, depth int) (node, error) {
+	n.kind = object
+	seen := map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return node{}, err
+		}
+		name, ok := token.(string)
+		if !ok {
+			return node{}, n.malformed("a name must be a string.")
+		}
+		if seen[name] {
+			return node{}, n.malformed("%q is there twice; each may be there once.", name)
+		}
+		seen[name] = true
+		value, err := readNode(decoder, join(n.path, name), depth+1)
+		if err != nil {
+			return node{}, err
+		}
+		n.members = append(n.members, member{name, value})
+	}
+	_, err := decoder.Token()
+	return n, err
+}
+
+func readList(decoder *json.Decoder, n node, depth int) (node, error) {
+	n.kind = list
+	for decoder.More() {
+		item, err := readNode(decoder, fmt.Sprintf("%s[%d]", n.path, len(n.items)+1), depth+1)
+		if err != nil {
+			return node{}, err
+		}
+		n.items = append(n.items, item)
+	}
+	_, err := decoder.Token()
+	return n, err
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// oneOrMore returns the items of a list, or the value itself: IAM lets one stand for a list of one.
+func (n node) oneOrMore() []node {
+	if n.kind == list {
+		return n.items
+	}
+	return []node{n}
+}
+
+// str returns the string that the node must be.
+func (n node) str() (string, error) {
+	if n.kind != text {
+		return "", n.malformed("expected a string, not %s.", n.kind)
+	}
+	return n.text, nil
+}

@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// template is a pattern in which variables may still stand for values of the request. Without variables it is
+// the pattern itself.
+type template struct {
+	pieces    pattern
+	variables bool
+}
+
+// syntax says what has a meaning of its own in a text. The rest stands for itself.
+type syntax struct {
+	wildcards bool // * and ?
+	variables bool // ${…}: variables, and ${*} ${?} ${$} for the characters themselves
+}
+
+// parseTemplate takes a text apart.
+func parseTemplate(source string, syntax syntax) (template, error) {
+	var t template
+	var plain strings.Builder
+	flush := func() {
+		if plain.Len() > 0 {
+			t.pieces = append(t.pieces, piece{kind: literal, text: plain.String()})
+			plain.Reset()
+		}
+	}
+	for rest := source; rest != ""; {
+		switch {
+		case syntax.variables && strings.HasPrefix(rest, "${"):
+			p, after, err := parseVariable(rest)
+			if err != nil {
+				return template{}, err
+			}
+			if rest = after; p.kind == literal {
+				plain.WriteString(p.text)
+				continue
+			}
+			flush()
+			t.pieces, t.variables = append(t.pieces, p), true
+		case syntax.wildcards && rest[0] == '*':
+			flush()
+			if n := len(t.pieces); n == 0 || t.pieces[n-1].kind != anyRun {
+				t.pieces = append(t.pieces, piece{kind: anyRun})
+			}
+			rest = rest[1:]
+		case syntax.wildcards && rest[0] == '?':
+			flush()
+			t.pieces = append(t.pieces, piece{kind: anyOne})
+			rest = rest[1:]
+		default:
+			plain.WriteByte(rest[0])
+			rest = rest[1:]
+		}
+	}
+	flush()
+	return t, nil
+}
+
+// parseVariable reads one ${…} at the beginning of source.
+func parseVariable(source string) (p piece, rest string, err error) {
+	inside := source[len("${"):]
+	for _, c := range []string{"*", "?", "$"} {
+		if after, ok := strings.CutPrefix(inside, c+"}"); ok {
+			return piece{kind: literal, text: c}, after, nil
+		}
+	}
+	end := strings.IndexAny(inside, ",}")
+	if end < 0 {
+		return piece{}, "", errors.New("a variable ${… is not closed by }; write ${$} for a $ before {")
+	}
+	key := strings.ToLower(strings.Trim(inside[:end], " "))
+	if !isKey(key) {
+		return piece{}, "", fmt.Errorf("${%s is not a variable, which names a condition key as in ${aws:username}; write ${$} for a $ before {", inside[:end])
+	}
+	p = piece{kind: variable, text: key}
+	if inside[end] == '}' {
+		return p, inside[end+1:], nil
+	}
+	quoted, ok := strings.CutPrefix(strings.TrimLeft(inside[end+1:], " "), "'")
+	fallback, after, closed := strings.Cut(quoted, "'")
+	after, ended := strings.CutPrefix(strings.TrimLeft(after, " "), "}")
+	if !ok || !closed || !ended {
+		return piece{}, "", fmt.Errorf("the default of the variable ${%s must be in single quotes and end the variable, as in ${aws:username, 'nobody'}", inside[:end])
+	}
+	p.fallback, p.hasFallback = fallback, true
+	return p, after, nil
+}
+
+// isKey tells whether the text can name a condition key: "vendor:name", with a tag's name after a slash.
+func isKey(key string) bool {
+	vendor, name, found := strings.Cut(key, ":")
+	return found && name != "" && isName(vendor, "-") && !strings.ContainsAny(key, "${}")
+}
+
+// resolve puts the request's values in place of the variables, as they are: a * in a value is no wildcard. It
+// fails if a key is not in the request and has no default, or has several values.
+func (t template) resolve(context Context) (pattern, bool) {
+	if !t.variables {
+		return t.pieces, true
+	}
+	resolved := make(pattern, len(t.pieces))
+	for i, p := range t.pieces {
+		if p.kind == variable {
+			value, ok := p.value(context)
+			if !ok {
+				return nil, false
+			}
+			p = piece{kind: literal, text: value}
+		}
+		resolved[i] = p
+	}
+	return resolved, true
+}
+
+func (p piece) value(context Context) (string, bool) {
+	switch values, _ := context.Values(p.text); len(values) {
+	case 0:
+		return p.fallback, p.hasFallback
+	case 1:
+		return values[0], true
+	}
+	return "", false
+}
+
+// matches resolves the template and tells whether it covers s. One that does not resolve covers nothing.
+func (t template) matches(s string, context Context) bool {
+	p, ok := t.resolve(context)
+	return ok && p.matches(s)
+}
+
+// plain resolves a template without wildcards to its text.
+func (t template) plain(context Context) (string, bool) {
+	p, ok := t.resolve(context)
+	if !ok {
+		return "", false
+	}
+	if len(p) == 1 {
+		return p[0].text, true
+	}
+	var text strings.Builder
+	for _, piece := range p {
+		text.WriteString(piece.text)
+	}
+	return text.String(), true
+}
