@@ -1,0 +1,40 @@
+# The default target lists the others.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GO ?= go
+FUZZTIME ?= 15s
+# cgo is off: the programs are static and run on any Linux of their architecture.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.PHONY: help build up down test bench generate fuzz clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## put sallyport and sallyport-host into bin/
+	$(BUILD) -o bin/sallyport ./cmd/sallyport
+	$(BUILD) -o bin/sallyport-host ./cmd/sallyport-host
+
+up: build ## set everything up on this machine and open a first SSH session
+	bin/sallyport up
+
+down: ## stop what up started; make down PURGE=1 removes its data and AWS profile too
+	@if [ ! -x bin/sallyport ]; then $(MAKE) --no-print-directory build; fi
+	bin/sallyport down $(if $(PURGE),--purge)
+
+test: ## install what the tests need, then run all of them
+	scripts/test-prerequisites
+	scripts/test
+
+bench: ## measure, beside a baseline measured in the same run
+	scripts/test-prerequisites
+	$(GO) run ./bench
+
+generate: ## make the generated files again
+	$(GO) generate ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (15s)
+	scripts/fuzz $(FUZZTIME)
+
+clean: ## remove what build made
+	rm -rf bin

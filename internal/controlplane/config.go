@@ -1,0 +1,161 @@
+// Package controlplane makes a running control plane of a configuration: it is the one place, beside the commands
+// and the tests, that knows every room and hands each what it needs.
+package controlplane
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What holds where a Config says nothing.
+const (
+	DefaultListen = "127.0.0.1:7474"
+	DefaultRegion = "on-prem-1"
+)
+
+// Config is what an operator decides. Every field but Data has a safe default.
+type Config struct {
+	// Data is the directory of the keys, the credentials and the embedded database. It is made if it is not
+	// there, and belongs to one control plane at a time.
+	Data string `json:"data"`
+	// Listen is the address for both HTTP and HTTPS; DefaultListen if empty. Port 0 takes a free one.
+	Listen string `json:"listen"`
+	// Database is a postgres:// URL; the embedded SQLite in Data if empty.
+	Database string `json:"db"`
+	// Account is the account number, 12 digits. It is decided at the first start, drawn at random if empty, and
+	// cannot be changed afterwards.
+	Account string `json:"account"`
+	// Regions are the regions served, the first being the default; DefaultRegion if empty.
+	Regions []string `json:"regions"`
+	// Hostnames are further names and addresses of this server, for its TLS certificate.
+	Hostnames []string `json:"hostnames"`
+	// Advertise is the URL by which machines reach this server: https://HOST:PORT. If empty it is made of
+	// Listen, and of the machine's name where Listen is every address.
+	Advertise string `json:"advertise"`
+	// AllowPlainHTTP lets requests without TLS in from other machines. Signatures keep their secrets and cannot
+	// be forged all the same, but what is asked and answered can be read on the way, new access keys too.
+	AllowPlainHTTP bool `json:"allowPlainHTTP"`
+}
+
+// ReadConfig reads a Config from a JSON file. A key that Config does not know is an error.
+func ReadConfig(path string) (Config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer file.Close()
+	decoder := json.NewDecoder(file)
+	decoder.DisallowUnknownFields()
+	var c Config
+	if err := decoder.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("%s: something follows the configuration's closing brace", path)
+	}
+	return c, nil
+}
+
+var (
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	regionForm  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*-[0-9]+$`)
+)
+
+// withDefaults checks the Config and fills it in.
+func (c Config) withDefaults() (Config, error) {
+	if c.Data == "" {
+		return c, errors.New("no data directory is given (--data DIR)")
+	}
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return c, fmt.Errorf("the listen address %q is not HOST:PORT: %w", c.Listen, err)
+	}
+	if len(c.Regions) == 0 {
+		c.Regions = []string{DefaultRegion}
+	}
+	for i, region := range c.Regions {
+		if !regionForm.MatchString(region) {
+			return c, fmt.Errorf("the region %q is not of the form eu-west-1: small letters, digits and hyphens, with a number last", region)
+		}
+		if slices.Contains(c.Regions[:i], region) {
+			return c, fmt.Errorf("the region %q is listed twice", region)
+		}
+	}
+	if c.Account != "" && !accountForm.MatchString(c.Account) {
+		return c, fmt.Errorf("the account %q is not 12 digits", c.Account)
+	}
+	if c.Database != "" {
+		if u, err := url.Parse(c.Database); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+			return c, errors.New("the database is not a postgres:// URL; leave it out for the embedded one")
+		}
+	}
+	if c.Advertise != "" {
+		u, err := url.Parse(c.Advertise)
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+			return c, fmt.Errorf("the advertised URL %q is not https://HOST:PORT", c.Advertise)
+		}
+		c.Advertise = "https://" + u.Host
+	}
+	return c, nil
+}
+
+// names returns every name and address the server's certificate is for.
+func (c Config) names(listener net.Addr) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
+		names = append(names, host)
+	}
+	if host, _, err := net.SplitHostPort(listener.String()); err == nil {
+		names = append(names, host)
+	}
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	if u, err := url.Parse(c.Advertise); err == nil && u.Hostname() != "" {
+		names = append(names, u.Hostname())
+	}
+	names = append(names, c.Hostnames...)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return slices.DeleteFunc(names, func(name string) bool {
+		ip := net.ParseIP(name)
+		return ip != nil && ip.IsUnspecified()
+	})
+}
+
+// urls returns where clients on this machine reach the API, and where machines reach their end. Plain HTTP is
+// for loopback, so a server that does not listen there is reached over https by everybody.
+func (c Config) urls(listener net.Addr) (endpoint, advertise string) {
+	host, port, _ := net.SplitHostPort(listener.String())
+	ip := net.ParseIP(host)
+	public := host
+	switch {
+	case ip.IsUnspecified():
+		host, public = "127.0.0.1", "localhost"
+		if name, err := os.Hostname(); err == nil {
+			public = name
+		}
+		if len(c.Hostnames) > 0 {
+			public = c.Hostnames[0]
+		}
+		endpoint = "http://" + net.JoinHostPort(host, port)
+	case ip.IsLoopback():
+		endpoint = "http://" + net.JoinHostPort(host, port)
+	default:
+		endpoint = "https://" + net.JoinHostPort(host, port)
+	}
+	if c.Advertise != "" {
+		return endpoint, c.Advertise
+	}
+	return endpoint, "https://" + net.JoinHostPort(public, port)
+}

@@ -1,0 +1,215 @@
+package controlplane
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"gopkg.in/ini.v1"
+
+	"github.com/sallyport/sallyport/internal/ca"
+)
+
+// The files of a data directory.
+const (
+	DatabaseFile    = "sallyport.db" // SQLite, unless another database is configured
+	AuthorityFile   = "ca.pem"       // the root certificate: what clients name as ca_bundle
+	AuthorityKey    = "ca.key"       // its key: whoever has it signs grants for every host
+	SealFile        = "secrets.key"  // 32 bytes that seal the secrets in the database
+	CredentialsFile = "credentials"  // the root user's access key, as an AWS profile
+	lockFile        = "lock"
+	sealSize        = 32
+)
+
+// profileName is the section of CredentialsFile.
+const profileName = "sallyport"
+
+// directory is a data directory that is ours: nobody else can open it until it is closed.
+type directory struct {
+	path string
+	lock *os.File
+}
+
+// openDirectory makes the directory if it must, and locks it.
+func openDirectory(path string) (*directory, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := closeToOthers(path); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another control plane runs on the data directory %s", path)
+		}
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	return &directory{path: path, lock: lock}, nil
+}
+
+// closeToOthers takes group's and others' rights from a directory that is empty or ours. One that holds something
+// else was hardly meant.
+func closeToOthers(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	if info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	ours := func(e fs.DirEntry) bool { return e.Name() == AuthorityFile || e.Name() == lockFile }
+	if len(entries) > 0 && !slices.ContainsFunc(entries, ours) {
+		return fmt.Errorf("the data directory %s has other things in it and can be read by others (mode %#o), but it is to hold the keys to every host. Name another, or chmod 700 it", path, info.Mode().Perm())
+	}
+	if err := os.Chmod(path, 0o700); err != nil {
+		return fmt.Errorf("close the data directory to others: %w", err)
+	}
+	return nil
+}
+
+func (d *directory) close() error { return d.lock.Close() }
+
+func (d *directory) file(name string) string { return filepath.Join(d.path, name) }
+
+// authority reads the certificate authority, or makes it at the first start.
+func (d *directory) authority(account string, now time.Time, random io.Reader) (*ca.Authority, error) {
+	certificate, err := os.ReadFile(d.file(AuthorityFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.makeAuthority(account, now, random)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority: %w", err)
+	}
+	key, err := os.ReadFile(d.file(AuthorityKey))
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority's key: %w", err)
+	}
+	return ca.Load(certificate, key, random)
+}
+
+// makeAuthority writes the key first: a key without a certificate is made anew, a certificate without a key
+// would be a dead end.
+func (d *directory) makeAuthority(account string, now time.Time, random io.Reader) (*ca.Authority, error) {
+	authority, err := ca.New(account, now, random)
+	if err != nil {
+		return nil, err
+	}
+	certificate, key := authority.PEM()
+	if err := d.write(AuthorityKey, key, 0o600); err != nil {
+		return nil, err
+	}
+	return authority, d.write(AuthorityFile, certificate, 0o644)
+}
+
+// sealKey reads the key that seals secrets in the database, or makes it at the first start.
+func (d *directory) sealKey(random io.Reader) ([]byte, error) {
+	key, err := os.ReadFile(d.file(SealFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		key = make([]byte, sealSize)
+		if _, err := io.ReadFull(random, key); err != nil {
+			return nil, fmt.Errorf("make the sealing key: %w", err)
+		}
+		return key, d.write(SealFile, key, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the sealing key: %w", err)
+	}
+	if len(key) != sealSize || subtle.ConstantTimeCompare(key, make([]byte, sealSize)) == 1 {
+		return nil, fmt.Errorf("%s does not hold %d random bytes", d.file(SealFile), sealSize)
+	}
+	return key, nil
+}
+
+// rootCredentials are what CredentialsFile says.
+type rootCredentials struct {
+	AccessKeyID string
+	Secret      string
+	Region      string
+	Endpoint    string
+}
+
+// readCredentials returns what the file holds; ok is false if there is none yet.
+func (d *directory) readCredentials() (c rootCredentials, ok bool, err error) {
+	text, err := os.ReadFile(d.file(CredentialsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, fmt.Errorf("read the root credentials: %w", err)
+	}
+	file, err := ini.Load(text)
+	if err != nil {
+		return c, false, fmt.Errorf("read the root credentials in %s: %w", d.file(CredentialsFile), err)
+	}
+	section := file.Section(profileName)
+	c = rootCredentials{
+		AccessKeyID: section.Key("aws_access_key_id").String(),
+		Secret:      section.Key("aws_secret_access_key").String(),
+		Region:      section.Key("region").String(),
+		Endpoint:    section.Key("endpoint_url").String(),
+	}
+	if c.AccessKeyID == "" || c.Secret == "" {
+		return c, false, fmt.Errorf("%s has no complete [%s] section. Put the access key back, or remove the file to get a new one", d.file(CredentialsFile), profileName)
+	}
+	return c, true, nil
+}
+
+// writeCredentials replaces the file; it is durable when this returns.
+func (d *directory) writeCredentials(c rootCredentials) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "# The account's root user. Use it to make users and policies, then keep it safe.\n")
+	fmt.Fprintf(&text, "[%s]\n", profileName)
+	fmt.Fprintf(&text, "aws_access_key_id = %s\naws_secret_access_key = %s\n", c.AccessKeyID, c.Secret)
+	fmt.Fprintf(&text, "region = %s\nendpoint_url = %s\n", c.Region, c.Endpoint)
+	return d.write(CredentialsFile, []byte(text.String()), 0o600)
+}
+
+// write replaces a file as a whole; it is durable when this returns.
+func (d *directory) write(name string, content []byte, mode fs.FileMode) error {
+	temporary, err := os.CreateTemp(d.path, ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	defer os.Remove(temporary.Name()) // gone already if all went well
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), d.file(name))
+	}
+	if err == nil {
+		err = syncDirectory(d.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+func syncDirectory(path string) error {
+	open, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(open.Sync(), open.Close())
+}

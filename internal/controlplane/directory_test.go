@@ -1,0 +1,105 @@
+package controlplane
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDirectoryKeepsItsKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	first, err := openDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := first.authority("123456789012", time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, err := first.sealKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rootCredentials{AccessKeyID: "AKIAEXAMPLE", Secret: "s/e+cret", Region: "a-1", Endpoint: "http://127.0.0.1:1"}
+	if err := first.writeCredentials(want); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{AuthorityKey: 0o600, SealFile: 0o600, CredentialsFile: 0o600, AuthorityFile: 0o644, ".": 0o700} {
+		info, err := os.Stat(filepath.Join(path, name))
+		if err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode().Perm(), err, mode)
+		}
+	}
+
+	if _, err := openDirectory(path); err == nil || !strings.Contains(err.Error(), "another control plane") {
+		t.Errorf("a second one opens the same directory: %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := openDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.close()
+	again, err := second.authority("123456789012", time.Now(), rand.Reader)
+	if err != nil || !again.Certificate().Equal(authority.Certificate()) {
+		t.Errorf("another authority after a restart, %v", err)
+	}
+	sealAgain, err := second.sealKey(rand.Reader)
+	if err != nil || !bytes.Equal(seal, sealAgain) {
+		t.Errorf("another sealing key after a restart, %v", err)
+	}
+	got, ok, err := second.readCredentials()
+	if err != nil || !ok || got != want {
+		t.Errorf("credentials %+v, %v, %v", got, ok, err)
+	}
+}
+
+func TestDirectoryRefuses(t *testing.T) {
+	open := t.TempDir()
+	if err := errors.Join(os.Chmod(open, 0o755), os.WriteFile(filepath.Join(open, "letter"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDirectory(open); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("somebody's directory, open to others: %v", err)
+	}
+
+	closed := t.TempDir()
+	if err := os.Chmod(closed, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDirectory(closed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	if info, err := os.Stat(closed); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("an empty directory is left open to others: %v, %v", info.Mode(), err)
+	}
+	if _, ok, err := d.readCredentials(); ok || err != nil {
+		t.Errorf("credentials out of nothing: %v, %v", ok, err)
+	}
+	for name, content := range map[string]string{SealFile: strings.Repeat("\x00", 32), CredentialsFile: "[sallyport]\naws_access_key_id = A\n"} {
+		if err := os.WriteFile(d.file(name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.sealKey(rand.Reader); err == nil {
+		t.Error("a sealing key of zeros is accepted")
+	}
+	if _, _, err := d.readCredentials(); err == nil {
+		t.Error("half credentials are accepted")
+	}
+	if err := os.WriteFile(d.file(AuthorityFile), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.authority("123456789012", time.Now(), rand.Reader); err == nil {
+		t.Error("an authority without its key is accepted, or silently replaced")
+	}
+}

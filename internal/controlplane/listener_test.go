@@ -1,0 +1,163 @@
+package controlplane
+
+import (
+	"bufio"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/ca"
+)
+
+// serveBoth starts a listener whose handler tells whether a request came over TLS.
+func serveBoth(t *testing.T) (address string, l *listener, roots *x509.CertPool) {
+	t.Helper()
+	authority, err := ca.New("123456789012", time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = newListener(inner, authority.ServerTLS([]string{"127.0.0.1"}, time.Now))
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "tls=%v", r.TLS != nil)
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); server.Serve(l) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	roots = x509.NewCertPool()
+	roots.AddCert(authority.Certificate())
+	return inner.Addr().String(), l, roots
+}
+
+func fetch(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestOnePortSpeaksBoth(t *testing.T) {
+	address, _, roots := serveBoth(t)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	for range 3 {
+		if got := fetch(t, client, "http://"+address); got != "tls=false" {
+			t.Errorf("over http: %q", got)
+		}
+		if got := fetch(t, client, "https://"+address); got != "tls=true" {
+			t.Errorf("over https: %q", got)
+		}
+	}
+}
+
+// TestSilenceHoldsNobodyUp is the attack of those who open connections and never finish, or never begin, a
+// handshake: the next one is served all the same.
+func TestSilenceHoldsNobodyUp(t *testing.T) {
+	address, l, roots := serveBoth(t)
+	for i := range 60 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i%2 == 0 {
+			conn.Write([]byte{tlsHandshake, 3, 1})
+		}
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	if got := fetch(t, client, "https://"+address); got != "tls=true" {
+		t.Errorf("got %q", got)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total > 61 {
+		t.Errorf("%d connections are counted as pending", l.total)
+	}
+}
+
+func TestSourcesHaveShares(t *testing.T) {
+	l := &listener{pending: map[netip.Addr]int{}}
+	greedy, modest := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for range pendingFromSource {
+		if !l.enter(greedy) {
+			t.Fatal("refused within the share")
+		}
+	}
+	if l.enter(greedy) {
+		t.Error("let in beyond the share")
+	}
+	if !l.enter(modest) {
+		t.Error("one source's connections keep another out")
+	}
+	for range pendingFromSource {
+		l.leave(greedy)
+	}
+	l.leave(modest)
+	if l.total != 0 || len(l.pending) != 0 {
+		t.Errorf("something is left over: %d, %v", l.total, l.pending)
+	}
+}
+
+func TestSourceOf(t *testing.T) {
+	for from, want := range map[string]string{
+		"192.0.2.7:4000":            "192.0.2.7",
+		"[::ffff:192.0.2.7]:4000":   "192.0.2.7",
+		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::",
+		"[fe80::1%eth0]:80":         "fe80::",
+	} {
+		addr := netip.MustParseAddrPort(from)
+		conn := addressed{addr: net.TCPAddrFromAddrPort(addr)}
+		if got := sourceOf(conn); got != netip.MustParseAddr(want) {
+			t.Errorf("%s counts for %s, want %s", from, got, want)
+		}
+	}
+}
+
+type addressed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.addr }
+
+func TestPeekedConnGivesEverythingAndLetsGo(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() {
+		far.Write([]byte("hello "))
+		far.Write([]byte("world"))
+		far.Close()
+	}()
+	reader := bufio.NewReader(near)
+	if _, err := reader.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	conn := &peekedConn{Conn: near, reader: reader}
+	all, err := io.ReadAll(conn)
+	if err != nil || string(all) != "hello world" {
+		t.Errorf("read %q, %v", all, err)
+	}
+	if conn.reader != nil {
+		t.Error("the reader is kept")
+	}
+}

@@ -1,0 +1,55 @@
+package controlplane
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics is the server's own registry: two servers in one process count apart.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	grants   prometheus.Counter
+}
+
+// newMetrics returns the registry; linked tells how many hosts are linked now.
+func newMetrics(linked func() int) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_requests_total", Help: "Calls answered, by service, operation and error code (empty: success).",
+		}, []string{"service", "operation", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sallyport_request_seconds", Help: "Time from a call's arrival to its answer, the trail included.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"service", "operation"}),
+		grants: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sallyport_grants_total", Help: "Keys pushed to a host that acknowledged them.",
+		}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.grants,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sallyport_linked_hosts", Help: "Hosts whose agent is connected now.",
+		}, func() float64 { return float64(linked()) }),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// Observe implements awsapi.Observer.
+func (m *metrics) Observe(service, operation, code string, took time.Duration) {
+	m.requests.WithLabelValues(service, operation, code).Inc()
+	m.seconds.WithLabelValues(service, operation).Observe(took.Seconds())
+	if operation == "SendSSHPublicKey" && code == "" {
+		m.grants.Inc()
+	}
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
