@@ -55,6 +55,13 @@ type Principals interface {
 	Principal(ctx context.Context, accessKeyID string) (Principal, error)
 }
 
+// Uses is told of every use of an access key: of each request whose signature was verified, allowed or not. A
+// Principals that implements it is told. It must not wait.
+type Uses interface {
+	// Used notes the use. source is the event source, "ec2.amazonaws.com".
+	Used(accessKeyID, source, region string)
+}
+
 // Tags finds the tags of a resource, for the aws:ResourceTag and ec2:ResourceTag condition keys.
 type Tags interface {
 	// ResourceTags returns the tags of the resource with the ARN; none for a resource that does not exist.
@@ -145,6 +152,9 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 	pass := g.open(caller.Identity(), call, trail.AwsAPICall)
 	if !caller.verified {
 		return Pass{}, fault.New(fault.Unauthenticated, "caller", "The request is not authenticated.")
+	}
+	if uses, ok := g.principals.(Uses); ok {
+		uses.Used(caller.Identity().AccessKeyID, call.Source, call.Region)
 	}
 	if call.Action != "" && !caller.principal.Root {
 		resources := call.Resources

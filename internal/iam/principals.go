@@ -1,0 +1,167 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// maxCached bounds the cache of principals. Beyond it a request pays for one read of the store.
+const maxCached = 10_000
+
+// Principal implements gate.Principals: it returns the owner of an active access key or session as of the last
+// change that was committed, or a NotFound fault.
+func (s *Service) Principal(ctx context.Context, accessKeyID string) (gate.Principal, error) {
+	if cached := s.principals.get(accessKeyID); cached != nil {
+		return cached.principal, nil
+	}
+	if !keyIDForm.MatchString(accessKeyID) {
+		return gate.Principal{}, noAccessKey(accessKeyID) // what we cannot have issued costs no read
+	}
+	before := s.principals.generation()
+	principal, err := s.loadPrincipal(ctx, accessKeyID)
+	if err != nil {
+		return gate.Principal{}, err
+	}
+	s.principals.put(accessKeyID, principal, before)
+	return principal, nil
+}
+
+func (s *Service) loadPrincipal(ctx context.Context, accessKeyID string) (gate.Principal, error) {
+	credential, err := s.store.Credential(ctx, accessKeyID)
+	if err != nil {
+		return gate.Principal{}, err
+	}
+	p, err := s.unseal(credential, accessKeyID)
+	if err != nil {
+		return gate.Principal{}, err
+	}
+	switch owner := ownerOf(credential); {
+	case !credential.Key.Active:
+		return gate.Principal{}, noAccessKey(accessKeyID)
+	case credential.User == nil && owner == "":
+		p.Root = true
+		p.Identity = trail.Identity{Type: "Root", PrincipalID: s.account, ARN: s.RootARN(), AccountID: s.account, AccessKeyID: accessKeyID}
+		return p, nil
+	case credential.User == nil || credential.Session != nil && credential.User.Created.After(credential.Session.Created):
+		// The user was deleted; one who was created later under the same name is somebody else.
+		return gate.Principal{}, noAccessKey(accessKeyID)
+	}
+	user := credential.User
+	p.Identity = trail.Identity{
+		Type: "IAMUser", PrincipalID: user.ID, ARN: user.ARN, AccountID: s.account, AccessKeyID: accessKeyID, UserName: user.Name,
+	}
+	p.Tags = user.Tags
+	p.Policies, err = parsePolicies(credential.Policies)
+	return p, err
+}
+
+// ownerOf is the name of the user a credential was issued to; empty for root.
+func ownerOf(c Credential) string {
+	if c.Session != nil {
+		return c.Session.UserName
+	}
+	return c.Key.UserName
+}
+
+func (s *Service) unseal(c Credential, accessKeyID string) (p gate.Principal, err error) {
+	if c.Session == nil {
+		p.Secret, err = s.seal.open(c.Key.Secret, accessKeyID, signingSecret)
+		return p, err
+	}
+	p.Expires = c.Session.Expires
+	if p.Secret, err = s.seal.open(c.Session.Secret, accessKeyID, signingSecret); err != nil {
+		return p, err
+	}
+	p.SessionToken, err = s.seal.open(c.Session.Token, accessKeyID, sessionToken)
+	if err == nil && p.SessionToken == "" {
+		err = fmt.Errorf("the session %s has an empty token", accessKeyID)
+	}
+	return p, err
+}
+
+// parsePolicies parses what applies to a user. A document that does not parse any more fails them all: leaving
+// it out could leave out a Deny. Root, whom no policy limits, can mend it.
+func parsePolicies(owned []OwnedPolicy) ([]policy.Policy, error) {
+	parsed := make([]policy.Policy, 0, len(owned))
+	for _, o := range owned {
+		name, text := o.ARN, o.Document
+		if name == "" {
+			name = fmt.Sprintf("%s (inline policy of %s %s)", o.Name, o.Owner.Kind, o.Owner.Name)
+		}
+		if ofAWS(o.ARN) {
+			builtIn, ok := awsPolicy(o.ARN)
+			if !ok {
+				continue // of another release of ours: it allows nothing here, and none of AWS's denies
+			}
+			text = builtIn.document
+		}
+		document, err := policy.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("the stored policy %s does not parse: %v", name, err) // %v: it is no fault of the caller
+		}
+		parsed = append(parsed, policy.Policy{Name: name, Document: document})
+	}
+	return parsed, nil
+}
+
+// principalCache keeps principals until the next change of any identity. Everything in it was read after the
+// last change: put drops what was read before one.
+type principalCache struct {
+	mu      sync.RWMutex
+	entries map[string]*cachedPrincipal
+	changes uint64 // how often drop was called
+}
+
+type cachedPrincipal struct {
+	principal gate.Principal
+	touched   atomic.Int64 // when a use was last recorded, in seconds since 1970
+}
+
+func (c *principalCache) get(accessKeyID string) *cachedPrincipal {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.entries[accessKeyID]
+}
+
+// generation is to be read before what put is given is read.
+func (c *principalCache) generation() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.changes
+}
+
+func (c *principalCache) put(accessKeyID string, p gate.Principal, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation != c.changes {
+		return
+	}
+	if len(c.entries) >= maxCached {
+		for any := range c.entries { // one at random makes room
+			delete(c.entries, any)
+			break
+		}
+	}
+	if c.entries == nil {
+		c.entries = map[string]*cachedPrincipal{}
+	}
+	c.entries[accessKeyID] = &cachedPrincipal{principal: p}
+}
+
+func (c *principalCache) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes++
+	c.entries = nil
+}
+
+var (
+	_ gate.Principals = (*Service)(nil)
+	_ gate.Uses       = (*Service)(nil)
+)
