@@ -1,0 +1,26 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// Meta returns a fact about the deployment; empty if it was never set.
+func (s *Store) Meta(ctx context.Context, key string) (string, error) {
+	return get(ctx, s, func(tx *session) (value string, err error) {
+		err = tx.row(`SELECT value FROM meta WHERE key = $1`, key).Scan(&value)
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", nil
+		}
+		return value, err
+	})
+}
+
+// SetMeta sets a fact about the deployment.
+func (s *Store) SetMeta(ctx context.Context, key, value string) error {
+	return s.write(ctx, func(tx *session) error {
+		_, err := tx.exec(`INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+		return err
+	})
+}
