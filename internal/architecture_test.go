@@ -29,17 +29,18 @@ var mayImport = map[string][]string{
 	"internal/keyblob": {"internal/fault", "internal/ca"},
 	"internal/awswire": {"internal/fault", "internal/awswire"},
 	"internal/trail":   {"internal/fault"},
+	"internal/page":    {"internal/fault"},
 	// gate and domain
 	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail"},
 	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate"},
-	"internal/compute": {"internal/fault", "internal/trail", "internal/gate"},
+	"internal/compute": {"internal/fault", "internal/trail", "internal/gate", "internal/page"},
 	"internal/access":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},
 	// adapters
 	"internal/store":     {"internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
 	"internal/hostproto": {"internal/fault", "internal/keyblob"},
 	"internal/hostlink":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto"},
 	// edges
-	"internal/awsapi": {"internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto"},
+	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto"},
 	// on the machine
 	"internal/host": {"internal/fault", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host"},
 	// the places that know every room

@@ -290,7 +290,9 @@ func (s *Server) finish(x *exchange, out any, err error) awswire.Response {
 func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure) {
 	f := fault.Of(err)
 	e := x.service.Error(f)
-	e.Message = f.Message
+	if e.Message == "" {
+		e.Message = f.Message
+	}
 	return x.service.Codec.EncodeError(x.call.RequestID, e), &gate.Failure{Code: e.Code, Message: e.Message}
 }
 

@@ -19,7 +19,8 @@ type Service struct {
 	Global     bool   // has no regions: whatever region a request is signed for is taken (iam, sts)
 	Codec      awswire.Codec
 	Operations []Operation
-	// Error gives a fault the service's own code and HTTP status. The pipeline fills in the message.
+	// Error gives a fault the service's own code and HTTP status. The pipeline fills in the fault's message
+	// where it sets none.
 	Error func(f *fault.Error) awswire.Error
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"time"
 
@@ -25,9 +24,8 @@ const (
 
 // TokenRequest is what a new enrollment token is to permit.
 type TokenRequest struct {
-	Name     string            // becomes the instance's Name tag; may be empty
 	Zone     string            // empty for the region's first
-	Tags     map[string]string // of the instance; Name, if given above, must not be here too
+	Tags     map[string]string // of the instance
 	Lifetime time.Duration     // 0 for DefaultTokenLifetime
 }
 
@@ -41,8 +39,7 @@ func (s *Service) CreateHostToken(ctx context.Context, pass gate.Pass, request T
 	if err != nil {
 		return HostToken{}, "", err
 	}
-	tags, err := request.tags()
-	if err != nil {
+	if err := checkTags(request.Tags); err != nil {
 		return HostToken{}, "", err
 	}
 	lifetime := request.Lifetime
@@ -54,7 +51,7 @@ func (s *Service) CreateHostToken(ctx context.Context, pass gate.Pass, request T
 	}
 	secret := s.newSecret()
 	token := HostToken{
-		ID: s.newID("ht-"), Hash: hashSecret(secret), Region: pass.Region(), Zone: zone, Tags: tags,
+		ID: s.newID("ht-"), Hash: hashSecret(secret), Region: pass.Region(), Zone: zone, Tags: request.Tags,
 		Created: pass.Time(), Expires: pass.Time().Add(lifetime), Creator: pass.Identity().ARN,
 	}
 	event := pass.Event(map[string]any{"tokenId": token.ID, "expires": token.Expires.UTC().Format(time.RFC3339)})
@@ -62,20 +59,6 @@ func (s *Service) CreateHostToken(ctx context.Context, pass gate.Pass, request T
 		return HostToken{}, "", err
 	}
 	return token, secret, nil
-}
-
-func (r TokenRequest) tags() (map[string]string, error) {
-	tags := maps.Clone(r.Tags)
-	if r.Name != "" {
-		if _, twice := tags["Name"]; twice {
-			return nil, fault.New(fault.Invalid, "parameters", "The name is given twice: as Name and as the tag Name.")
-		}
-		if tags == nil {
-			tags = map[string]string{}
-		}
-		tags["Name"] = r.Name
-	}
-	return tags, checkTags(tags)
 }
 
 // zoneOr returns the zone if the region has it, and the region's first for none.

@@ -1,0 +1,44 @@
+package cloudtrail
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// errorOf gives faults CloudTrail's codes.
+// https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html#API_LookupEvents_Errors
+func errorOf(f *fault.Error) awswire.Error {
+	if e, ok := awsapi.JSONError(f); ok {
+		return e
+	}
+	switch f.Kind {
+	case fault.Invalid, fault.Missing, fault.Unsupported:
+		return awswire.Error{Status: http.StatusBadRequest, Code: invalid(f.Resource)}
+	case fault.Denied:
+		return awswire.Error{Status: http.StatusBadRequest, Code: "AccessDeniedException"}
+	case fault.Throttled:
+		return awswire.Error{Status: http.StatusBadRequest, Code: "ThrottlingException"}
+	case fault.Unavailable:
+		return awswire.Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable"}
+	}
+	return awswire.Error{Status: http.StatusInternalServerError, Code: "InternalFailure"}
+}
+
+func invalid(resource string) string {
+	switch resource {
+	case "lookup-attribute":
+		return "InvalidLookupAttributesException"
+	case "time-range":
+		return "InvalidTimeRangeException"
+	case "page-size":
+		return "InvalidMaxResultsException"
+	case "page-token":
+		return "InvalidNextTokenException"
+	case "event-category":
+		return "InvalidEventCategoryException"
+	}
+	return "InvalidParameterException"
+}

@@ -1,0 +1,73 @@
+package ec2
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// errorOf gives faults EC2's codes.
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+func errorOf(f *fault.Error) awswire.Error {
+	bad := func(code string) awswire.Error { return awswire.Error{Status: http.StatusBadRequest, Code: code} }
+	switch f.Kind {
+	case fault.Invalid:
+		return invalid(f)
+	case fault.Missing:
+		return bad("MissingParameter")
+	case fault.Unsupported:
+		return bad("UnsupportedOperation")
+	case fault.NotFound:
+		if f.Resource == "instance" {
+			return bad("InvalidInstanceID.NotFound")
+		}
+		return bad("InvalidID")
+	case fault.Exists, fault.InUse, fault.WrongState:
+		if f.Resource == "instance" {
+			return bad("IncorrectInstanceState")
+		}
+		return bad("IncorrectState")
+	case fault.Limit:
+		if f.Resource == "tag" {
+			return bad("TagLimitExceeded")
+		}
+		return bad("ResourceCountExceeded")
+	case fault.Denied:
+		return awswire.Error{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " + f.Message}
+	case fault.Unauthenticated:
+		switch f.Resource {
+		case "skew", "expired-request", "expired-session":
+			return bad("RequestExpired")
+		}
+		return awswire.Error{Status: http.StatusUnauthorized, Code: "AuthFailure"}
+	case fault.Unavailable:
+		return awswire.Error{Status: http.StatusServiceUnavailable, Code: "Unavailable"}
+	case fault.Throttled:
+		return awswire.Error{Status: http.StatusServiceUnavailable, Code: "RequestLimitExceeded"}
+	}
+	return awswire.Error{Status: http.StatusInternalServerError, Code: "InternalError"}
+}
+
+func invalid(f *fault.Error) awswire.Error {
+	e := awswire.Error{Status: http.StatusBadRequest, Code: "InvalidParameterValue"}
+	switch f.Resource {
+	case "dry-run":
+		e = awswire.Error{Status: http.StatusPreconditionFailed, Code: "DryRunOperation"}
+	case "region":
+		e = awswire.Error{Status: http.StatusUnauthorized, Code: "AuthFailure"}
+	case "request":
+		e.Code = "InvalidRequest"
+	case "operation":
+		e.Code = "InvalidAction"
+	case "parameter":
+		e.Code = "UnknownParameter"
+	case "parameters":
+		e.Code = "InvalidParameterCombination"
+	case "instance-id":
+		e.Code = "InvalidInstanceID.Malformed"
+	case "resource-id":
+		e.Code = "InvalidID"
+	}
+	return e
+}

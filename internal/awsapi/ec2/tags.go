@@ -1,0 +1,109 @@
+package ec2
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+)
+
+func (a api) createTags() awsapi.Operation {
+	return awsapi.Row[ec2.CreateTagsInput, ec2.CreateTagsOutput]{
+		Name:    "CreateTags",
+		Action:  "ec2:CreateTags",
+		Accepts: []string{"Resources", "Tags", "DryRun"},
+		Touches: func(_ context.Context, scope awsapi.Scope, in *ec2.CreateTagsInput) (awsapi.Touch, error) {
+			return touchTags(scope, in.Resources, in.Tags)
+		},
+		Do: func(ctx context.Context, pass gate.Pass, in *ec2.CreateTagsInput) (*ec2.CreateTagsOutput, error) {
+			set := map[string]string{}
+			for _, t := range in.Tags {
+				set[deref(t.Key)] = deref(t.Value)
+			}
+			return &ec2.CreateTagsOutput{}, a.instances.Tag(ctx, pass, in.Resources, set)
+		},
+	}.Operation()
+}
+
+func (a api) deleteTags() awsapi.Operation {
+	return awsapi.Row[ec2.DeleteTagsInput, ec2.DeleteTagsOutput]{
+		Name:    "DeleteTags",
+		Action:  "ec2:DeleteTags",
+		Accepts: []string{"Resources", "Tags", "DryRun"},
+		Touches: func(_ context.Context, scope awsapi.Scope, in *ec2.DeleteTagsInput) (awsapi.Touch, error) {
+			return touchTags(scope, in.Resources, in.Tags)
+		},
+		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DeleteTagsInput) (*ec2.DeleteTagsOutput, error) {
+			var matches []compute.TagMatch
+			for _, t := range in.Tags {
+				matches = append(matches, compute.TagMatch{Key: deref(t.Key), Value: t.Value})
+			}
+			return &ec2.DeleteTagsOutput{}, a.instances.Untag(ctx, pass, in.Resources, matches)
+		},
+	}.Operation()
+}
+
+func (a api) describeTags() awsapi.Operation {
+	return awsapi.Row[ec2.DescribeTagsInput, ec2.DescribeTagsOutput]{
+		Name:     "DescribeTags",
+		Action:   "ec2:DescribeTags",
+		ReadOnly: true,
+		Accepts:  []string{"Filters", "MaxResults", "NextToken", "DryRun"},
+		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeTagsInput) (*ec2.DescribeTagsOutput, error) {
+			found, next, err := a.instances.Tags(ctx, pass, filters(in.Filters), pageOf(in.MaxResults, in.NextToken))
+			if err != nil {
+				return nil, err
+			}
+			out := &ec2.DescribeTagsOutput{Tags: []types.TagDescription{}, NextToken: some(next)}
+			for _, t := range found {
+				out.Tags = append(out.Tags, types.TagDescription{
+					ResourceId: &t.ResourceID, ResourceType: types.ResourceType(t.ResourceType), Key: &t.Key, Value: &t.Value,
+				})
+			}
+			return out, nil
+		},
+	}.Operation()
+}
+
+// touchTags asks about every resource, and about the tags themselves by aws:RequestTag/KEY and aws:TagKeys.
+func touchTags(scope awsapi.Scope, ids []string, tags []types.Tag) (awsapi.Touch, error) {
+	resources, err := instancesOf(scope, ids, "resourceIdSet")
+	if err != nil {
+		return awsapi.Touch{}, err
+	}
+	conditions, err := awsapi.RequestTags(func(yield func(key, value string) bool) {
+		for _, t := range tags {
+			if !yield(deref(t.Key), deref(t.Value)) {
+				return
+			}
+		}
+	})
+	return awsapi.Touch{Resources: resources, Conditions: conditions}, err
+}
+
+var resourceID = regexp.MustCompile(`^[a-z]+-[0-9a-f]+$`)
+
+// instancesOf names the instances of a request that must have some. parameter is the list's name for the caller.
+func instancesOf(scope awsapi.Scope, ids []string, parameter string) ([]gate.Resource, error) {
+	if len(ids) == 0 {
+		return nil, fault.New(fault.Missing, parameter, "The request must contain the parameter %s.", parameter)
+	}
+	var resources []gate.Resource
+	for _, id := range ids {
+		if !strings.HasPrefix(id, "i-") && resourceID.MatchString(id) {
+			return nil, fault.New(fault.Invalid, "resource-id", "The ID '%s' is not valid: there are no resources but instances here.", id)
+		}
+		if err := checkIDs([]string{id}); err != nil {
+			return nil, err
+		}
+		resources = append(resources, gate.Resource{ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType})
+	}
+	return resources, nil
+}

@@ -1,0 +1,86 @@
+// Package eic serves EC2 Instance Connect.
+// https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/
+package eic
+
+import (
+	"context"
+	"regexp"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
+)
+
+// New returns the service.
+func New(keys *access.Service) awsapi.Service {
+	return awsapi.Service{
+		Name:       "ec2-instance-connect",
+		Source:     access.EventSource,
+		Codec:      awswire.JSON("AWSEC2InstanceConnectService", "Message"),
+		Operations: []awsapi.Operation{sendSSHPublicKey(keys)},
+		Error:      errorOf,
+	}
+}
+
+type (
+	input  = ec2instanceconnect.SendSSHPublicKeyInput
+	output = ec2instanceconnect.SendSSHPublicKeyOutput
+)
+
+func sendSSHPublicKey(keys *access.Service) awsapi.Operation {
+	return awsapi.Row[input, output]{
+		Name:    "SendSSHPublicKey",
+		Action:  "ec2-instance-connect:SendSSHPublicKey",
+		Accepts: []string{"InstanceId", "InstanceOSUser", "SSHPublicKey", "AvailabilityZone"},
+		Touches: func(_ context.Context, scope awsapi.Scope, in *input) (awsapi.Touch, error) {
+			if err := checkShape(in); err != nil {
+				return awsapi.Touch{}, err
+			}
+			return awsapi.Touch{
+				Resources:  []gate.Resource{{ARN: compute.InstanceARN(scope.Region, scope.Account, *in.InstanceId), Type: compute.InstanceType}},
+				Conditions: policy.Keys{"ec2:osuser": {*in.InstanceOSUser}},
+			}, nil
+		},
+		Do: func(ctx context.Context, pass gate.Pass, in *input) (*output, error) {
+			push := access.PushInput{InstanceID: *in.InstanceId, OSUser: *in.InstanceOSUser, PublicKey: *in.SSHPublicKey}
+			if in.AvailabilityZone != nil {
+				push.Zone = *in.AvailabilityZone
+			}
+			grant, err := keys.Push(ctx, pass, push)
+			if err != nil {
+				return nil, err
+			}
+			return &output{RequestId: &grant.RequestID, Success: true}, nil
+		},
+	}.Operation()
+}
+
+// instanceID is the API model's: a little wider than what an id can be.
+var instanceID = regexp.MustCompile(`^i-[a-f0-9]{8,30}$`)
+
+// checkShape refuses what a policy cannot sensibly be asked about. What is wrong with a key is told, in more
+// words, to those who may push one.
+func checkShape(in *input) error {
+	required := []struct {
+		name  string
+		value *string
+	}{{"InstanceId", in.InstanceId}, {"InstanceOSUser", in.InstanceOSUser}, {"SSHPublicKey", in.SSHPublicKey}}
+	for _, r := range required {
+		if r.value == nil || *r.value == "" {
+			return fault.New(fault.Missing, "parameter", "The request must contain %s.", r.name)
+		}
+	}
+	if !instanceID.MatchString(*in.InstanceId) {
+		return fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits. `aws ec2 describe-instances` lists them.", *in.InstanceId)
+	}
+	if len(*in.InstanceOSUser) > 32 {
+		return fault.New(fault.Invalid, "os-user", "The name of an OS user has at most 32 characters.")
+	}
+	return nil
+}

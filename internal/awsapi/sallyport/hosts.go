@@ -1,0 +1,88 @@
+package sallyport
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+)
+
+// DescribeHostsInput selects hosts: those of the ids, or all of the region in pages.
+type DescribeHostsInput struct {
+	InstanceIds []string `json:",omitempty"`
+	MaxResults  *int32   `json:",omitempty"` // 5 to 1,000; not with InstanceIds
+	NextToken   string   `json:",omitempty"`
+}
+
+// DescribeHostsOutput is a page of hosts.
+type DescribeHostsOutput struct {
+	Hosts     []Host
+	NextToken string `json:",omitempty"` // empty on the last page
+}
+
+// Host is what a host's agent last said of its machine, and whether it is linked.
+type Host struct {
+	InstanceId       string
+	Hostname         string
+	OperatingSystem  string
+	Addresses        []string // where sshd can be reached, the best first
+	SshPort          int32
+	HostKeys         []string // "TYPE BASE64": whoever connects should accept these and no others
+	Users            []string // local users with a login shell
+	AgentVersion     string
+	AvailabilityZone string
+	State            string // as in DescribeInstances
+	Linked           bool   // a key can be pushed now
+	LastSeen         int64  // seconds since 1970; 0 for never
+}
+
+func (a api) describeHosts() awsapi.Operation {
+	return awsapi.Row[DescribeHostsInput, DescribeHostsOutput]{
+		Name:     "DescribeHosts",
+		Action:   "sallyport:DescribeHosts",
+		ReadOnly: true,
+		Accepts:  []string{"InstanceIds", "MaxResults", "NextToken"},
+		Touches: func(_ context.Context, scope awsapi.Scope, in *DescribeHostsInput) (awsapi.Touch, error) {
+			var touch awsapi.Touch
+			for _, id := range in.InstanceIds {
+				if !compute.ValidInstanceID(id) {
+					return touch, fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits.", id)
+				}
+				touch.Resources = append(touch.Resources, gate.Resource{ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType})
+			}
+			return touch, nil
+		},
+		Do: func(ctx context.Context, pass gate.Pass, in *DescribeHostsInput) (*DescribeHostsOutput, error) {
+			query := compute.Query{IDs: in.InstanceIds, Page: compute.Page{Token: in.NextToken}}
+			if in.MaxResults != nil {
+				query.Size = int(*in.MaxResults)
+			}
+			found, next, err := a.instances.Instances(ctx, pass, query)
+			if err != nil {
+				return nil, err
+			}
+			out := &DescribeHostsOutput{Hosts: []Host{}, NextToken: next}
+			for _, instance := range found {
+				out.Hosts = append(out.Hosts, host(instance))
+			}
+			return out, nil
+		},
+	}.Operation()
+}
+
+func host(i compute.Instance) Host {
+	h := Host{
+		InstanceId: i.ID, Hostname: i.Report.Hostname, OperatingSystem: i.Report.OS, Addresses: []string{},
+		SshPort: int32(i.Report.SSHPort), HostKeys: i.Report.HostKeys, Users: i.Report.Users, AgentVersion: i.Report.Version,
+		AvailabilityZone: i.Zone, State: string(i.State), Linked: i.State == compute.Running,
+	}
+	for _, a := range i.Report.Addresses {
+		h.Addresses = append(h.Addresses, a.String())
+	}
+	if !i.LastSeen.IsZero() {
+		h.LastSeen = i.LastSeen.Unix()
+	}
+	return h
+}
