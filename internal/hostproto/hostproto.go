@@ -26,6 +26,17 @@ const (
 	LinkPath   = "/host/link"
 )
 
+// InstanceHeader names, on LinkPath, the instance the agent believes to be. The key decides who it is; the name
+// only lets the control plane tell an instance that was un-enrolled from one it never knew.
+const InstanceHeader = "Sallyport-Instance"
+
+// The rhythm of a link. The agent pings; each end gives the link up after a silence.
+const (
+	PingInterval  = 7 * time.Second
+	AgentSilence  = 15 * time.Second // without a word from the control plane
+	ServerSilence = 20 * time.Second // without a word from the agent
+)
+
 // MaxMessage bounds one line of JSON, in bytes.
 const MaxMessage = 256 << 10
 

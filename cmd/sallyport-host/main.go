@@ -1,0 +1,68 @@
+// Sallyport-host runs on a machine that was enrolled with a Sallyport control plane.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+// commands are the program's commands, one file each. `keys` is not among them: see keysMain.
+type commands struct {
+	Agent agentCommand `cmd:"" help:"Hold the link to the control plane. The service runs this; it ends when the machine is un-enrolled."`
+
+	Keys keysCommand `cmd:"" help:"Print the keys that let a user in now. sshd runs this as its AuthorizedKeysCommand."`
+
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// enrollment is the flag of every command about one enrollment.
+type enrollment struct {
+	Directory string `help:"Where the enrollment's files are." default:"/etc/sallyport" type:"path" placeholder:"DIR"`
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run() error {
+	fmt.Println("sallyport-host", version)
+	return nil
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "keys" {
+		keysMain(os.Args[2:])
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cli commands
+	parsed := kong.Parse(&cli,
+		kong.Name("sallyport-host"),
+		kong.Description("Lets people with permission into this machine by SSH keys that live 60 seconds.\n\nEnroll it with a token from `sallyport host-token`."),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err := parsed.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "sallyport-host:", message(err))
+		os.Exit(1)
+	}
+}
+
+// message is what a person should read of an error: on their own machine, the cause too.
+func message(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,139 @@
+package host
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/ca"
+)
+
+// Agent is the machine's side of one enrollment, whole: the link, the grants, the socket and the spool.
+type Agent struct {
+	Directory string
+	Version   string // reported to the control plane
+	Now       func() time.Time
+	Random    io.Reader // must be safe for concurrent use
+	Log       *slog.Logger
+	// Dismissed removes the enrollment from the machine. It is called after the agent has stopped serving.
+	Dismissed func(ctx context.Context) error
+}
+
+// Run serves until the context is done, and then returns its error, or until the control plane ends the
+// enrollment, and then returns what Dismissed does.
+func (a Agent) Run(ctx context.Context) error {
+	config, err := Load(a.Directory)
+	if err != nil {
+		return err
+	}
+	root, err := LoadAuthority(a.Directory)
+	if err != nil {
+		return err
+	}
+	key, err := LoadKey(a.Directory)
+	if err != nil {
+		return err
+	}
+	certificate, err := ca.SelfSigned(key, config.InstanceID, a.Now())
+	if err != nil {
+		return err
+	}
+	spool, err := OpenSpool(config.Spool)
+	if err != nil {
+		return fmt.Errorf("open the spool of releases: %w", err)
+	}
+	defer spool.Close()
+	owner, err := userID(config.KeysUser)
+	if err != nil {
+		return err
+	}
+	clock := NewClock(Uptime)
+	grants := NewGrants(root, config.InstanceID, clock, SystemUsers{}, a.Log)
+	listener, err := ListenSocket(config.Socket, owner)
+	if err != nil {
+		return err
+	}
+	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log}
+	reporter := NewReporter(config, a.Version)
+	link := Link{
+		Server: config.Server, InstanceID: config.InstanceID, TLS: ca.ClientTLS(root, certificate, a.Now),
+		Clock: clock, Holder: grants, Outbox: spool, Report: reporter.Report, Random: a.Random, Log: a.Log,
+	}
+	err = both(ctx, func(ctx context.Context) error { return desk.Serve(ctx, listener) }, link.Run)
+	if errors.Is(err, ErrDismissed) {
+		a.Log.Info("the control plane has un-enrolled this machine", "instance", config.InstanceID)
+		return a.Dismissed(context.WithoutCancel(ctx))
+	}
+	return err
+}
+
+// both runs two functions until one returns, then stops the other, and returns what the first returned.
+func both(ctx context.Context, f, g func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	results := make(chan error, 2)
+	go func() { results <- f(ctx) }()
+	go func() { results <- g(ctx) }()
+	first := <-results
+	stop()
+	<-results
+	return first
+}
+
+// LoadKey reads the key the agent proves itself with.
+func LoadKey(directory string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(directory, KeyFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, fmt.Errorf("%s holds no private key", path)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	key, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%s holds no Ed25519 key", path)
+	}
+	return key, nil
+}
+
+// SaveKey writes the key where LoadKey finds it, readable by its owner only.
+func SaveKey(directory string, key ed25519.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(directory, KeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+}
+
+// SaveAuthority pins the certificate authority: der is its certificate.
+func SaveAuthority(directory string, der []byte) error {
+	return replaceFile(filepath.Join(directory, AuthorityFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+}
+
+// userID finds the user's id, or our own for no name.
+func userID(name string) (int, error) {
+	if name == "" {
+		return os.Geteuid(), nil
+	}
+	found, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("find the keys helper's user: %w", err)
+	}
+	return strconv.Atoi(found.Uid)
+}

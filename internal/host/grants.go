@@ -1,0 +1,183 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/keyblob"
+)
+
+// maxGrants bounds what the control plane can make a machine remember.
+const maxGrants = 20_000
+
+// Users tells which users the machine has.
+type Users interface {
+	// Exists tells whether there is a user of that name. It returns within seconds, whatever it asks.
+	Exists(ctx context.Context, name string) (bool, error)
+}
+
+// Grants are the keys that may be used now. They live in memory only: after a restart the control plane hands
+// over again those that are still live. It is safe for concurrent use.
+type Grants struct {
+	root       *x509.Certificate
+	instanceID string
+	clock      *Clock
+	users      Users
+	log        *slog.Logger
+
+	mu      sync.Mutex
+	held    map[string]held      // by request id
+	revoked map[string]time.Time // request ids, until when they are remembered
+}
+
+type held struct {
+	grant       hostproto.Grant
+	fingerprint string
+	expires     time.Time
+}
+
+// NewGrants returns no grants. Those that are added must be signed under the root for the instance.
+func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, users Users, log *slog.Logger) *Grants {
+	return &Grants{root: root, instanceID: instanceID, clock: clock, users: users, log: log,
+		held: make(map[string]held), revoked: make(map[string]time.Time)}
+}
+
+// Replace forgets every grant and takes those instead. One that does not verify is left out; whether its user
+// exists is not asked again.
+func (g *Grants) Replace(grants []hostproto.Grant) {
+	fresh := make(map[string]held)
+	for _, grant := range grants {
+		h, err := g.verify(grant)
+		if err != nil {
+			g.log.Warn("a grant is not used", "request", grant.RequestID, "error", err)
+			continue
+		}
+		fresh[grant.RequestID] = h
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held, g.revoked = fresh, make(map[string]time.Time)
+}
+
+// Add holds one more grant. From success on Find returns it.
+func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
+	h, err := g.verify(grant)
+	if err != nil {
+		g.log.Warn("a grant is not used", "request", grant.RequestID, "error", err)
+		return hostproto.Ack{Code: hostproto.AckBadGrant, Message: err.Error()}
+	}
+	exists, err := g.users.Exists(ctx, grant.OSUser)
+	if err != nil {
+		g.log.Warn("a user could not be looked up", "user", grant.OSUser, "error", err)
+		return hostproto.Ack{Code: hostproto.AckFailed, Message: "the machine could not look up the user"}
+	}
+	if !exists {
+		return hostproto.Ack{Code: hostproto.AckUnknownUser}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, revoked := g.revoked[grant.RequestID]; revoked {
+		return hostproto.Ack{Code: hostproto.AckFailed, Message: "the grant was revoked"}
+	}
+	if len(g.held)+len(g.revoked) >= maxGrants {
+		g.prune()
+	}
+	if len(g.held)+len(g.revoked) >= maxGrants {
+		return hostproto.Ack{Code: hostproto.AckFailed, Message: "the machine holds too many grants"}
+	}
+	g.held[grant.RequestID] = h
+	return hostproto.Ack{}
+}
+
+// Revoke forgets the grant, also if it is being added at this moment.
+func (g *Grants) Revoke(requestID string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.held, requestID)
+	g.prune()
+	if now, known := g.clock.Now(); known && len(g.revoked) < maxGrants {
+		g.revoked[requestID] = now.Add(time.Minute)
+	}
+}
+
+// Find returns the user's live grants, and among them only those of the key with the fingerprint if one is given
+// in the form "SHA256:…". The time is the control plane's, by which they were found to be live.
+func (g *Grants) Find(user, fingerprint string) ([]hostproto.Grant, time.Time) {
+	now, known := g.clock.Now()
+	if !known {
+		return nil, time.Time{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var found []hostproto.Grant
+	for id, h := range g.held {
+		switch {
+		case !now.Before(h.expires):
+			delete(g.held, id)
+		case h.grant.OSUser == user && matches(h.fingerprint, fingerprint):
+			found = append(found, h.grant)
+		}
+	}
+	slices.SortFunc(found, func(a, b hostproto.Grant) int { return strings.Compare(a.RequestID, b.RequestID) })
+	return found, now
+}
+
+// prune forgets what is over. It is called with the mutex held.
+func (g *Grants) prune() {
+	now, _ := g.clock.Now()
+	maps.DeleteFunc(g.held, func(_ string, h held) bool { return !now.Before(h.expires) })
+	maps.DeleteFunc(g.revoked, func(_ string, until time.Time) bool { return !now.Before(until) })
+}
+
+func (g *Grants) verify(grant hostproto.Grant) (held, error) {
+	now, known := g.clock.Now()
+	if !known {
+		return held{}, errors.New("the control plane's time is not known yet")
+	}
+	statement, err := verifyGrant(grant, g.root, g.instanceID, now)
+	if err != nil {
+		return held{}, err
+	}
+	return held{grant: grant, fingerprint: fingerprint(statement.PublicKey), expires: statement.Expires}, nil
+}
+
+// verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the
+// time.
+func verifyGrant(grant hostproto.Grant, root *x509.Certificate, instanceID string, now time.Time) (keyblob.Statement, error) {
+	statement, err := keyblob.Verify(grant.Blob, root, keyblob.Expectation{InstanceID: instanceID, OSUser: grant.OSUser, Now: now})
+	if err != nil {
+		return keyblob.Statement{}, err
+	}
+	if statement.RequestID != grant.RequestID {
+		return keyblob.Statement{}, errors.New("the grant goes by another request's id")
+	}
+	return statement, nil
+}
+
+// fingerprint is the key's SHA-256 fingerprint as OpenSSH shows it. The line is "TYPE BASE64"; one that is not
+// has no fingerprint, and matches none.
+func fingerprint(line string) string {
+	_, encoded, _ := strings.Cut(line, " ")
+	blob, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(blob)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+// matches tells whether a key with the fingerprint is one that is asked for. sshd compares the keys itself in
+// any case, so asking for nothing, or by another hash, gets all.
+func matches(fingerprint, asked string) bool {
+	return !strings.HasPrefix(asked, "SHA256:") || fingerprint == asked
+}

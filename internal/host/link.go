@@ -1,0 +1,365 @@
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// The back-off between attempts to connect doubles from the first to the last.
+const (
+	firstBackoff = 200 * time.Millisecond
+	lastBackoff  = 15 * time.Second
+)
+
+// reportInterval is how often the machine is looked at for something new to report.
+const reportInterval = time.Minute
+
+// dialTimeout bounds one attempt to connect, up to the control plane's Welcome.
+const dialTimeout = 15 * time.Second
+
+// ErrDismissed says that the control plane has ended the enrollment.
+var ErrDismissed = errors.New("host: the control plane has un-enrolled this machine")
+
+// errReplaced says that another agent with this machine's key has taken the link over.
+var errReplaced = errors.New("another agent with this machine's key has connected")
+
+// Holder holds the grants that come over a link. *Grants is one. Its methods are called concurrently.
+type Holder interface {
+	Replace(grants []hostproto.Grant)
+	Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack
+	Revoke(requestID string)
+}
+
+// Outbox keeps releases until the control plane has them. *Spool is one. Its methods are called concurrently.
+type Outbox interface {
+	// Unsent returns the oldest releases that are still kept, at most limit.
+	Unsent(limit int) []hostproto.Release
+	// Sent forgets a release.
+	Sent(eventID string)
+	// Ready receives when there may be more to send, once for any number of reasons.
+	Ready() <-chan struct{}
+}
+
+// Link is an agent's end of the link: all that it needs beside the network is handed in, so that a test can
+// have a thousand. Every field must be set; Outbox may be nil.
+type Link struct {
+	Server     string      // https://HOST:PORT
+	InstanceID string      // whom the agent believes to be
+	TLS        *tls.Config // as ca.ClientTLS makes it
+	Clock      *Clock
+	Holder     Holder
+	Outbox     Outbox
+	Report     func(ctx context.Context) hostproto.Report
+	Random     io.Reader // spreads the attempts of many agents; must be safe for concurrent use if it is shared
+	Log        *slog.Logger
+}
+
+// Run keeps the link up until the context is done, and then returns its error; or ErrDismissed.
+func (l *Link) Run(ctx context.Context) error {
+	backoff := firstBackoff
+	for {
+		welcomed, err := l.once(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrDismissed):
+			return err
+		case errors.Is(err, errReplaced):
+			backoff = lastBackoff
+		case welcomed:
+			backoff = firstBackoff
+		}
+		wait := l.jitter(backoff)
+		l.Log.Warn("not linked", "server", l.Server, "error", err, "retry", wait.Round(time.Millisecond))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// jitter returns a random time between half of d and d.
+func (l *Link) jitter(d time.Duration) time.Duration {
+	var b [4]byte
+	if _, err := io.ReadFull(l.Random, b[:]); err != nil {
+		return d
+	}
+	return d/2 + time.Duration(float64(d/2)*float64(binary.BigEndian.Uint32(b[:]))/(1<<32))
+}
+
+// once connects and stays until the link ends. It tells whether the control plane took the agent in.
+func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ws, err := l.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	session, stream, err := hostproto.Dialed(ctx, ws)
+	if err != nil {
+		return false, err
+	}
+	c := &connection{Link: l, stream: stream, sent: make(map[uint64]string), adding: make(chan struct{}, 32)}
+	defer c.work.Wait()
+	defer session.Close()
+	defer cancel()
+	context.AfterFunc(ctx, func() { session.Close() })
+	if err := c.greet(ctx); err != nil {
+		return false, err
+	}
+	l.Log.Info("linked", "server", l.Server)
+	c.work.Go(func() {
+		defer cancel() // ends listen too
+		c.talk(ctx)
+	})
+	return true, c.listen(ctx)
+}
+
+func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	transport := &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		TLSClientConfig:   l.TLS,
+		DisableKeepAlives: true, // one connection, one link
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	ws, response, err := websocket.Dial(ctx, l.Server+hostproto.LinkPath, &websocket.DialOptions{
+		HTTPClient: client,
+		HTTPHeader: http.Header{hostproto.InstanceHeader: {l.InstanceID}},
+	})
+	if err == nil {
+		return ws, nil
+	}
+	if response == nil || response.StatusCode == http.StatusSwitchingProtocols {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if response.StatusCode == http.StatusGone {
+		return nil, ErrDismissed
+	}
+	return nil, fmt.Errorf("the control plane refuses the link: %s: %s", response.Status, refusal(response.Body))
+}
+
+// refusal reads what a refused request was answered with.
+func refusal(body io.Reader) string {
+	text, _ := io.ReadAll(io.LimitReader(body, 4096))
+	var refusal hostproto.Refusal
+	if json.Unmarshal(text, &refusal) == nil && refusal.Message != "" {
+		return refusal.Message
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(string(text)), "?")
+}
+
+// connection is a Link while it is up.
+type connection struct {
+	*Link
+	stream *hostproto.Stream
+	work   sync.WaitGroup // all goroutines of the connection
+	adding chan struct{}  // bounds how many grants are looked at in parallel
+
+	mu     sync.Mutex
+	lastID uint64
+	sent   map[uint64]string // by message id: the event ids of releases that are not acknowledged
+	pinged time.Duration     // uptime of the Ping that was not answered yet; 0 for none
+	told   hostproto.Report  // the last report
+}
+
+// greet says hello and takes in the welcome.
+func (c *connection) greet(ctx context.Context) error {
+	c.told = c.Report(ctx)
+	sent := c.Clock.Uptime()
+	err := c.stream.Send(hostproto.Message{ID: c.nextID(), Hello: &hostproto.Hello{Version: hostproto.Version, Report: c.told}})
+	if err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	m, err := c.stream.Receive(dialTimeout)
+	switch {
+	case err != nil:
+		return fmt.Errorf("wait for the welcome: %w", err)
+	case m.Dismiss != nil:
+		return ErrDismissed
+	case m.Bye != nil:
+		return byeError(m.Bye)
+	case m.Welcome == nil:
+		return errors.New("the control plane did not begin with a welcome")
+	case m.Welcome.Version < 1 || m.Welcome.Version > hostproto.Version:
+		return fmt.Errorf("the control plane speaks version %d of the protocol; this agent speaks up to %d: update it", m.Welcome.Version, hostproto.Version)
+	}
+	c.Clock.Set(m.Welcome.Time, sent, c.Clock.Uptime())
+	c.Holder.Replace(m.Welcome.Grants)
+	return nil
+}
+
+// listen takes in messages until the link ends.
+func (c *connection) listen(ctx context.Context) error {
+	for {
+		m, err := c.stream.Receive(hostproto.AgentSilence)
+		if err != nil {
+			return fmt.Errorf("the link was lost: %w", err)
+		}
+		switch {
+		case m.Grant != nil:
+			c.add(ctx, m.ID, *m.Grant)
+		case m.Revoke != nil:
+			c.Holder.Revoke(m.Revoke.RequestID)
+			c.ack(m.ID, hostproto.Ack{})
+		case m.Pong != nil:
+			c.pong(m.Pong.Time)
+		case m.Ack != nil:
+			c.acked(m.ID, *m.Ack)
+		case m.Dismiss != nil:
+			c.ack(m.ID, hostproto.Ack{})
+			return ErrDismissed
+		case m.Bye != nil:
+			return byeError(m.Bye)
+		}
+	}
+}
+
+// add holds a grant and acknowledges it. A user whom only a slow directory knows must not hold up the others.
+func (c *connection) add(ctx context.Context, id uint64, grant hostproto.Grant) {
+	select {
+	case c.adding <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	c.work.Go(func() {
+		defer func() { <-c.adding }()
+		c.ack(id, c.Holder.Add(ctx, grant))
+	})
+}
+
+func (c *connection) ack(id uint64, ack hostproto.Ack) {
+	if id != 0 {
+		c.stream.Send(hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does listen
+	}
+}
+
+// talk sends what the agent says by itself until the context is done or the link fails.
+func (c *connection) talk(ctx context.Context) {
+	ping := time.NewTicker(hostproto.PingInterval)
+	defer ping.Stop()
+	report := time.NewTicker(reportInterval)
+	defer report.Stop()
+	var ready <-chan struct{}
+	if c.Outbox != nil {
+		ready = c.Outbox.Ready()
+	}
+	for err := c.sendReleases(); err == nil; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ping.C:
+			err = errors.Join(c.ping(), c.sendReleases()) // those the control plane could not take before
+		case <-report.C:
+			err = c.report(ctx)
+		case <-ready:
+			err = c.sendReleases()
+		}
+	}
+}
+
+func (c *connection) ping() error {
+	c.mu.Lock()
+	c.pinged = c.Clock.Uptime()
+	c.mu.Unlock()
+	return c.stream.Send(hostproto.Message{Ping: &hostproto.Ping{}})
+}
+
+func (c *connection) pong(server time.Time) {
+	c.mu.Lock()
+	sent := c.pinged
+	c.pinged = 0
+	c.mu.Unlock()
+	if sent != 0 {
+		c.Clock.Set(server, sent, c.Clock.Uptime())
+	}
+}
+
+func (c *connection) report(ctx context.Context) error {
+	report := c.Report(ctx)
+	if reflect.DeepEqual(report, c.told) {
+		return nil
+	}
+	c.told = report
+	return c.stream.Send(hostproto.Message{ID: c.nextID(), Report: &report})
+}
+
+// sendReleases sends the oldest releases, so many that no more than MaxReleases are not acknowledged.
+func (c *connection) sendReleases() error {
+	if c.Outbox == nil {
+		return nil
+	}
+	for _, release := range c.Outbox.Unsent(hostproto.MaxReleases) {
+		id, fresh := c.track(release.EventID)
+		if !fresh {
+			continue
+		}
+		if err := c.stream.Send(hostproto.Message{ID: id, Release: &release}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// track gives a message id to the release, unless it is under way already or too many are.
+func (c *connection) track(eventID string) (id uint64, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.sent) >= hostproto.MaxReleases {
+		return 0, false
+	}
+	for _, under := range c.sent {
+		if under == eventID {
+			return 0, false
+		}
+	}
+	c.lastID++
+	c.sent[c.lastID] = eventID
+	return c.lastID, true
+}
+
+// acked takes in an answer. A release that failed is sent again later.
+func (c *connection) acked(id uint64, ack hostproto.Ack) {
+	c.mu.Lock()
+	eventID, release := c.sent[id]
+	delete(c.sent, id)
+	c.mu.Unlock()
+	switch {
+	case ack.Code != "":
+		c.Log.Warn("the control plane refuses a message", "code", ack.Code, "message", ack.Message)
+	case release:
+		c.Outbox.Sent(eventID)
+	}
+}
+
+func (c *connection) nextID() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastID++
+	return c.lastID
+}
+
+func byeError(bye *hostproto.Bye) error {
+	if bye.Reason == hostproto.ByeReplaced {
+		return errReplaced
+	}
+	return fmt.Errorf("the control plane closes the link: %q", bye.Reason)
+}

@@ -1,0 +1,209 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/host/sshd"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// The bounds of a report, which are the control plane's too.
+const (
+	maxAddresses = 64
+	maxUsers     = 1000
+)
+
+// sshd is asked for its settings no more often than this; the files it names are read each time.
+const askSSHDEvery = 10 * time.Minute
+
+// Reporter finds out what there is to say of the machine. It is safe for concurrent use.
+type Reporter struct {
+	config  Config
+	version string
+
+	mu    sync.Mutex
+	asked time.Duration // uptime at which sshd was asked for its host keys
+	files []string      // what it said
+}
+
+// NewReporter returns a Reporter of the enrollment's machine. version is the agent's own.
+func NewReporter(config Config, version string) *Reporter {
+	return &Reporter{config: config, version: version}
+}
+
+// Report looks at the machine. What cannot be found out is left empty.
+func (r *Reporter) Report(ctx context.Context) hostproto.Report {
+	users, _ := loginUsers("/etc/passwd")
+	name, _ := os.Hostname()
+	return hostproto.Report{
+		Hostname:     hostName(name),
+		OS:           osName("/etc/os-release", "/usr/lib/os-release"),
+		Architecture: architecture(runtime.GOARCH),
+		Addresses:    r.addresses(),
+		SSHPort:      cmp.Or(r.config.SSHPort, 22),
+		HostKeys:     publicKeys(r.hostKeyFiles(ctx)),
+		Users:        users[:min(len(users), maxUsers)],
+		Version:      r.version,
+	}
+}
+
+// addresses returns the configured addresses, or else the machine's own: the one that the control plane sees
+// first, then those of IPv4 and IPv6 that can be reached from elsewhere.
+func (r *Reporter) addresses() []string {
+	found := r.config.Addresses
+	if len(found) == 0 {
+		found = ownAddresses()
+		if first := addressTowards(r.config.Server); first.IsValid() && !first.IsLoopback() {
+			found = slices.Insert(slices.DeleteFunc(found, func(a netip.Addr) bool { return a == first }), 0, first)
+		}
+	}
+	var texts []string
+	for _, a := range found[:min(len(found), maxAddresses)] {
+		texts = append(texts, a.WithZone("").String())
+	}
+	return texts
+}
+
+// ownAddresses returns the addresses of all interfaces but those that only the machine itself or its own link
+// can use, IPv4 first.
+func ownAddresses() []netip.Addr {
+	all, _ := net.InterfaceAddrs()
+	var found []netip.Addr
+	for _, a := range all {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err == nil && prefix.Addr().IsGlobalUnicast() {
+			found = append(found, prefix.Addr().Unmap())
+		}
+	}
+	slices.SortStableFunc(found, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
+	return slices.Compact(found)
+}
+
+// addressTowards returns the address from which packets to the server would go. It sends none, unless the name
+// of the server has to be looked up.
+func addressTowards(server string) netip.Addr {
+	u, err := url.Parse(server)
+	if err != nil {
+		return netip.Addr{}
+	}
+	conn, err := net.DialTimeout("udp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")), 2*time.Second)
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return local.Addr().Unmap()
+}
+
+// hostKeyFiles returns the files of the public host keys: those configured, or those sshd names, or where they
+// usually are.
+func (r *Reporter) hostKeyFiles(ctx context.Context) []string {
+	if len(r.config.HostKeyFiles) > 0 {
+		return r.config.HostKeyFiles
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked == 0 || Uptime()-r.asked > askSSHDEvery {
+		r.files, r.asked = sshdHostKeys(ctx, r.config.SSHDConfig), Uptime()
+	}
+	if len(r.files) > 0 {
+		return r.files
+	}
+	usual, _ := filepath.Glob("/etc/ssh/ssh_host_*_key.pub")
+	return usual
+}
+
+// sshdHostKeys asks sshd which host keys it uses, and returns the files of their public halves.
+func sshdHostKeys(ctx context.Context, config string) []string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	args := []string{"-T"}
+	if config != "" {
+		args = append(args, "-f", config)
+	}
+	program, err := sshd.Find()
+	if err != nil {
+		return nil
+	}
+	out, err := exec.CommandContext(ctx, program.Program, args...).Output()
+	if err != nil {
+		return nil
+	}
+	var files []string
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		if file, ok := strings.CutPrefix(lines.Text(), "hostkey "); ok {
+			files = append(files, file+".pub")
+		}
+	}
+	return files
+}
+
+// publicKeys reads the keys as "TYPE BASE64". A file that cannot be read is passed over: sshd passes over keys
+// it does not have, too.
+func publicKeys(files []string) []string {
+	var keys []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if fields := strings.Fields(string(text)); err == nil && len(fields) >= 2 {
+			keys = append(keys, fields[0]+" "+fields[1])
+		}
+	}
+	return keys
+}
+
+// osName returns PRETTY_NAME of the first os-release(5) there is.
+func osName(files ...string) string {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+				return strings.Trim(value, `"'`)
+			}
+		}
+	}
+	return "Linux"
+}
+
+// hostName makes a kernel's host name, which can be anything, one that DNS would take.
+func hostName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, name)
+	return cmp.Or(strings.Trim(name, ".-_"), "localhost")
+}
+
+// architecture returns EC2's word for Go's.
+func architecture(goarch string) string {
+	switch goarch {
+	case "amd64":
+		return "x86_64"
+	case "386":
+		return "i386"
+	}
+	return goarch
+}

@@ -1,0 +1,210 @@
+package host
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// The bounds of the conversation on the socket: one line each way.
+const (
+	askTimeout  = time.Second
+	maxQuestion = 4 << 10
+	maxAnswer   = 16 << 20
+)
+
+// question is what the keys helper asks: which keys let the user in now, or whether the one with the fingerprint
+// does.
+type question struct {
+	User        string `json:"user"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// answer holds the grants, to be verified by who asked, and the control plane's time by which they are live.
+type answer struct {
+	Time   time.Time         `json:"time"`
+	Grants []hostproto.Grant `json:"grants"`
+}
+
+// Recorder records releases. *Spool is one.
+type Recorder interface {
+	Add(release hostproto.Release) error
+}
+
+// Desk answers the keys helper on a unix socket.
+type Desk struct {
+	Grants   *Grants
+	Recorder Recorder
+	Askers   []uint32      // user ids that may ask, beside root
+	Random   io.Reader // makes event ids
+	Log      *slog.Logger
+}
+
+// ListenSocket listens on a unix socket that only root and its owner may connect to. It takes the place of a
+// socket that nobody serves any more, and refuses to take that of another agent.
+func ListenSocket(path string, owner int) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	if conn, err := net.DialTimeout("unix", path, askTimeout); err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("another agent serves %s", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	err = os.Chmod(path, 0o600)
+	if owner != os.Geteuid() {
+		err = errors.Join(err, os.Chown(path, owner, -1))
+	}
+	if err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("hand the socket to the keys helper's user: %w", err)
+	}
+	return listener, nil
+}
+
+// Serve answers until the context is done, which also closes the listener.
+func (d *Desk) Serve(ctx context.Context, listener net.Listener) error {
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	busy := make(chan struct{}, 64) // bounds the conversations at one time
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("accept on the socket: %w", err)
+		}
+		busy <- struct{}{}
+		go func() {
+			defer func() { <-busy }()
+			defer conn.Close()
+			if err := d.answer(conn); err != nil {
+				d.Log.Warn("the keys helper got no answer", "error", err)
+			}
+		}()
+	}
+}
+
+func (d *Desk) answer(conn net.Conn) error {
+	if err := d.admit(conn); err != nil {
+		return err
+	}
+	if err := conn.SetDeadline(time.Now().Add(askTimeout)); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(io.LimitReader(conn, maxQuestion)).ReadBytes('\n')
+	if len(line) == 0 && errors.Is(err, io.EOF) {
+		return nil // somebody looked whether we are there
+	}
+	if err != nil {
+		return fmt.Errorf("read the question: %w", err)
+	}
+	var q question
+	if err := json.Unmarshal(line, &q); err != nil {
+		return fmt.Errorf("read the question: %w", err)
+	}
+	text, err := json.Marshal(d.release(q))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write(append(text, '\n'))
+	return err
+}
+
+// release finds the grants and records that they are handed out. One that cannot be recorded is not.
+func (d *Desk) release(q question) answer {
+	found, now := d.Grants.Find(q.User, q.Fingerprint)
+	found = slices.DeleteFunc(found, func(grant hostproto.Grant) bool {
+		err := d.Recorder.Add(hostproto.Release{EventID: newID(d.Random), RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now})
+		if err != nil {
+			d.Log.Error("a key is withheld: its release cannot be recorded", "request", grant.RequestID, "error", err)
+		}
+		return err != nil
+	})
+	return answer{Time: now, Grants: found}
+}
+
+// newID returns a random version 4 UUID (RFC 9562).
+func newID(random io.Reader) string {
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		panic(fmt.Sprintf("host: no randomness: %v", err))
+	}
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
+
+// admit looks at who connected, as the kernel tells it.
+func (d *Desk) admit(conn net.Conn) error {
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		return errors.New("not a unix socket")
+	}
+	raw, err := unixConn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	var peerErr error
+	if err := raw.Control(func(fd uintptr) { peer, peerErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+		return err
+	}
+	if peerErr != nil {
+		return fmt.Errorf("look at who asks: %w", peerErr)
+	}
+	if peer.Uid != 0 && !slices.Contains(d.Askers, peer.Uid) {
+		return fmt.Errorf("user %d may not ask", peer.Uid)
+	}
+	return nil
+}
+
+// ask asks the agent at the socket, within a second in all.
+func ask(socket string, q question) (answer, error) {
+	deadline := time.Now().Add(askTimeout)
+	dialer := net.Dialer{Deadline: deadline}
+	conn, err := dialer.Dial("unix", socket)
+	if err != nil {
+		return answer{}, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return answer{}, err
+	}
+	line, err := json.Marshal(q)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := conn.Write(append(line, '\n')); err != nil {
+		return answer{}, err
+	}
+	line, err = bufio.NewReader(io.LimitReader(conn, maxAnswer)).ReadBytes('\n')
+	if err != nil {
+		return answer{}, fmt.Errorf("read the agent's answer: %w", err)
+	}
+	var a answer
+	if err := json.Unmarshal(line, &a); err != nil {
+		return answer{}, fmt.Errorf("read the agent's answer: %w", err)
+	}
+	return a, nil
+}
