@@ -13,23 +13,31 @@ import (
 )
 
 // JSON returns the JSON 1.1 protocol of a service: its X-Amz-Target prefix ("AWSEC2InstanceConnectService") and
-// the member that holds an error's text ("message", for EC2 Instance Connect "Message").
+// the member that holds an error's text ("message", for EC2 Instance Connect "Message"). Of a prefix only what
+// follows its last dot counts: for CloudTrail some clients send "CloudTrail_20131101", others put
+// "com.amazonaws.cloudtrail.v20131101." before it.
 func JSON(targetPrefix, messageMember string) Codec {
-	return jsonCodec{target: targetPrefix + ".", message: messageMember, in: newPlans(inRequest), out: newPlans(inResponse)}
+	target := targetPrefix[strings.LastIndexByte(targetPrefix, '.')+1:]
+	return jsonCodec{target: target, message: messageMember, in: newPlans(inRequest), out: newPlans(inResponse)}
 }
 
 type jsonCodec struct {
-	target  string // with its dot
+	target  string // the prefix after its last dot
 	message string
 	in, out *plans
 }
 
 func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {
 	targets := r.Header.Values("X-Amz-Target")
-	if len(targets) != 1 || !strings.HasPrefix(targets[0], c.target) {
-		return nil, fault.New(fault.Invalid, "operation", "The header X-Amz-Target must be %sOPERATION.", c.target)
+	prefix, name := "", ""
+	if len(targets) == 1 {
+		dot := strings.LastIndexByte(targets[0], '.')
+		prefix, name = targets[0][:max(dot, 0)], targets[0][dot+1:]
 	}
-	operation, err := operationName([]string{targets[0][len(c.target):]}, "The header X-Amz-Target names no operation.")
+	if prefix != c.target && !strings.HasSuffix(prefix, "."+c.target) {
+		return nil, fault.New(fault.Invalid, "operation", "The header X-Amz-Target must be %s.OPERATION.", c.target)
+	}
+	operation, err := operationName([]string{name}, "The header X-Amz-Target names no operation.")
 	if err != nil {
 		return nil, err
 	}

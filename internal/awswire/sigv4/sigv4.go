@@ -70,7 +70,10 @@ func Parse(r *http.Request, now time.Time) (*Claim, error) {
 	if err := c.checkSignedHeaders(r.Header); err != nil {
 		return nil, err
 	}
-	return c, c.checkTime(now)
+	if err := c.checkTime(now); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func incomplete(format string, args ...any) error {
