@@ -63,11 +63,13 @@ func (a Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log}
+	status := &linkStatus{now: a.Now}
+	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
 	reporter := NewReporter(config, a.Version)
 	link := Link{
 		Server: config.Server, InstanceID: config.InstanceID, TLS: ca.ClientTLS(root, certificate, a.Now),
 		Clock: clock, Holder: grants, Outbox: spool, Report: reporter.Report, Random: a.Random, Log: a.Log,
+		Changed: status.set,
 	}
 	err = both(ctx, func(ctx context.Context) error { return desk.Serve(ctx, listener) }, link.Run)
 	if errors.Is(err, ErrDismissed) {

@@ -56,7 +56,7 @@ type Outbox interface {
 }
 
 // Link is an agent's end of the link: all that it needs beside the network is handed in, so that a test can
-// have a thousand. Every field must be set; Outbox may be nil.
+// have a thousand. Every field must be set, but Outbox and Changed may be nil.
 type Link struct {
 	Server     string      // https://HOST:PORT
 	InstanceID string      // whom the agent believes to be
@@ -67,6 +67,7 @@ type Link struct {
 	Report     func(ctx context.Context) hostproto.Report
 	Random     io.Reader // spreads the attempts of many agents; must be safe for concurrent use if it is shared
 	Log        *slog.Logger
+	Changed    func(err error) // told nil when the link is up, and why it is not; may be nil
 }
 
 // Run keeps the link up until the context is done, and then returns its error; or ErrDismissed.
@@ -84,6 +85,7 @@ func (l *Link) Run(ctx context.Context) error {
 		case welcomed:
 			backoff = firstBackoff
 		}
+		l.changed(err)
 		wait := l.jitter(backoff)
 		l.Log.Warn("not linked", "server", l.Server, "error", err, "retry", wait.Round(time.Millisecond))
 		select {
@@ -92,6 +94,12 @@ func (l *Link) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+func (l *Link) changed(err error) {
+	if l.Changed != nil {
+		l.Changed(err)
 	}
 }
 
@@ -125,6 +133,7 @@ func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	l.Log.Info("linked", "server", l.Server)
+	l.changed(nil)
 	c.work.Go(func() {
 		defer cancel() // ends listen too
 		c.talk(ctx)

@@ -32,12 +32,14 @@ const (
 type question struct {
 	User        string `json:"user"`
 	Fingerprint string `json:"fingerprint,omitempty"`
+	Status      bool   `json:"status,omitempty"` // nothing but how the link is
 }
 
 // answer holds the grants, to be verified by who asked, and the control plane's time by which they are live.
 type answer struct {
 	Time   time.Time         `json:"time"`
 	Grants []hostproto.Grant `json:"grants"`
+	Status *LinkStatus       `json:"status,omitempty"`
 }
 
 // Recorder records releases. *Spool is one.
@@ -49,9 +51,10 @@ type Recorder interface {
 type Desk struct {
 	Grants   *Grants
 	Recorder Recorder
-	Askers   []uint32      // user ids that may ask, beside root
+	Askers   []uint32  // user ids that may ask, beside root
 	Random   io.Reader // makes event ids
 	Log      *slog.Logger
+	Status   *linkStatus // may be nil
 }
 
 // ListenSocket listens on a unix socket that only root and its owner may connect to. It takes the place of a
@@ -133,6 +136,9 @@ func (d *Desk) answer(conn net.Conn) error {
 
 // release finds the grants and records that they are handed out. One that cannot be recorded is not.
 func (d *Desk) release(q question) answer {
+	if q.Status {
+		return answer{Status: d.Status.get()}
+	}
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
 	found = slices.DeleteFunc(found, func(grant hostproto.Grant) bool {
 		err := d.Recorder.Add(hostproto.Release{EventID: newID(d.Random), RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now})
