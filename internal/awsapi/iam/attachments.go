@@ -1,0 +1,124 @@
+package iam
+
+import (
+	"context"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	domain "github.com/sallyport/sallyport/internal/iam"
+)
+
+func (a api) attachUserPolicy(ctx context.Context, pass gate.Pass, in *iam.AttachUserPolicyInput) (*iam.AttachUserPolicyOutput, error) {
+	return &iam.AttachUserPolicyOutput{}, a.identities.AttachPolicy(ctx, pass, userOf(deref(in.UserName)), deref(in.PolicyArn))
+}
+
+func (a api) detachUserPolicy(ctx context.Context, pass gate.Pass, in *iam.DetachUserPolicyInput) (*iam.DetachUserPolicyOutput, error) {
+	return &iam.DetachUserPolicyOutput{}, a.identities.DetachPolicy(ctx, pass, userOf(deref(in.UserName)), deref(in.PolicyArn))
+}
+
+func (a api) attachGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.AttachGroupPolicyInput) (*iam.AttachGroupPolicyOutput, error) {
+	return &iam.AttachGroupPolicyOutput{}, a.identities.AttachPolicy(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PolicyArn))
+}
+
+func (a api) detachGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.DetachGroupPolicyInput) (*iam.DetachGroupPolicyOutput, error) {
+	return &iam.DetachGroupPolicyOutput{}, a.identities.DetachPolicy(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PolicyArn))
+}
+
+func (a api) listAttachedUserPolicies(ctx context.Context, pass gate.Pass, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
+	l, err := a.attached(ctx, pass, userOf(deref(in.UserName)), deref(in.PathPrefix), in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	return &iam.ListAttachedUserPoliciesOutput{AttachedPolicies: each(l.items, attachedPolicy), IsTruncated: l.truncated, Marker: l.marker}, nil
+}
+
+func (a api) listAttachedGroupPolicies(ctx context.Context, pass gate.Pass, in *iam.ListAttachedGroupPoliciesInput) (*iam.ListAttachedGroupPoliciesOutput, error) {
+	l, err := a.attached(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PathPrefix), in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	return &iam.ListAttachedGroupPoliciesOutput{AttachedPolicies: each(l.items, attachedPolicy), IsTruncated: l.truncated, Marker: l.marker}, nil
+}
+
+func (a api) attached(ctx context.Context, pass gate.Pass, owner domain.Owner, pathPrefix string, marker *string, size *int32) (listing[domain.ManagedPolicy], error) {
+	policies, err := a.identities.AttachedPolicies(ctx, pass, owner, pathPrefix)
+	if err != nil {
+		return listing[domain.ManagedPolicy]{}, err
+	}
+	return cut(policies, byPolicyName, marker, size, "attached", string(owner.Kind), owner.Name, pathPrefix)
+}
+
+func attachedPolicy(p domain.ManagedPolicy) types.AttachedPolicy {
+	return types.AttachedPolicy{PolicyArn: &p.ARN, PolicyName: &p.Name}
+}
+
+// entity is a user or a group; the other is nil.
+type entity struct {
+	user  *domain.User
+	group *domain.Group
+}
+
+// key puts groups before users, as IAM does.
+func (e entity) key() string {
+	if e.group != nil {
+		return "group " + strings.ToLower(e.group.Name)
+	}
+	return "user " + strings.ToLower(e.user.Name)
+}
+
+func (a api) listEntitiesForPolicy(ctx context.Context, pass gate.Pass, in *iam.ListEntitiesForPolicyInput) (*iam.ListEntitiesForPolicyOutput, error) {
+	users, groups, err := a.identities.PolicyOwners(ctx, pass, deref(in.PolicyArn))
+	if err != nil {
+		return nil, err
+	}
+	withUsers, withGroups, err := wanted(in.EntityFilter)
+	if err != nil {
+		return nil, err
+	}
+	var entities []entity
+	for _, g := range groups {
+		if withGroups && strings.HasPrefix(g.Path, deref(in.PathPrefix)) {
+			entities = append(entities, entity{group: &g})
+		}
+	}
+	for _, u := range users {
+		if withUsers && strings.HasPrefix(u.Path, deref(in.PathPrefix)) {
+			entities = append(entities, entity{user: &u})
+		}
+	}
+	l, err := cut(entities, entity.key, in.Marker, in.MaxItems, "ListEntitiesForPolicy", deref(in.PolicyArn), string(in.EntityFilter), deref(in.PathPrefix))
+	if err != nil {
+		return nil, err
+	}
+	out := &iam.ListEntitiesForPolicyOutput{
+		PolicyGroups: []types.PolicyGroup{}, PolicyUsers: []types.PolicyUser{}, PolicyRoles: []types.PolicyRole{},
+		IsTruncated: l.truncated, Marker: l.marker,
+	}
+	for _, e := range l.items {
+		if e.group != nil {
+			out.PolicyGroups = append(out.PolicyGroups, types.PolicyGroup{GroupId: &e.group.ID, GroupName: &e.group.Name})
+		} else {
+			out.PolicyUsers = append(out.PolicyUsers, types.PolicyUser{UserId: &e.user.ID, UserName: &e.user.Name})
+		}
+	}
+	return out, nil
+}
+
+// wanted tells what an EntityFilter lets through. There are no roles here; whose are asked for gets none.
+func wanted(filter types.EntityType) (users, groups bool, err error) {
+	switch filter {
+	case "":
+		return true, true, nil
+	case types.EntityTypeUser:
+		return true, false, nil
+	case types.EntityTypeGroup:
+		return false, true, nil
+	case types.EntityTypeRole, types.EntityTypeLocalManagedPolicy, types.EntityTypeAWSManagedPolicy:
+		return false, false, nil
+	}
+	return false, false, fault.New(fault.Invalid, "parameter", "The entity filter %q is not valid. It must be User, Group or Role.", filter)
+}

@@ -1,0 +1,34 @@
+package iam
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// errorOf gives faults IAM's codes.
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html#API_CreateUser_Errors and its sisters
+func errorOf(f *fault.Error) awswire.Error {
+	switch f.Kind {
+	case fault.NotFound:
+		return awswire.Error{Status: http.StatusNotFound, Code: "NoSuchEntity"}
+	case fault.Exists:
+		return awswire.Error{Status: http.StatusConflict, Code: "EntityAlreadyExists"}
+	case fault.InUse, fault.WrongState:
+		return awswire.Error{Status: http.StatusConflict, Code: "DeleteConflict"}
+	case fault.Limit:
+		return awswire.Error{Status: http.StatusConflict, Code: "LimitExceeded"}
+	case fault.Invalid:
+		switch f.Resource {
+		case "policy-document":
+			return awswire.Error{Status: http.StatusBadRequest, Code: "MalformedPolicyDocument"}
+		case "arn":
+			return awswire.Error{Status: http.StatusBadRequest, Code: "InvalidInput"}
+		}
+	case fault.Internal:
+		return awswire.Error{Status: http.StatusInternalServerError, Code: "ServiceFailure"}
+	}
+	return awsapi.QueryError(f)
+}

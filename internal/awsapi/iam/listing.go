@@ -1,0 +1,58 @@
+package iam
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/page"
+)
+
+// The sizes of a page, in items.
+const (
+	defaultItems = 100
+	maxItems     = 1000
+)
+
+// listing is a page of a list.
+type listing[T any] struct {
+	items     []T // never nil
+	truncated bool
+	marker    *string // set if truncated
+}
+
+// cut takes the page that marker and size ask for out of all the items, in the order of key, which must be
+// different for each. query is the operation and whatever else the list depends on. An item that is deleted
+// between two pages neither hides another one nor shows one twice.
+func cut[T any](all []T, key func(T) string, marker *string, size *int32, query ...string) (listing[T], error) {
+	limit := defaultItems
+	if size != nil {
+		limit = int(*size)
+		if limit < 1 || limit > maxItems {
+			return listing[T]{}, fault.New(fault.Invalid, "parameter", "MaxItems is %d. It must be between 1 and %d.", limit, maxItems)
+		}
+	}
+	var after *string
+	if err := page.Position(deref(marker), query, &after); err != nil {
+		return listing[T]{}, err
+	}
+	items := slices.Clone(all)
+	slices.SortStableFunc(items, func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	if after != nil {
+		items = slices.DeleteFunc(items, func(item T) bool { return key(item) <= *after })
+	}
+	if len(items) <= limit {
+		return listing[T]{items: append([]T{}, items...)}, nil
+	}
+	next := page.Token(query, key(items[limit-1]))
+	return listing[T]{items: items[:limit], truncated: true, marker: &next}, nil
+}
+
+// each turns the items into what the wire calls them.
+func each[T, Wire any](items []T, convert func(T) Wire) []Wire {
+	out := make([]Wire, 0, len(items))
+	for _, item := range items {
+		out = append(out, convert(item))
+	}
+	return out
+}

@@ -1,0 +1,129 @@
+package iam
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	domain "github.com/sallyport/sallyport/internal/iam"
+)
+
+func (a api) createUser(ctx context.Context, pass gate.Pass, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
+	tags, err := tagMap(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{Name: deref(in.UserName), Path: deref(in.Path), Tags: tags})
+	if err != nil {
+		return nil, err
+	}
+	return &iam.CreateUserOutput{User: taggedUser(user)}, nil
+}
+
+func (a api) getUser(ctx context.Context, pass gate.Pass, in *iam.GetUserInput) (*iam.GetUserOutput, error) {
+	user, err := a.identities.User(ctx, pass, deref(in.UserName))
+	if err != nil {
+		return nil, err
+	}
+	return &iam.GetUserOutput{User: taggedUser(user)}, nil
+}
+
+func (a api) listUsers(ctx context.Context, pass gate.Pass, in *iam.ListUsersInput) (*iam.ListUsersOutput, error) {
+	users, err := a.identities.Users(ctx, pass, deref(in.PathPrefix))
+	if err != nil {
+		return nil, err
+	}
+	l, err := cut(users, byUserName, in.Marker, in.MaxItems, "ListUsers", deref(in.PathPrefix))
+	if err != nil {
+		return nil, err
+	}
+	return &iam.ListUsersOutput{Users: each(l.items, user), IsTruncated: l.truncated, Marker: l.marker}, nil
+}
+
+func (a api) updateUser(ctx context.Context, pass gate.Pass, in *iam.UpdateUserInput) (*iam.UpdateUserOutput, error) {
+	return &iam.UpdateUserOutput{}, a.identities.UpdateUser(ctx, pass, deref(in.UserName), deref(in.NewUserName), deref(in.NewPath))
+}
+
+func (a api) deleteUser(ctx context.Context, pass gate.Pass, in *iam.DeleteUserInput) (*iam.DeleteUserOutput, error) {
+	return &iam.DeleteUserOutput{}, a.identities.DeleteUser(ctx, pass, deref(in.UserName))
+}
+
+func (a api) tagUser(ctx context.Context, pass gate.Pass, in *iam.TagUserInput) (*iam.TagUserOutput, error) {
+	tags, err := tagMap(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	return &iam.TagUserOutput{}, a.identities.TagUser(ctx, pass, deref(in.UserName), tags)
+}
+
+func (a api) untagUser(ctx context.Context, pass gate.Pass, in *iam.UntagUserInput) (*iam.UntagUserOutput, error) {
+	return &iam.UntagUserOutput{}, a.identities.UntagUser(ctx, pass, deref(in.UserName), in.TagKeys)
+}
+
+func (a api) listUserTags(ctx context.Context, pass gate.Pass, in *iam.ListUserTagsInput) (*iam.ListUserTagsOutput, error) {
+	user, err := a.identities.User(ctx, pass, deref(in.UserName))
+	if err != nil {
+		return nil, err
+	}
+	byKey := func(t types.Tag) string { return deref(t.Key) }
+	l, err := cut(tagList(user.Tags), byKey, in.Marker, in.MaxItems, "ListUserTags", user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &iam.ListUserTagsOutput{Tags: l.items, IsTruncated: l.truncated, Marker: l.marker}, nil
+}
+
+func (a api) listGroupsForUser(ctx context.Context, pass gate.Pass, in *iam.ListGroupsForUserInput) (*iam.ListGroupsForUserOutput, error) {
+	groups, err := a.identities.GroupsOf(ctx, pass, deref(in.UserName))
+	if err != nil {
+		return nil, err
+	}
+	l, err := cut(groups, byGroupName, in.Marker, in.MaxItems, "ListGroupsForUser", deref(in.UserName))
+	if err != nil {
+		return nil, err
+	}
+	return &iam.ListGroupsForUserOutput{Groups: each(l.items, group), IsTruncated: l.truncated, Marker: l.marker}, nil
+}
+
+func byUserName(u domain.User) string { return strings.ToLower(u.Name) }
+
+// user is a user as listings show it: without tags. The root user has neither name nor path.
+func user(u domain.User) types.User {
+	return types.User{UserId: &u.ID, UserName: some(u.Name), Path: some(u.Path), Arn: &u.ARN, CreateDate: &u.Created}
+}
+
+func taggedUser(u domain.User) *types.User {
+	out := user(u)
+	if len(u.Tags) > 0 {
+		out.Tags = tagList(u.Tags)
+	}
+	return &out
+}
+
+// tagList is the tags in order of their keys.
+func tagList(tags map[string]string) []types.Tag {
+	out := []types.Tag{}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		value := tags[key]
+		out = append(out, types.Tag{Key: &key, Value: &value})
+	}
+	return out
+}
+
+func tagMap(tags []types.Tag) (map[string]string, error) {
+	out := map[string]string{}
+	for _, tag := range tags {
+		key := deref(tag.Key)
+		if _, twice := out[key]; twice {
+			return nil, fault.New(fault.Invalid, "parameter", "The tag key %q is given twice.", key)
+		}
+		out[key] = deref(tag.Value)
+	}
+	return out, nil
+}

@@ -1,0 +1,46 @@
+package awsapi
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// QueryError gives a fault the code that AWS's query services (IAM, STS) have in common. Whatever the service
+// names otherwise it decides before it asks here.
+// https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+func QueryError(f *fault.Error) awswire.Error {
+	code := func(status int, code string) awswire.Error { return awswire.Error{Status: status, Code: code} }
+	switch f.Kind {
+	case fault.Unauthenticated:
+		switch f.Resource {
+		case "signature", "skew", "expired-request":
+			return code(http.StatusForbidden, "SignatureDoesNotMatch")
+		case "missing-token":
+			return code(http.StatusForbidden, "MissingAuthenticationToken")
+		case "incomplete":
+			return code(http.StatusBadRequest, "IncompleteSignature")
+		case "expired-session":
+			return code(http.StatusForbidden, "ExpiredToken")
+		}
+		return code(http.StatusForbidden, "InvalidClientTokenId")
+	case fault.Denied:
+		return code(http.StatusForbidden, "AccessDenied")
+	case fault.Invalid:
+		switch f.Resource {
+		case "operation":
+			return code(http.StatusBadRequest, "InvalidAction")
+		case "request":
+			return code(http.StatusBadRequest, "MalformedQueryString")
+		}
+		return code(http.StatusBadRequest, "ValidationError")
+	case fault.Missing, fault.Unsupported:
+		return code(http.StatusBadRequest, "ValidationError")
+	case fault.Throttled:
+		return code(http.StatusBadRequest, "Throttling")
+	case fault.Unavailable:
+		return code(http.StatusServiceUnavailable, "ServiceUnavailable")
+	}
+	return code(http.StatusInternalServerError, "InternalFailure")
+}
