@@ -1,16 +1,13 @@
 package policy
 
-import (
-	"strings"
-)
+import "strings"
 
 // condition is one key under one operator.
 type condition struct {
 	key     string // in lower case
 	set     setOperator
-	null    bool // the Null operator: wants says which answers to "is the key absent?" hold
-	wants   [2]bool
 	negated bool
+	null    *nullTest    // of the Null operator, which has nothing of the rest
 	missing verdict      // when the key is not in the request
 	tests   []comparison // one for each of the policy's values
 }
@@ -76,7 +73,8 @@ func parseCondition(name, key string, n node, variables bool) (condition, error)
 		if exists || c.set != single {
 			return c, n.malformed("Null takes neither IfExists nor a set operator: it is about the key's presence itself.")
 		}
-		return c, c.parseNull(n, values)
+		c.null, err = parseNull(n, values)
+		return c, err
 	}
 	operator, known := operatorNamed(base)
 	if !known {
@@ -111,23 +109,32 @@ func conditionValues(n node) ([]string, error) {
 	return values, nil
 }
 
-func (c *condition) parseNull(n node, values []string) error {
-	c.null = true
+// nullTest says which of the two states of a key the Null operator accepts.
+type nullTest struct{ absent, present bool }
+
+func parseNull(n node, values []string) (*nullTest, error) {
+	var t nullTest
 	for _, value := range values {
-		want, ok := parseBool(value)
+		absent, ok := parseBool(value)
 		if !ok {
-			return n.malformed("Null takes true (the key is absent) or false (it is there), not %q.", value)
+			return nil, n.malformed("Null takes true (the key is absent) or false (it is there), not %q.", value)
 		}
-		c.wants[index(want)] = true
+		t.absent, t.present = t.absent || absent, t.present || !absent
 	}
-	return nil
+	return &t, nil
 }
 
-func index(b bool) int {
-	if b {
-		return 1
+// evaluate is unsettled about a key that is there with nothing in it, if it matters.
+func (t *nullTest) evaluate(values []string) verdict {
+	switch {
+	case len(values) == 0:
+		return verdictOf(t.absent)
+	case !areEmpty(values):
+		return verdictOf(t.present)
+	case t.absent && t.present:
+		return yes
 	}
-	return 0
+	return unsettled
 }
 
 // whenMissing is the answer for a key that is not in the request.
@@ -147,8 +154,8 @@ func (c *condition) whenMissing(ifExists bool) verdict {
 func (c *condition) evaluate(context Context) verdict {
 	values, _ := context.Values(c.key)
 	switch {
-	case c.null:
-		return verdictOf(c.wants[index(areEmpty(values))])
+	case c.null != nil:
+		return c.null.evaluate(values)
 	case len(values) == 0, c.set != single && areEmpty(values):
 		return c.missing
 	case c.set == single && len(values) > 1:

@@ -14,10 +14,13 @@ import (
 // operator is a condition operator without set operator and IfExists.
 type operator struct {
 	negated bool
-	// compile makes a comparison with one of the policy's values, or says what is wrong with the value.
-	// A comparison with a value of the request that is not of the operator's kind is unsettled.
-	compile func(value string, variables bool) (comparison, error)
+	compile compiler
 }
+
+// compiler makes a comparison with one of the policy's values, or says what is wrong with the value. Variables
+// are resolved in it if the document's version knows them and the operator's values may have them. The comparison
+// is unsettled with a value of the request that is not of the operator's kind.
+type compiler func(value string, variables bool) (comparison, error)
 
 // operatorNamed finds an operator by its name in AWS's spelling.
 func operatorNamed(name string) (operator, bool) {
@@ -41,7 +44,7 @@ func positiveOf(negated string) (string, bool) {
 	return "", false
 }
 
-func compilerNamed(name string) func(string, bool) (comparison, error) {
+func compilerNamed(name string) compiler {
 	switch name {
 	case "StringEquals":
 		return compileString(func(value, want string) bool { return value == want })
@@ -58,28 +61,21 @@ func compilerNamed(name string) func(string, bool) (comparison, error) {
 	case "IpAddress":
 		return compileAddress
 	}
-	if kind, relation, ok := cutKind(name); ok {
-		if holds := relationNamed(relation); holds != nil {
-			return kind(holds)
-		}
+	if relation, ok := strings.CutPrefix(name, "Numeric"); ok {
+		return compileNumber(relationNamed(relation))
+	}
+	if relation, ok := strings.CutPrefix(name, "Date"); ok {
+		return compileDate(relationNamed(relation))
 	}
 	return nil
 }
 
-// cutKind finds what kind of quantity an ordering operator compares.
-func cutKind(name string) (kind func(func(int) bool) func(string, bool) (comparison, error), relation string, ok bool) {
-	if relation, ok = strings.CutPrefix(name, "Numeric"); ok {
-		return compileNumber, relation, true
-	}
-	if relation, ok = strings.CutPrefix(name, "Date"); ok {
-		return compileDate, relation, true
-	}
-	return nil, "", false
-}
+// relation judges the order of two values.
+type relation func(order int) bool
 
 // relationNamed tells which results of a comparison (negative, zero, positive: the request's value is less,
 // equal, greater) the operator accepts.
-func relationNamed(name string) func(order int) bool {
+func relationNamed(name string) relation {
 	switch name {
 	case "Equals":
 		return func(order int) bool { return order == 0 }
@@ -95,7 +91,7 @@ func relationNamed(name string) func(order int) bool {
 	return nil
 }
 
-func compileString(equal func(value, want string) bool) func(string, bool) (comparison, error) {
+func compileString(equal func(value, want string) bool) compiler {
 	return func(source string, variables bool) (comparison, error) {
 		t, err := parseTemplate(source, syntax{variables: variables})
 		if err != nil {
@@ -138,19 +134,17 @@ func compileARN(source string, variables bool) (comparison, error) {
 		templates[i] = t
 	}
 	return func(value string, context Context) verdict {
-		for i, t := range templates {
-			part, rest, found := strings.Cut(value, ":")
-			if i == arnParts-1 {
-				part = value
-			} else if !found {
-				return unsettled
-			}
+		if !strings.HasPrefix(value, "arn:") || strings.Count(value, ":") < arnParts-1 {
+			return unsettled
+		}
+		for _, t := range templates[:arnParts-1] {
+			part, rest, _ := strings.Cut(value, ":")
 			if !t.matches(part, context) {
 				return no
 			}
 			value = rest
 		}
-		return yes
+		return verdictOf(templates[arnParts-1].matches(value, context))
 	}, nil
 }
 
@@ -231,7 +225,10 @@ func compileAddress(source string, _ bool) (comparison, error) {
 	}, nil
 }
 
-func compileNumber(holds func(order int) bool) func(string, bool) (comparison, error) {
+func compileNumber(holds relation) compiler {
+	if holds == nil {
+		return nil
+	}
 	return func(source string, _ bool) (comparison, error) {
 		want, ok := parseDecimal(source)
 		if !ok {
@@ -287,7 +284,10 @@ func (d decimal) compare(e decimal) int {
 	return order
 }
 
-func compileDate(holds func(order int) bool) func(string, bool) (comparison, error) {
+func compileDate(holds relation) compiler {
+	if holds == nil {
+		return nil
+	}
 	return func(source string, _ bool) (comparison, error) {
 		want, err := parseDate(source)
 		if err != nil {

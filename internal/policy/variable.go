@@ -91,10 +91,11 @@ func parseVariable(source string) (p piece, rest string, err error) {
 	return p, after, nil
 }
 
-// isKey tells whether the text can name a condition key: "vendor:name", with a tag's name after a slash.
+// isKey tells whether the text can name a condition key: "vendor:name", where the vendor can be an identity
+// provider's address and the name can end in a slash and a tag's name.
 func isKey(key string) bool {
 	vendor, name, found := strings.Cut(key, ":")
-	return found && name != "" && isName(vendor, "-") && !strings.ContainsAny(key, "${}")
+	return found && name != "" && isName(vendor, "-._/") && !strings.ContainsAny(key, "${}")
 }
 
 // resolve puts the request's values in place of the variables, as they are: a * in a value is no wildcard. It
