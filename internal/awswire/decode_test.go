@@ -1,0 +1,479 @@
+package awswire_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/sallyport/sallyport/internal/awswire"
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// house is an input of a service of our own: plain Go, its names the wire's.
+type house struct {
+	Name    string
+	Rooms   []room
+	Labels  map[string]string
+	Built   time.Time
+	Height  float64
+	Floors  int
+	Sealed  bool
+	Plan    []byte
+	Beneath *house
+	Token   string
+}
+
+type room struct{ Name string }
+
+func iamCodec() awswire.Codec {
+	return awswire.Query("https://iam.amazonaws.com/doc/2010-05-08/", "2010-05-08")
+}
+
+// post is a POST of a body of the type.
+func post(t *testing.T, contentType, target string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest("POST", "/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	if target != "" {
+		r.Header.Set("X-Amz-Target", target)
+	}
+	return r
+}
+
+// read takes a body through Parse and Decode and describes a refusal: its Resource and text.
+func read(t *testing.T, codec awswire.Codec, r *http.Request, body string, in any) (set []string, refusal string) {
+	t.Helper()
+	request, err := codec.Parse(r, []byte(body))
+	if err == nil {
+		set, err = codec.Decode(request, in)
+	}
+	if err == nil {
+		return set, ""
+	}
+	f := fault.Of(err)
+	if f.Kind != fault.Invalid {
+		t.Fatalf("not an Invalid fault: %v", err)
+	}
+	return nil, f.Resource + ": " + f.Message
+}
+
+func readForm(t *testing.T, codec awswire.Codec, body string, in any) ([]string, string) {
+	t.Helper()
+	return read(t, codec, post(t, "application/x-www-form-urlencoded; charset=utf-8", ""), body, in)
+}
+
+func readJSON(t *testing.T, body string, in any) ([]string, string) {
+	t.Helper()
+	return read(t, awswire.JSON("Service", "message"), post(t, "application/x-amz-json-1.1", "Service.Build"), body, in)
+}
+
+func TestFormDecode(t *testing.T) {
+	for body, want := range map[string]*ec2.DescribeInstancesInput{
+		"":                                  {},
+		"InstanceId.1=i-1&InstanceId.2=i-2": {InstanceIds: []string{"i-1", "i-2"}},
+		"InstanceId.7=i-2&InstanceId.3=i-1": {InstanceIds: []string{"i-1", "i-2"}}, // gaps, out of order
+		"InstanceId.10=b&InstanceId.9=a":    {InstanceIds: []string{"a", "b"}},     // by number, not by text
+		"InstanceId.2147483647=i-1":         {InstanceIds: []string{"i-1"}},        // costs one element
+		"NextToken=":                        {NextToken: aws.String("")},           //
+		"NextToken=a%20b%2Bc%3D":            {NextToken: aws.String("a b+c=")},     //
+		"MaxResults=-5&DryRun=false":        {MaxResults: aws.Int32(-5), DryRun: aws.Bool(false)},
+		"Filter.1000000000.Name=n&Filter.1000000000.Value.5=v": {Filters: []ec2types.Filter{{Name: aws.String("n"), Values: []string{"v"}}}},
+		"Version=2016-11-15&MaxResults=5":                      {MaxResults: aws.Int32(5)},
+	} {
+		got := &ec2.DescribeInstancesInput{}
+		if _, refusal := readForm(t, awswire.EC2(), "Action=DescribeInstances&"+body, got); refusal != "" {
+			t.Errorf("%s: %s", body, refusal)
+		}
+		if diff := cmp.Diff(want, got, equalSDK...); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+}
+
+func TestFormRefusals(t *testing.T) {
+	for body, want := range map[string]string{
+		"":                                      "operation: The request names no Action.",
+		"Action=":                               "operation: The request names no Action.",
+		"Action=A&Action=B":                     "operation: A,B is not the name",
+		"Action=../etc":                         "operation: ../etc is not the name",
+		"Action=X&a=%zz":                        "request: The body cannot be read",
+		"Action=X&a=1;b=2":                      "request: The body cannot be read",
+		"Action=X&Version=2014-01-01":           "request: The version 2014-01-01 of the API is not served here; 2016-11-15 is.",
+		"Action=X&Colour=red":                   "parameter: The parameter Colour is not recognized by X.",
+		"Action=X&instanceid.1=i":               "parameter: The parameter instanceid.1 is not recognized",
+		"Action=X&Filter.1.Names=n":             "parameter: The parameter Filter.1.Names is not recognized",
+		"Action=X&Filter.1.Name.Deep=n":         "parameter: The parameter Filter.1.Name.Deep is not recognized",
+		"Action=X&Filter.one.Name=n":            "parameter: The parameter Filter.one.Name is not recognized",
+		"Action=X&InstanceId.0=i":               "parameter: The parameter InstanceId.0 is not recognized",
+		"Action=X&InstanceId.-1=i":              "parameter: The parameter InstanceId.-1 is not recognized",
+		"Action=X&InstanceId.01=i":              "parameter: The parameter InstanceId.01 is not recognized",
+		"Action=X&InstanceId.2147483648=i":      "parameter: The parameter InstanceId.2147483648 is not recognized",
+		"Action=X&InstanceId.1.2=i":             "parameter: The parameter InstanceId.1.2 is not recognized",
+		"Action=X&InstanceId..1=i":              "is not recognized",
+		"Action=X&.=i":                          "is not recognized",
+		"Action=X&InstanceId=i-1":               "parameter: The parameter InstanceId is a list: give its first element as InstanceId.1.",
+		"Action=X&Filter.1=n":                   "parameter: The parameter Filter.1 is a structure: give its members as Filter.1.NAME.",
+		"Action=X&MaxResults=5&MaxResults=6":    "parameter: The parameter MaxResults is given twice.",
+		"Action=X&NextToken=a&NextToken.1=b":    "parameter: The parameter NextToken is given both as a value and in parts.",
+		"Action=X&MaxResults=five":              "parameter: The parameter MaxResults must be an integer",
+		"Action=X&MaxResults=%2B5":              "parameter: The parameter MaxResults must be an integer",
+		"Action=X&MaxResults=2147483648":        "parameter: The parameter MaxResults must be an integer",
+		"Action=X&MaxResults=":                  "parameter: The parameter MaxResults must be an integer",
+		"Action=X&DryRun=yes":                   "parameter: The parameter DryRun must be true or false.",
+		"Action=X&NextToken=%ff":                "parameter: The parameter NextToken must be valid UTF-8.",
+		"Action=X&NextToken=%00":                "parameter: The parameter NextToken must not contain a NUL",
+		"Action=X&%0a%22=1":                     `parameter: The parameter "\n\"" is not recognized`,
+		"Action=X&X-Amz-Date=1":                 "parameter: The parameter X-Amz-Date is not recognized",
+		"Action=X" + strings.Repeat("&a=", 1e4): "request: The request has more than 4096 parameters.",
+		"Action=X&a" + strings.Repeat(".a", 20): "is nested too deep",
+	} {
+		_, refusal := readForm(t, awswire.EC2(), body, &ec2.DescribeInstancesInput{})
+		if !strings.Contains(refusal, want) {
+			t.Errorf("%.60s: %q, want %q", body, refusal, want)
+		}
+	}
+}
+
+// The query protocol has ".member" in its lists, and writes an empty one as an empty value.
+func TestQueryLists(t *testing.T) {
+	for body, want := range map[string][]iamtypes.Tag{
+		"":                     nil,
+		"Tags=":                {},
+		"Tags.member.3.Key=k":  {{Key: aws.String("k")}},
+		"Tags.member.1.Value=": {{Value: aws.String("")}},
+	} {
+		got := &iam.TagUserInput{}
+		if _, refusal := readForm(t, iamCodec(), "Action=TagUser&"+body, got); refusal != "" {
+			t.Errorf("%s: %s", body, refusal)
+		}
+		if diff := cmp.Diff(want, got.Tags, equalSDK...); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+	for body, want := range map[string]string{
+		"Tags.1.Key=k":                       "Tags.1.Key is not recognized",
+		"Tags.member.1.Key=k&Tags.other.1=k": "Tags.member.1.Key is not recognized",
+		"Tags.member=k":                      "Tags.member is not recognized",
+		"Tags=k":                             "give its first element as Tags.member.1",
+	} {
+		if _, refusal := readForm(t, iamCodec(), "Action=TagUser&"+body, &iam.TagUserInput{}); !strings.Contains(refusal, want) {
+			t.Errorf("%s: %q, want %q", body, refusal, want)
+		}
+	}
+}
+
+func TestQueryMaps(t *testing.T) {
+	got := &house{}
+	if _, refusal := readForm(t, iamCodec(), "Action=Build&Labels.entry.1.key=a&Labels.entry.1.value=b", got); refusal != "" || got.Labels["a"] != "b" {
+		t.Errorf("%v %s", got.Labels, refusal)
+	}
+	for body, want := range map[string]string{
+		"Labels.entry.1.key=a": "must have a key and a value",
+		"Labels.a=b":           "Labels.a is not recognized",
+		"Labels.entry.1.key=a&Labels.entry.1.value=b&Labels.entry.2.key=a&Labels.entry.2.value=b": "is given twice",
+	} {
+		if _, refusal := readForm(t, iamCodec(), "Action=Build&"+body, &house{}); !strings.Contains(refusal, want) {
+			t.Errorf("%s: %q, want %q", body, refusal, want)
+		}
+	}
+}
+
+// A presigned GET has its parameters in the URL, among those of the signature.
+func TestFormInQuery(t *testing.T) {
+	r, err := http.NewRequest("GET", "/?Action=DescribeInstances&MaxResults=5&X-Amz-Algorithm=a&X-Amz-Credential=b&X-Amz-Date=c&X-Amz-Expires=d&X-Amz-SignedHeaders=e&X-Amz-Signature=f&X-Amz-Security-Token=g", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &ec2.DescribeInstancesInput{}
+	set, refusal := read(t, awswire.EC2(), r, "", got)
+	if refusal != "" || *got.MaxResults != 5 || !cmp.Equal(set, []string{"MaxResults"}) {
+		t.Errorf("%v %v %s", got, set, refusal)
+	}
+
+	r.Method = "POST"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if _, refusal := read(t, awswire.EC2(), r, "MaxResults=6", got); !strings.Contains(refusal, "given twice") {
+		t.Errorf("in URL and body: %q", refusal)
+	}
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	if _, refusal := read(t, awswire.EC2(), r, "--x", got); !strings.Contains(refusal, "application/x-www-form-urlencoded") {
+		t.Errorf("multipart: %q", refusal)
+	}
+}
+
+func TestJSONDecode(t *testing.T) {
+	for body, want := range map[string]*house{
+		"":                                    {},
+		" \n":                                 {},
+		"{}":                                  {},
+		`{"Name":null,"Rooms":null}`:          {},
+		`{"Rooms":[]}`:                        {Rooms: []room{}},
+		`{"Rooms":[{"Name":"hall"},{}]}`:      {Rooms: []room{{Name: "hall"}, {}}},
+		`{"Labels":{"a":"b","":"c"}}`:         {Labels: map[string]string{"a": "b", "": "c"}},
+		`{"Built":1448888888.25}`:             {Built: time.Unix(1448888888, 250e6).UTC()},
+		`{"Built":0}`:                         {Built: time.Unix(0, 0).UTC()},
+		`{"Height":-1.5e3,"Floors":9}`:        {Height: -1500, Floors: 9},
+		`{"Sealed":true,"Plan":"aGk="}`:       {Sealed: true, Plan: []byte("hi")},
+		`{"Beneath":{"Name":"cel\u0041lar"}}`: {Beneath: &house{Name: "celAlar"}},
+	} {
+		got := &house{}
+		if _, refusal := readJSON(t, body, got); refusal != "" {
+			t.Errorf("%s: %s", body, refusal)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+	set, refusal := readJSON(t, `{"Floors":0,"Sealed":null,"Name":""}`, &house{})
+	if refusal != "" || !cmp.Equal(set, []string{"Name", "Floors"}) {
+		t.Errorf("fields set: %v %s", set, refusal)
+	}
+}
+
+func TestJSONRefusals(t *testing.T) {
+	for body, want := range map[string]string{
+		"null":                             "request: The body must be a JSON object.",
+		"[]":                               "request: The body must be a JSON object.",
+		"{":                                "request: The body is not valid JSON.",
+		`{"Name":"a"`:                      "request: The body is not valid JSON.",
+		`{"Name":"a",}`:                    "request: The body is not valid JSON.",
+		`{"Name" "a"}`:                     "request: The body is not valid JSON.",
+		`{Name:"a"}`:                       "request: The body is not valid JSON.",
+		`{"Rooms":[{},]}`:                  "request: The body is not valid JSON.",
+		`{"Name":"a"}{}`:                   "request: The body goes on",
+		`{"Name":"a"}x`:                    "request: The body goes on",
+		"{\"Name\":\"\xff\"}":              "request: The body is not valid UTF-8.",
+		`{"Colour":"red"}`:                 "parameter: The parameter Colour is not recognized by Build.",
+		`{"name":"red"}`:                   "parameter: The parameter name is not recognized",
+		`{"Rooms":[{"Door":1}]}`:           "parameter: The parameter Rooms[0].Door is not recognized",
+		`{"Name":"a","Name":"b"}`:          "parameter: The parameter Name is given twice.",
+		`{"Name":null,"Name":"b"}`:         "parameter: The parameter Name is given twice.",
+		`{"Labels":{"a":"b","a":"c"}}`:     "parameter: The parameter Labels.a is given twice.",
+		`{"Labels":{"a":null}}`:            "parameter: The parameter Labels.a must not be null.",
+		`{"Labels":["a"]}`:                 "parameter: The parameter Labels must be an object.",
+		`{"Rooms":[null]}`:                 "parameter: The parameter Rooms[0] must not be null.",
+		`{"Rooms":{}}`:                     "parameter: The parameter Rooms must be a list.",
+		`{"Rooms":["hall"]}`:               "parameter: The parameter Rooms[0] must be an object.",
+		`{"Name":5}`:                       "parameter: The parameter Name must be a string.",
+		`{"Name":"\u0000"}`:                "parameter: The parameter Name must not contain a NUL",
+		`{"Floors":"5"}`:                   "parameter: The parameter Floors must be a number.",
+		`{"Floors":1.5}`:                   "parameter: The parameter Floors must be an integer",
+		`{"Floors":99999999999999999999}`:  "parameter: The parameter Floors must be an integer",
+		`{"Height":1e999}`:                 "parameter: The parameter Height must be a number.",
+		`{"Sealed":"true"}`:                "parameter: The parameter Sealed must be true or false.",
+		`{"Built":"2026-11-22T00:00:00Z"}`: "parameter: The parameter Built must be a time",
+		`{"Built":1e20}`:                   "parameter: The parameter Built must be a time",
+		`{"Plan":"%"}`:                     "parameter: The parameter Plan must be a string in base64.",
+		strings.Repeat(`{"Beneath":`, 40) + "{}" + strings.Repeat("}", 40):         "is nested too deep",
+		`{"Rooms":[` + strings.TrimSuffix(strings.Repeat("{},", 5000), ",") + `]}`: "request: The request has more than 4096 parameters.",
+	} {
+		_, refusal := readJSON(t, body, &house{})
+		if !strings.Contains(refusal, want) {
+			t.Errorf("%.60s: %q, want %q", body, refusal, want)
+		}
+	}
+	codec := awswire.JSON("com.amazonaws.Service_1", "message")
+	for target, want := range map[string]string{
+		"Service_1.Build":               "",
+		"com.amazonaws.Service_1.Build": "",
+		"":                              "operation: The header X-Amz-Target must be Service_1.OPERATION.",
+		"Build":                         "operation: The header X-Amz-Target must be",
+		"XService_1.Build":              "operation: The header X-Amz-Target must be",
+		"Service_1.":                    "operation: The header X-Amz-Target names no operation.",
+		"Service_1.a/b":                 "operation: a/b is not the name of an operation.",
+	} {
+		if _, refusal := read(t, codec, post(t, "application/x-amz-json-1.1", target), "{}", &house{}); !strings.HasPrefix(refusal, want) || want == "" && refusal != "" {
+			t.Errorf("%q: %q, want %q", target, refusal, want)
+		}
+	}
+}
+
+// A service of our own, without tables, has Go's names on the wire in every protocol.
+func TestPlainStructs(t *testing.T) {
+	want := &house{Name: "a \"b\"\\\n\t<é>\U0001F600", Rooms: []room{{"hall"}}, Labels: map[string]string{"k": "v", "j": "u"},
+		Built: time.Unix(1448888888, 250e6).UTC(), Height: 1e21, Floors: -2, Sealed: true, Plan: []byte{0, 255}, Beneath: &house{Floors: 1}}
+	response, err := awswire.JSON("Service", "message").Encode("Build", "id", want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &house{}
+	if _, refusal := readJSON(t, string(response.Body), got); refusal != "" {
+		t.Fatal(refusal)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-written +read):\n%s\n%s", diff, response.Body)
+	}
+	response, err = iamCodec().Encode("Build", "id-1", &house{Rooms: []room{}, Labels: map[string]string{"b": "2", "a": "1"}, Floors: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const xml = `<?xml version="1.0" encoding="UTF-8"?>
+<BuildResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><BuildResult><Rooms/><Labels><entry><key>a</key><value>1</value></entry><entry><key>b</key><value>2</value></entry></Labels><Height>0</Height><Floors>3</Floors><Sealed>false</Sealed></BuildResult><ResponseMetadata><RequestId>id-1</RequestId></ResponseMetadata></BuildResponse>`
+	if string(response.Body) != xml {
+		t.Errorf("got %s", response.Body)
+	}
+}
+
+// An operation whose names were never generated is our own mistake, not the caller's.
+func TestUnknownShape(t *testing.T) {
+	request, err := awswire.EC2().Parse(post(t, "application/x-www-form-urlencoded", ""), []byte("Action=CreateVpc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := awswire.EC2().Decode(request, &ec2.CreateVpcInput{}); !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), "go generate") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := awswire.EC2().Encode("CreateVpc", "id", &ec2.CreateVpcOutput{}); !fault.Is(err, fault.Internal) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWholeResponses(t *testing.T) {
+	for want, make := range map[string]func() (awswire.Response, error){
+		`<CreateTagsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>id</requestId><return>true</return></CreateTagsResponse>`: func() (awswire.Response, error) {
+			return awswire.EC2().Encode("CreateTags", "id", &ec2.CreateTagsOutput{})
+		},
+		`<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>id</requestId><reservationSet/></DescribeInstancesResponse>`: func() (awswire.Response, error) {
+			return awswire.EC2().Encode("DescribeInstances", "id", &ec2.DescribeInstancesOutput{Reservations: []ec2types.Reservation{}})
+		},
+		`<Response><Errors><Error><Code>C</Code><Message>&lt;m&gt;</Message></Error></Errors><RequestID>id</RequestID></Response>`: func() (awswire.Response, error) {
+			return awswire.EC2().EncodeError("id", awswire.Error{Status: 400, Code: "C", Message: "<m>"}), nil
+		},
+		`<DeleteUserResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><ResponseMetadata><RequestId>id</RequestId></ResponseMetadata></DeleteUserResponse>`: func() (awswire.Response, error) {
+			return iamCodec().Encode("DeleteUser", "id", &iam.DeleteUserOutput{})
+		},
+		`<ListUsersResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><ListUsersResult><Users/><IsTruncated>false</IsTruncated></ListUsersResult><ResponseMetadata><RequestId>id</RequestId></ResponseMetadata></ListUsersResponse>`: func() (awswire.Response, error) {
+			return iamCodec().Encode("ListUsers", "id", &iam.ListUsersOutput{Users: []iamtypes.User{}})
+		},
+		`<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Receiver</Type><Code>C</Code><Message>m</Message></Error><RequestId>id</RequestId></ErrorResponse>`: func() (awswire.Response, error) {
+			return iamCodec().EncodeError("id", awswire.Error{Status: 500, Code: "C", Message: "m"}), nil
+		},
+	} {
+		got, err := make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body := strings.TrimPrefix(string(got.Body), "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"); body != want {
+			t.Errorf("got  %s\nwant %s", body, want)
+		}
+	}
+}
+
+func TestParameters(t *testing.T) {
+	at := time.Date(2026, 11, 22, 2, 2, 10, 5e6, time.UTC)
+	for name, test := range map[string]struct {
+		in   any
+		want map[string]any
+	}{
+		"nothing": {&ec2.DescribeInstancesInput{}, nil},
+		"names": {&ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: aws.String("i-1"), InstanceOSUser: aws.String("u"), SSHPublicKey: aws.String("ssh-ed25519 A")},
+			map[string]any{"instanceId": "i-1", "instanceOSUser": "u", "sSHPublicKey": "ssh-ed25519 A"}},
+		"lists": {&ec2.DescribeInstancesInput{DryRun: aws.Bool(false), Filters: []ec2types.Filter{{Name: aws.String("n"), Values: []string{"v"}}}, InstanceIds: []string{}},
+			map[string]any{"dryRun": false, "filters": []any{map[string]any{"name": "n", "values": []any{"v"}}}, "instanceIds": []any{}}},
+		"times": {&cloudtrail.LookupEventsInput{StartTime: &at, MaxResults: aws.Int32(5)},
+			map[string]any{"startTime": "2026-11-22T02:02:10.005Z", "maxResults": int64(5)}},
+		"secrets": {&iam.CreateAccessKeyOutput{AccessKey: &iamtypes.AccessKey{AccessKeyId: aws.String("AKIA"), SecretAccessKey: aws.String("s3cr3t"), Status: iamtypes.StatusTypeActive}},
+			map[string]any{"accessKey": map[string]any{"accessKeyId": "AKIA", "secretAccessKey": "HIDDEN_DUE_TO_SECURITY_REASONS", "status": "Active"}}},
+		"our own": {&house{Token: "s3cr3t", Labels: map[string]string{"a": "b"}, Plan: []byte("hi"), Height: 1.5, Beneath: &house{Sealed: true}},
+			map[string]any{"token": "HIDDEN_DUE_TO_SECURITY_REASONS", "labels": map[string]any{"a": "b"}, "plan": "aGk=", "height": 1.5, "beneath": map[string]any{"sealed": true}}},
+	} {
+		got := awswire.Parameters(test.in)
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if text, err := json.Marshal(got); err != nil || strings.Contains(string(text), "s3cr3t") {
+			t.Errorf("%s: %s %v", name, text, err)
+		}
+	}
+}
+
+// FuzzQueryDecode: no form brings a decoder down; what is refused is refused by an Invalid fault, and what is taken
+// says what it set.
+func FuzzQueryDecode(f *testing.F) {
+	for _, seed := range []string{
+		"Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=a&Filter.1.Value.2=b&InstanceId.1=i&MaxResults=5&DryRun=true",
+		"Action=TagUser&Tags.member.1.Key=a&Tags.member.1.Value=b&UserName=u", "Action=TagUser&Tags=",
+		"Action=Build&Labels.entry.1.key=a&Labels.entry.1.value=b&Beneath.Beneath.Built=2026-11-22T00:00:00Z",
+		"Action=X&Filter.1000000000.Name=n", "Action=X&.=&..1=", "Action=X&a;b", "Action=X&%ff=%00",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, c := range []struct {
+			codec awswire.Codec
+			in    any
+		}{{awswire.EC2(), &ec2.DescribeInstancesInput{}}, {iamCodec(), &iam.TagUserInput{}}, {iamCodec(), &house{}}} {
+			set, refusal := readForm(t, c.codec, body, c.in)
+			if refusal != "" {
+				continue
+			}
+			values, err := url.ParseQuery(body)
+			if err != nil || len(values) <= len(set) && len(set) > 0 { // Action at least is no field
+				t.Fatalf("%q set %v (%v)", body, set, err)
+			}
+			if n := strings.Count(fmt.Sprint(awswire.Parameters(c.in)), " "); n > 4*len(body)+10 {
+				t.Fatalf("%q grew to %d values", body, n)
+			}
+		}
+	})
+}
+
+// FuzzJSONDecode: no body brings the decoder down, and what it takes is JSON.
+func FuzzJSONDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"Name":"a","Rooms":[{"Name":"b"}],"Labels":{"c":"d"},"Built":1.5,"Height":1e3,"Floors":2,"Sealed":true,"Plan":"aGk=","Beneath":{"Beneath":null}}`,
+		"", "{}", `{"Rooms":[],}`, `{"Name":"\ud800"}`, `{"Floors":-0}`, "[[[[", `{"Beneath":{"Beneath":{"Beneath":{}}}}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		in := &house{}
+		if _, refusal := readJSON(t, body, in); refusal != "" {
+			return
+		}
+		if strings.TrimSpace(body) != "" && !json.Valid([]byte(body)) {
+			t.Fatalf("took %q", body)
+		}
+		response, err := awswire.JSON("Service", "message").Encode("Build", "id", in)
+		if err != nil || !json.Valid(response.Body) {
+			t.Fatalf("%q became %q (%v)", body, response.Body, err)
+		}
+	})
+}
+
+func BenchmarkSendSSHPublicKey(b *testing.B) {
+	codec := awswire.JSON("AWSEC2InstanceConnectService", "Message")
+	r, _ := http.NewRequest("POST", "/", nil)
+	r.Header.Set("X-Amz-Target", "AWSEC2InstanceConnectService.SendSSHPublicKey")
+	body := []byte(`{"InstanceId":"i-0123456789abcdef0","InstanceOSUser":"debian","SSHPublicKey":"ssh-rsa ` + strings.Repeat("A", 400) + `"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		request, err := codec.Parse(r, body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		in := &ec2instanceconnect.SendSSHPublicKeyInput{}
+		if _, err := codec.Decode(request, in); err != nil {
+			b.Fatal(err)
+		}
+		awswire.Parameters(in)
+		if _, err := codec.Encode("SendSSHPublicKey", "id", &ec2instanceconnect.SendSSHPublicKeyOutput{RequestId: aws.String("id"), Success: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
