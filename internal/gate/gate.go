@@ -59,7 +59,7 @@ type Principals interface {
 // Principals that implements it is told. It must not wait.
 type Uses interface {
 	// Used notes the use. source is the event source, "ec2.amazonaws.com".
-	Used(accessKeyID, source, region string)
+	Used(ctx context.Context, accessKeyID, source, region string)
 }
 
 // Tags finds the tags of a resource, for the aws:ResourceTag and ec2:ResourceTag condition keys.
@@ -154,7 +154,7 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 		return Pass{}, fault.New(fault.Unauthenticated, "caller", "The request is not authenticated.")
 	}
 	if uses, ok := g.principals.(Uses); ok {
-		uses.Used(caller.Identity().AccessKeyID, call.Source, call.Region)
+		uses.Used(ctx, caller.Identity().AccessKeyID, call.Source, call.Region)
 	}
 	if call.Action != "" && !caller.principal.Root {
 		resources := call.Resources

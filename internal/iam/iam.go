@@ -123,7 +123,8 @@ type Store interface {
 	User(ctx context.Context, name string) (User, error)
 	Users(ctx context.Context, pathPrefix string) ([]User, error) // by name
 	UpdateUser(ctx context.Context, name string, user User, event trail.Event) error
-	// DeleteUser refuses (InUse) while the user has access keys, inline or attached policies, or groups.
+	// DeleteUser refuses (InUse) while the user has access keys, inline or attached policies, or groups. The
+	// user's sessions end, and do not become those of another user of the same name.
 	DeleteUser(ctx context.Context, name string, event trail.Event) error
 
 	CreateGroup(ctx context.Context, group Group, event trail.Event) error
@@ -168,7 +169,8 @@ type Store interface {
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	SetAccessKeyActive(ctx context.Context, userName, id string, active bool, event trail.Event) error
 	DeleteAccessKey(ctx context.Context, userName, id string, event trail.Event) error
-	// TouchAccessKey records a use. It is not durable at once: it may be lost in a crash.
+	// TouchAccessKey records a use. It is called for every request and does not wait for the database, so that a
+	// use may be lost in a crash.
 	TouchAccessKey(ctx context.Context, id string, use LastUse) error
 
 	CreateSession(ctx context.Context, session Session, event trail.Event) error

@@ -115,8 +115,7 @@ func noAccessKey(id string) error {
 	return fault.New(fault.NotFound, "access-key", "The Access Key with id %s cannot be found.", id)
 }
 
-// AccessKeyLastUsed returns an access key with its LastUsed, which is up to a minute behind, and without its
-// secret.
+// AccessKeyLastUsed returns an access key with its LastUsed and without its secret.
 func (s *Service) AccessKeyLastUsed(ctx context.Context, pass gate.Pass, id string) (AccessKey, error) {
 	if err := pass.Check(); err != nil {
 		return AccessKey{}, err

@@ -3,8 +3,9 @@ package iam
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
@@ -17,8 +18,8 @@ const maxCached = 10_000
 // Principal implements gate.Principals: it returns the owner of an active access key or session as of the last
 // change that was committed, or a NotFound fault.
 func (s *Service) Principal(ctx context.Context, accessKeyID string) (gate.Principal, error) {
-	if cached := s.principals.get(accessKeyID); cached != nil {
-		return cached.principal, nil
+	if cached, ok := s.principals.get(accessKeyID); ok {
+		return cached, nil
 	}
 	if !keyIDForm.MatchString(accessKeyID) {
 		return gate.Principal{}, noAccessKey(accessKeyID) // what we cannot have issued costs no read
@@ -48,8 +49,7 @@ func (s *Service) loadPrincipal(ctx context.Context, accessKeyID string) (gate.P
 		p.Root = true
 		p.Identity = trail.Identity{Type: "Root", PrincipalID: s.account, ARN: s.RootARN(), AccountID: s.account, AccessKeyID: accessKeyID}
 		return p, nil
-	case credential.User == nil || credential.Session != nil && credential.User.Created.After(credential.Session.Created):
-		// The user was deleted; one who was created later under the same name is somebody else.
+	case credential.User == nil: // deleted: what is left must not pass for root's
 		return gate.Principal{}, noAccessKey(accessKeyID)
 	}
 	user := credential.User
@@ -110,23 +110,28 @@ func parsePolicies(owned []OwnedPolicy) ([]policy.Policy, error) {
 	return parsed, nil
 }
 
+// Used implements gate.Uses: it remembers when and for what an access key was last used. A use that cannot be
+// remembered is worth no request.
+func (s *Service) Used(ctx context.Context, accessKeyID, source, region string) {
+	if strings.HasPrefix(accessKeyID, accessKeyPrefix) {
+		service, _, _ := strings.Cut(source, ".")
+		_ = s.store.TouchAccessKey(ctx, accessKeyID, LastUse{Time: s.now().UTC().Truncate(time.Second), Service: service, Region: region})
+	}
+}
+
 // principalCache keeps principals until the next change of any identity. Everything in it was read after the
 // last change: put drops what was read before one.
 type principalCache struct {
 	mu      sync.RWMutex
-	entries map[string]*cachedPrincipal
+	entries map[string]gate.Principal
 	changes uint64 // how often drop was called
 }
 
-type cachedPrincipal struct {
-	principal gate.Principal
-	touched   atomic.Int64 // when a use was last recorded, in seconds since 1970
-}
-
-func (c *principalCache) get(accessKeyID string) *cachedPrincipal {
+func (c *principalCache) get(accessKeyID string) (gate.Principal, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.entries[accessKeyID]
+	p, ok := c.entries[accessKeyID]
+	return p, ok
 }
 
 // generation is to be read before what put is given is read.
@@ -149,9 +154,9 @@ func (c *principalCache) put(accessKeyID string, p gate.Principal, generation ui
 		}
 	}
 	if c.entries == nil {
-		c.entries = map[string]*cachedPrincipal{}
+		c.entries = map[string]gate.Principal{}
 	}
-	c.entries[accessKeyID] = &cachedPrincipal{principal: p}
+	c.entries[accessKeyID] = p
 }
 
 func (c *principalCache) drop() {

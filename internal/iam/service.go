@@ -32,7 +32,6 @@ type Service struct {
 
 	changes    sync.Mutex // held by commit
 	principals principalCache
-	uses       chan use
 }
 
 // New returns a Service for the account, a twelve-digit number. It panics if a collaborator is missing.
@@ -40,7 +39,7 @@ func New(account string, store Store, seal *Seal, now func() time.Time, random i
 	if account == "" || store == nil || seal == nil || now == nil || random == nil {
 		panic("iam: New needs an account, a store, a seal, a clock and randomness")
 	}
-	return &Service{account: account, store: store, seal: seal, now: now, random: random, uses: make(chan use, maxQueuedUses)}
+	return &Service{account: account, store: store, seal: seal, now: now, random: random}
 }
 
 // commit runs a change: one at a time, so that what it has read still holds when it writes, and followed by

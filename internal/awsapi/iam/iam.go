@@ -112,7 +112,11 @@ func row[In, Out any](name string, readOnly bool, f do[In, Out], on touches, n n
 				return awsapi.Touch{}, err
 			}
 			resources, err := on(ctx, scope, p)
-			return awsapi.Touch{Resources: resources, Conditions: p.conditions()}, err
+			if err != nil {
+				return awsapi.Touch{}, err
+			}
+			conditions, err := p.conditions()
+			return awsapi.Touch{Resources: resources, Conditions: conditions}, err
 		},
 	}.Operation()
 }

@@ -27,7 +27,9 @@ func (a api) listAccessKeys(ctx context.Context, pass gate.Pass, in *iam.ListAcc
 	if err != nil {
 		return nil, err
 	}
-	oldest := func(k domain.AccessKey) string { return k.Created.UTC().Format("2006-01-02T15:04:05.000000") + " " + k.ID }
+	oldest := func(k domain.AccessKey) string {
+		return k.Created.UTC().Format("2006-01-02T15:04:05.000000") + " " + k.ID
+	}
 	l, err := cut(keys, oldest, in.Marker, in.MaxItems, "ListAccessKeys", deref(in.UserName))
 	if err != nil {
 		return nil, err

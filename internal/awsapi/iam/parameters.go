@@ -1,11 +1,12 @@
 package iam
 
 import (
+	"iter"
 	"reflect"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/policy"
 )
@@ -15,14 +16,24 @@ type parameters struct{ in reflect.Value }
 
 func parametersOf(in any) parameters { return parameters{reflect.ValueOf(in).Elem()} }
 
-// text is the value of a *string field, empty if it is not set or the input has none of the name.
-func (p parameters) text(name string) string {
-	field := p.in.FieldByName(name)
-	if !field.IsValid() {
-		return ""
+// value is that of a field; nil if the input has none of the name.
+func (p parameters) value(name string) any {
+	if field := p.in.FieldByName(name); field.IsValid() {
+		return field.Interface()
 	}
-	value, _ := field.Interface().(*string)
+	return nil
+}
+
+// text is the value of a *string field; empty if it is not set.
+func (p parameters) text(name string) string {
+	value, _ := p.value(name).(*string)
 	return deref(value)
+}
+
+// list is the value of a []string field.
+func (p parameters) list(name string) []string {
+	value, _ := p.value(name).([]string)
+	return value
 }
 
 // check refuses a request that lacks what it needs, or has it empty.
@@ -38,25 +49,30 @@ func (p parameters) check(needed need) error {
 
 // conditions are IAM's own condition keys: what tags a request sets or removes, and which policy it attaches
 // or detaches.
-func (p parameters) conditions() policy.Keys {
-	keys := policy.Keys{}
-	if field := p.in.FieldByName("Tags"); field.IsValid() {
-		tags, _ := field.Interface().([]types.Tag)
-		for _, tag := range tags {
-			key := deref(tag.Key)
-			keys["aws:tagkeys"] = append(keys["aws:tagkeys"], key)
-			keys["aws:requesttag/"+strings.ToLower(key)] = []string{deref(tag.Value)}
-		}
+func (p parameters) conditions() (policy.Keys, error) {
+	keys, err := awsapi.RequestTags(p.tags())
+	if err != nil {
+		return nil, err
 	}
-	if field := p.in.FieldByName("TagKeys"); field.IsValid() {
-		if removed, _ := field.Interface().([]string); len(removed) > 0 {
-			keys["aws:tagkeys"] = removed
-		}
+	if removed := p.list("TagKeys"); len(removed) > 0 {
+		keys["aws:tagkeys"] = removed
 	}
 	if arn := p.text("PolicyArn"); arn != "" {
 		keys["iam:policyarn"] = []string{arn}
 	}
-	return keys
+	return keys, nil
+}
+
+// tags are those in the field Tags.
+func (p parameters) tags() iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		tags, _ := p.value("Tags").([]types.Tag)
+		for _, tag := range tags {
+			if !yield(deref(tag.Key), deref(tag.Value)) {
+				return
+			}
+		}
+	}
 }
 
 func deref[T any](p *T) (value T) {
