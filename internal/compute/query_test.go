@@ -1,0 +1,278 @@
+package compute_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+)
+
+func ids(instances []compute.Instance) []string {
+	var list []string
+	for _, i := range instances {
+		list = append(list, i.ID)
+	}
+	return list
+}
+
+func TestStates(t *testing.T) {
+	w := newWorld(t)
+	host := w.enroll(nil)
+	state := func() compute.State {
+		i, err := w.Instance(t.Context(), w.pass(region), host.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i.State
+	}
+	if s := state(); s != compute.Stopped || s.Code() != 80 {
+		t.Errorf("not linked: %s", s)
+	}
+	w.linked[host.ID] = true
+	if s := state(); s != compute.Running || s.Code() != 16 {
+		t.Errorf("linked: %s", s)
+	}
+	changes, err := w.Terminate(t.Context(), w.pass(region), []string{host.ID, host.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]compute.StateChange{{ID: host.ID, Previous: compute.Running, Current: compute.Terminated}}, changes); diff != "" {
+		t.Error(diff)
+	}
+	if s := state(); s != compute.Terminated || s.Code() != 48 {
+		t.Errorf("un-enrolled: %s", s)
+	}
+	if _, err := w.HostByKey(t.Context(), host.PublicKey); !fault.Is(err, fault.NotFound) {
+		t.Errorf("an un-enrolled host is still known by its key: %v", err)
+	}
+	w.clock = w.clock.Add(30 * time.Minute)
+	if changes, err = w.Terminate(t.Context(), w.pass(region), []string{host.ID}); err != nil || changes[0].Previous != compute.Terminated {
+		t.Errorf("terminated twice: %v, %v", changes, err)
+	}
+	if !slices.Equal(w.dismissed, []string{host.ID}) {
+		t.Errorf("dismissed %v", w.dismissed)
+	}
+	want(t, w.ReportHost(t.Context(), w.pass(region), host.ID, report()), fault.WrongState, "instance")
+	w.clock = w.clock.Add(30 * time.Minute)
+	_, err = w.Instance(t.Context(), w.pass(region), host.ID)
+	want(t, err, fault.NotFound, "instance") // an hour after the first
+}
+
+func TestTerminateAllOrNone(t *testing.T) {
+	w := newWorld(t)
+	host := w.enroll(nil)
+	_, err := w.Terminate(t.Context(), w.pass(region), []string{host.ID, "i-00000000000000000"})
+	want(t, err, fault.NotFound, "instance")
+	_, err = w.Terminate(t.Context(), w.pass("on-prem-2"), []string{host.ID})
+	want(t, err, fault.NotFound, "instance")
+	_, err = w.Terminate(t.Context(), w.pass(region), nil)
+	want(t, err, fault.Missing, "InstanceId")
+	if i, err := w.Instance(t.Context(), w.pass(region), host.ID); err != nil || i.State == compute.Terminated {
+		t.Errorf("one bad id, and %s is %s, %v", host.ID, i.State, err)
+	}
+}
+
+func TestNotFoundNamesAll(t *testing.T) {
+	w := newWorld(t)
+	_, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{IDs: []string{"i-00000002", "i-00000001"}})
+	want(t, err, fault.NotFound, "instance")
+	if got, want := fault.Of(err).Message, "The instance IDs 'i-00000001, i-00000002' do not exist"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	_, err = w.Instance(t.Context(), w.pass(region), "i-1")
+	if got, want := fault.Of(err).Message, "The instance ID 'i-1' does not exist"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestZeroPass(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	calls := map[string]func() error{
+		"Instance":        func() error { _, err := w.Instance(ctx, gate.Pass{}, "i-1"); return err },
+		"Instances":       func() error { _, _, err := w.Instances(ctx, gate.Pass{}, compute.Query{}); return err },
+		"Terminate":       func() error { _, err := w.Terminate(ctx, gate.Pass{}, []string{"i-1"}); return err },
+		"Tag":             func() error { return w.Tag(ctx, gate.Pass{}, []string{"i-1"}, map[string]string{"a": ""}) },
+		"Untag":           func() error { return w.Untag(ctx, gate.Pass{}, []string{"i-1"}, nil) },
+		"Tags":            func() error { _, _, err := w.Tags(ctx, gate.Pass{}, nil, compute.Page{}); return err },
+		"Regions":         func() error { _, err := w.Regions(ctx, gate.Pass{}, nil, nil); return err },
+		"Zones":           func() error { _, err := w.Zones(ctx, gate.Pass{}, nil, nil, nil); return err },
+		"CreateHostToken": func() error { _, _, err := w.CreateHostToken(ctx, gate.Pass{}, compute.TokenRequest{}); return err },
+		"ReportHost":      func() error { return w.ReportHost(ctx, gate.Pass{}, "i-1", report()) },
+		"SeeHost":         func() error { return w.SeeHost(ctx, gate.Pass{}, "i-1", w.clock) },
+	}
+	for name, call := range calls {
+		if err := call(); err != gate.ErrNoPass {
+			t.Errorf("%s without a pass: %v", name, err)
+		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	w := newWorld(t)
+	web := w.enroll(map[string]string{"Name": "web", "team": "a"})
+	db := w.enroll(map[string]string{"Name": "db*", "stage": ""})
+	r := db.Report
+	r.Hostname, r.Architecture, r.Addresses = "db-1", "arm64", []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("8.8.4.4")}
+	if err := w.ReportHost(t.Context(), w.pass(region), db.ID, r); err != nil {
+		t.Fatal(err)
+	}
+	w.linked[web.ID] = true
+
+	f := func(name string, values ...string) compute.Filter { return compute.Filter{Name: name, Values: values} }
+	for _, test := range []struct {
+		filters []compute.Filter
+		want    string // of "web db"
+	}{
+		{nil, "web db"},
+		{[]compute.Filter{f("instance-id", web.ID)}, "web"},
+		{[]compute.Filter{f("instance-id", "i-*")}, "web db"},
+		{[]compute.Filter{f("instance-state-name", "running")}, "web"},
+		{[]compute.Filter{f("instance-state-name", "running", "stopped")}, "web db"},
+		{[]compute.Filter{f("instance-state-name", "RUNNING")}, ""},
+		{[]compute.Filter{f("instance-state-code", "80")}, "db"},
+		{[]compute.Filter{f("tag:Name", "web")}, "web"},
+		{[]compute.Filter{f("tag:Name", "*")}, "web db"},
+		{[]compute.Filter{f("tag:Name", "w?b")}, "web"},
+		{[]compute.Filter{f("tag:Name", `db\*`)}, "db"},
+		{[]compute.Filter{f("tag:Name", `web\*`)}, ""},
+		{[]compute.Filter{f("tag:name", "web")}, ""},
+		{[]compute.Filter{f("tag:stage", "")}, "db"},
+		{[]compute.Filter{f("tag-key", "team", "none")}, "web"},
+		{[]compute.Filter{f("availability-zone", "on-prem-1a")}, "web db"},
+		{[]compute.Filter{f("private-ip-address", "10.0.0.*")}, "web"},
+		{[]compute.Filter{f("private-ip-address", "100.64.0.9")}, "db"},
+		{[]compute.Filter{f("ip-address", "8.8.4.4")}, "db"},
+		{[]compute.Filter{f("ip-address", "*")}, "db"},
+		{[]compute.Filter{f("private-dns-name", "db-1")}, "db"},
+		{[]compute.Filter{f("dns-name", "*")}, ""},
+		{[]compute.Filter{f("architecture", "arm64")}, "db"},
+		{[]compute.Filter{f("reservation-id", web.Reservation)}, "web"},
+		{[]compute.Filter{f("owner-id", account)}, "web db"},
+		{[]compute.Filter{f("platform-details", "Linux/*")}, "web db"},
+		{[]compute.Filter{f("launch-time", "2026-11-22T08:*")}, "web db"},
+		{[]compute.Filter{f("tag:team", "a"), f("architecture", "x86_64")}, "web"},
+		{[]compute.Filter{f("tag:team", "a"), f("architecture", "arm64")}, ""},
+	} {
+		found, next, err := w.Instances(t.Context(), w.pass(region), compute.Query{Filters: test.filters})
+		if err != nil || next != "" {
+			t.Errorf("%v: %q, %v", test.filters, next, err)
+			continue
+		}
+		var names []string
+		if slices.Contains(ids(found), web.ID) {
+			names = append(names, "web")
+		}
+		if slices.Contains(ids(found), db.ID) {
+			names = append(names, "db")
+		}
+		if got := strings.Join(names, " "); got != test.want {
+			t.Errorf("%v: got %q, want %q", test.filters, got, test.want)
+		}
+	}
+	for _, bad := range []compute.Filter{f("vpc-id", "x"), f("", "x"), f("instance-id"), {Name: "instance-id", Values: make([]string, 201)}} {
+		_, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{Filters: []compute.Filter{bad}})
+		want(t, err, fault.Invalid, "filter")
+	}
+	_, _, err := w.Instances(t.Context(), w.pass("on-prem-2"), compute.Query{Filters: []compute.Filter{f("image-id", "x")}})
+	want(t, err, fault.Invalid, "filter") // also where there is nothing to filter
+}
+
+// The union of the pages is the whole, whatever the sizes, and whatever is added or taken away elsewhere.
+func TestPagesAreTheWhole(t *testing.T) {
+	w := newWorld(t)
+	for i := range 23 {
+		w.enroll(map[string]string{"n": fmt.Sprint(i % 2)})
+	}
+	all, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{})
+	if err != nil || len(all) != 23 {
+		t.Fatalf("%d instances, %v", len(all), err)
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		query := compute.Query{}
+		expected := ids(all)
+		if rapid.Bool().Draw(r, "filter") {
+			query.Filters = []compute.Filter{{Name: "tag:n", Values: []string{"1"}}}
+			expected = nil
+			for _, i := range all {
+				if i.Tags["n"] == "1" {
+					expected = append(expected, i.ID)
+				}
+			}
+		}
+		var got []string
+		for {
+			query.Size = rapid.IntRange(5, 30).Draw(r, "size") // may change from page to page
+			part, next, err := w.Instances(t.Context(), w.pass(region), query)
+			if err != nil {
+				r.Fatal(err)
+			}
+			if len(part) > query.Size {
+				r.Fatalf("a page of %d holds %d", query.Size, len(part))
+			}
+			got = append(got, ids(part)...)
+			if next == "" {
+				break
+			}
+			query.Token = next
+		}
+		if !slices.Equal(got, expected) {
+			r.Fatalf("pages gave %v, want %v", got, expected)
+		}
+	})
+}
+
+func TestPageTokensAreBound(t *testing.T) {
+	w := newWorld(t)
+	for range 7 {
+		w.enroll(map[string]string{"a": "b"})
+	}
+	_, token, err := w.Instances(t.Context(), w.pass(region), compute.Query{Page: compute.Page{Size: 5}})
+	if err != nil || token == "" {
+		t.Fatal(token, err)
+	}
+	filters := []compute.Filter{{Name: "tag-key", Values: []string{"a"}}}
+	_, _, err = w.Instances(t.Context(), w.pass(region), compute.Query{Filters: filters, Page: compute.Page{Token: token}})
+	want(t, err, fault.Invalid, "page-token")
+	_, _, err = w.Instances(t.Context(), w.pass("on-prem-2"), compute.Query{Page: compute.Page{Token: token}})
+	want(t, err, fault.Invalid, "page-token")
+	_, _, err = w.Tags(t.Context(), w.pass(region), nil, compute.Page{Token: token})
+	want(t, err, fault.Invalid, "page-token")
+	_, _, err = w.Instances(t.Context(), w.pass(region), compute.Query{Page: compute.Page{Token: "x" + token}})
+	want(t, err, fault.Invalid, "page-token")
+	for _, size := range []int{-1, 1, 4, 1001} {
+		_, _, err = w.Instances(t.Context(), w.pass(region), compute.Query{Page: compute.Page{Size: size}})
+		want(t, err, fault.Invalid, "page-size")
+	}
+	_, _, err = w.Instances(t.Context(), w.pass(region), compute.Query{IDs: []string{"i-00000001"}, Page: compute.Page{Size: 5}})
+	want(t, err, fault.Invalid, "parameters")
+}
+
+func TestPlaces(t *testing.T) {
+	w := newWorld(t)
+	got, err := w.Regions(t.Context(), w.pass(region), nil, []compute.Filter{{Name: "region-name", Values: []string{"*-2"}}})
+	if err != nil || len(got) != 1 || got[0].Name != "on-prem-2" {
+		t.Errorf("regions: %v, %v", got, err)
+	}
+	_, err = w.Regions(t.Context(), w.pass(region), []string{"us-east-1"}, nil)
+	want(t, err, fault.Invalid, "region-name")
+	zones, err := w.Zones(t.Context(), w.pass(region), nil, nil, nil)
+	if diff := cmp.Diff([]compute.Zone{{region, "on-prem-1a", "on-prem-1-az1"}, {region, "on-prem-1b", "on-prem-1-az2"}}, zones); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	zones, err = w.Zones(t.Context(), w.pass(region), []string{"on-prem-1b"}, nil, nil)
+	if err != nil || len(zones) != 1 {
+		t.Errorf("zones: %v, %v", zones, err)
+	}
+	_, err = w.Zones(t.Context(), w.pass(region), []string{"on-prem-2a"}, nil, nil)
+	want(t, err, fault.Invalid, "zone")
+}
