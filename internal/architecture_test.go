@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	// adapters
 	"internal/store":     {"internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
 	"internal/hostproto": {"internal/fault", "internal/keyblob"},
-	"internal/hostlink":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto"},
+	"internal/hostlink":  {"internal/fault", "internal/ca", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto"},
 	// edges
 	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto"},
 	// on the machine

@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -137,6 +138,19 @@ func badToken(cause error) error {
 // it takes no pass. NotFound, Resource "instance", for a key that was never enrolled or is no longer.
 func (s *Service) HostByKey(ctx context.Context, publicKey []byte) (Instance, error) {
 	return s.store.InstanceByKey(ctx, publicKey)
+}
+
+// Dismissed tells whether the instance was enrolled with the key and is terminated: then, and only then, its
+// machine may be told to remove our agent. Like HostByKey it takes no pass.
+func (s *Service) Dismissed(ctx context.Context, instanceID string, publicKey []byte) (bool, error) {
+	instance, err := s.store.Instance(ctx, instanceID)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return !instance.Terminated.IsZero() && bytes.Equal(instance.PublicKey, publicKey), nil
 }
 
 // SeeHost records that the host's link was up at the time. It is not an event.

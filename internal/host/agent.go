@@ -114,20 +114,6 @@ func LoadKey(directory string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// SaveKey writes the key where LoadKey finds it, readable by its owner only.
-func SaveKey(directory string, key ed25519.PrivateKey) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return replaceFile(filepath.Join(directory, KeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
-}
-
-// SaveAuthority pins the certificate authority: der is its certificate.
-func SaveAuthority(directory string, der []byte) error {
-	return replaceFile(filepath.Join(directory, AuthorityFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
-}
-
 // userID finds the user's id, or our own for no name.
 func userID(name string) (int, error) {
 	if name == "" {

@@ -1,15 +1,12 @@
 package host
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -132,26 +129,17 @@ func (r *Reporter) hostKeyFiles(ctx context.Context) []string {
 
 // sshdHostKeys asks sshd which host keys it uses, and returns the files of their public halves.
 func sshdHostKeys(ctx context.Context, config string) []string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	args := []string{"-T"}
-	if config != "" {
-		args = append(args, "-f", config)
-	}
-	program, err := sshd.Find()
+	server, err := sshd.Find()
 	if err != nil {
 		return nil
 	}
-	out, err := exec.CommandContext(ctx, program.Program, args...).Output()
+	settings, err := server.Effective(ctx, cmp.Or(config, sshd.DefaultConfig), "")
 	if err != nil {
 		return nil
 	}
 	var files []string
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	for lines.Scan() {
-		if file, ok := strings.CutPrefix(lines.Text(), "hostkey "); ok {
-			files = append(files, file+".pub")
-		}
+	for _, file := range settings["hostkey"] {
+		files = append(files, file+".pub")
 	}
 	return files
 }

@@ -1,0 +1,89 @@
+package hostlink
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// enroll makes the machine that shows a valid token an instance. Its TLS client key becomes the agent's.
+func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
+	key, ok := ca.ClientKey(r.TLS)
+	if !ok {
+		h.refuse(w, errNoKey)
+		return
+	}
+	if !h.limits.enrolls.AllowN(h.Now(), 1) {
+		h.refuse(w, fault.New(fault.Throttled, "host-token", "Too many machines enroll at this moment. Try again in a minute."))
+		return
+	}
+	var request hostproto.Enroll
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, hostproto.MaxMessage)).Decode(&request); err != nil {
+		h.refuse(w, fault.Wrap(err, fault.Invalid, "body", "The body is not an enrollment."))
+		return
+	}
+	token, err := hostproto.ParseToken(request.Token)
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	instance, err := h.redeem(r, token, key, request.Report)
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	h.Log.Info("a host was enrolled", "instance", instance.ID, "hostname", instance.Report.Hostname)
+	answer(w, http.StatusOK, hostproto.Enrolled{
+		InstanceID: instance.ID, Account: h.Account, Region: instance.Region, Zone: instance.Zone, Authority: h.Authority,
+	})
+}
+
+// redeem enrolls and records how it went. Until it has an instance, the machine goes by its token.
+func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, report hostproto.Report) (compute.Instance, error) {
+	identity := trail.Identity{Type: "Host", PrincipalID: token.ID, AccountID: h.Account}
+	call := h.call(r, "EnrollHost", "")
+	call.Parameters = map[string]any{"hostTokenId": token.ID, "hostname": report.Hostname}
+	pass, err := h.Gate.AdmitHost(identity, call)
+	if err != nil {
+		return compute.Instance{}, err
+	}
+	told, err := fromWire(report)
+	var instance compute.Instance
+	if err == nil {
+		instance, err = h.Instances.EnrollHost(r.Context(), pass, token.ID, gate.Secret(token.Secret), key, told)
+	}
+	var failure *gate.Failure
+	if err != nil {
+		f := fault.Of(err)
+		failure = &gate.Failure{Code: f.Kind.String(), Message: f.Message}
+	}
+	if failed := h.Gate.Record(r.Context(), identity, call, pass, failure); failed != nil {
+		return compute.Instance{}, failed
+	}
+	return instance, err
+}
+
+var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")
+
+// fromWire reads a report. Its fields are judged by compute.
+func fromWire(r hostproto.Report) (compute.Report, error) {
+	report := compute.Report{
+		Hostname: r.Hostname, OS: r.OS, Architecture: r.Architecture, SSHPort: r.SSHPort,
+		HostKeys: r.HostKeys, Users: r.Users, Version: r.Version,
+	}
+	for _, text := range r.Addresses {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			return compute.Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: %q is not an address.", text)
+		}
+		report.Addresses = append(report.Addresses, address)
+	}
+	return report, nil
+}

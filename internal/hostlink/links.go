@@ -1,0 +1,163 @@
+// Package hostlink is the control plane's end of the links that hosts' agents hold open: it enrolls machines,
+// recognizes agents by their keys, hands grants to them and takes in what they report.
+package hostlink
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// deliverTimeout is how long an agent may take to acknowledge what it is told. It may have to ask a directory
+// whether a user exists.
+const deliverTimeout = 5 * time.Second
+
+// Links are the links that are up. It serves access.Hosts and compute.Links, and is safe for concurrent use.
+type Links struct {
+	log *slog.Logger
+
+	mu       sync.RWMutex
+	up       map[string]*link // by instance id
+	draining bool
+	serving  sync.WaitGroup // all links that were added and have not left
+}
+
+// NewLinks returns no links. Server adds them.
+func NewLinks(log *slog.Logger) *Links {
+	return &Links{log: log, up: make(map[string]*link)}
+}
+
+// Linked tells whether the host's agent is connected now.
+func (l *Links) Linked(instanceID string) bool { return l.find(instanceID) != nil }
+
+// Count returns how many hosts are linked.
+func (l *Links) Count() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.up)
+}
+
+// Deliver hands the grant to the host's agent and returns when the agent holds it, within five seconds. Errors
+// are faults: Unavailable "instance" if the host is not linked, refuses or does not answer in time, NotFound
+// "os-user" if the machine has no such user. After an error the agent may hold the grant all the same.
+func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
+	link := l.find(grant.InstanceID)
+	if link == nil {
+		return fault.New(fault.Unavailable, "instance", "The instance %s is not connected: its agent has no link to this server.", grant.InstanceID)
+	}
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	wire := toWire(grant)
+	ack, err := link.call(ctx, hostproto.Message{Grant: &wire})
+	switch {
+	case err != nil:
+		return fault.Wrap(err, fault.Unavailable, "instance", "The instance %s did not answer. Try again.", grant.InstanceID)
+	case ack.Code == "":
+		return nil
+	case ack.Code == hostproto.AckUnknownUser:
+		return fault.New(fault.NotFound, "os-user", "The instance %s has no user %q.", grant.InstanceID, grant.OSUser)
+	}
+	l.log.Error("a host refuses a grant", "instance", grant.InstanceID, "request", grant.RequestID, "code", ack.Code, "message", ack.Message)
+	return fault.New(fault.Unavailable, "instance", "The instance %s could not take the key: its agent's log says why.", grant.InstanceID)
+}
+
+// Revoke tells the host's agent, if it is linked, to forget the grant, and waits for no answer. An agent that
+// does not confirm it loses its link, and with the next one all grants but the live ones.
+func (l *Links) Revoke(ctx context.Context, instanceID, requestID string) {
+	link := l.find(instanceID)
+	if link == nil {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
+		defer cancel()
+		if _, err := link.call(ctx, hostproto.Message{Revoke: &hostproto.Revoke{RequestID: requestID}}); err != nil {
+			l.log.Warn("a host does not confirm a revocation", "instance", instanceID, "request", requestID, "error", err)
+			link.close()
+		}
+	}()
+}
+
+// Dismiss tells a linked agent to remove itself from its machine and closes the link. One that is not linked is
+// told when it next connects.
+func (l *Links) Dismiss(ctx context.Context, instanceID string) {
+	link := l.find(instanceID)
+	if link == nil {
+		return
+	}
+	l.remove(link)
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	if _, err := link.call(ctx, hostproto.Message{Dismiss: &hostproto.Dismiss{}}); err != nil {
+		l.log.Warn("a host does not answer its dismissal: it is told again when it connects", "instance", instanceID, "error", err)
+	}
+	link.close()
+}
+
+// Drain closes all links, telling the agents that the control plane restarts, and lets no further ones up. It
+// returns when the last is over, with all that it had to write down, or the context is done.
+func (l *Links) Drain(ctx context.Context) {
+	l.mu.Lock()
+	l.draining = true
+	for _, link := range l.up {
+		go link.bye(hostproto.ByeRestart)
+	}
+	l.mu.Unlock()
+	over := make(chan struct{})
+	go func() {
+		l.serving.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
+// add takes the link up. One that the same host had before is replaced. It refuses while draining.
+func (l *Links) add(link *link) bool {
+	l.mu.Lock()
+	draining, old := l.draining, l.up[link.instanceID]
+	if !draining {
+		l.up[link.instanceID] = link
+		l.serving.Add(1)
+	}
+	l.mu.Unlock()
+	if draining {
+		return false
+	}
+	if old != nil {
+		go old.bye(hostproto.ByeReplaced)
+	}
+	return true
+}
+
+// remove takes the link down, unless another has replaced it.
+func (l *Links) remove(link *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up[link.instanceID] == link {
+		delete(l.up, link.instanceID)
+	}
+}
+
+// leave takes down a link that was added and is over.
+func (l *Links) leave(link *link) {
+	l.remove(link)
+	l.serving.Done()
+}
+
+func (l *Links) find(instanceID string) *link {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.up[instanceID]
+}
+
+func toWire(grant access.Grant) hostproto.Grant {
+	return hostproto.Grant{RequestID: grant.RequestID, OSUser: grant.OSUser, Blob: grant.Blob}
+}

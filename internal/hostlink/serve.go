@@ -1,0 +1,260 @@
+package hostlink
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// seeInterval is how often it is written down that a host is still linked.
+const seeInterval = 10 * time.Minute
+
+// link recognizes an agent by its key and serves its link until it ends.
+func (h *handler) link(w http.ResponseWriter, r *http.Request) {
+	key, ok := ca.ClientKey(r.TLS)
+	if !ok {
+		h.refuse(w, errNoKey)
+		return
+	}
+	instance, err := h.recognize(r, key)
+	if errors.Is(err, errDismissed) {
+		answer(w, http.StatusGone, hostproto.Refusal{Message: "The instance is terminated: this machine is un-enrolled."})
+		return
+	}
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	if !h.limits.of(instance.ID).links.AllowN(h.Now(), 1) {
+		h.refuse(w, fault.New(fault.Throttled, "link", "The host connects too often."))
+		return
+	}
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	// The request's context ends with this handler and not with the connection, which is no longer HTTP's.
+	ctx := context.WithoutCancel(r.Context())
+	if err := ignoreEnd(h.serve(ctx, r, ws, instance)); err != nil {
+		h.Log.Info("a host's link ended", "instance", instance.ID, "error", err)
+	}
+}
+
+var errDismissed = errors.New("hostlink: the instance is terminated")
+
+// recognize finds out whose key it is. Only for an instance that had this very key and is terminated the answer
+// is errDismissed: a key that we never saw must not make a machine remove itself.
+func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (compute.Instance, error) {
+	instance, err := h.Instances.HostByKey(r.Context(), key)
+	if !fault.Is(err, fault.NotFound) {
+		return instance, err
+	}
+	dismissed, lookErr := h.Instances.Dismissed(r.Context(), r.Header.Get(hostproto.InstanceHeader), key)
+	switch {
+	case lookErr != nil:
+		return compute.Instance{}, lookErr
+	case dismissed:
+		return compute.Instance{}, errDismissed
+	}
+	return compute.Instance{}, fault.Wrap(err, fault.Denied, "host-key", "This control plane does not know the machine's key. Enroll the machine.")
+}
+
+// serve runs the link until it ends.
+func (h *handler) serve(ctx context.Context, r *http.Request, ws *websocket.Conn, instance compute.Instance) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	session, stream, err := hostproto.Accepted(ctx, ws)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	c := &conversation{
+		handler: h, instance: instance, limits: h.limits.of(instance.ID), origin: h.call(r, "", instance.Region),
+		link: newLink(instance.ID, session, stream),
+	}
+	defer close(c.link.ended)
+	hello, err := stream.Receive(hostproto.OpenTimeout)
+	if err != nil {
+		return err
+	}
+	if hello.Hello == nil || hello.Hello.Version < 1 {
+		return errors.New("the agent did not begin with a hello")
+	}
+	if !h.Links.add(c.link) {
+		c.link.bye(hostproto.ByeRestart)
+		return nil
+	}
+	defer h.Links.leave(c.link)
+	defer c.link.working.Wait()
+	defer cancel()
+	return c.run(ctx, hello.ID, *hello.Hello)
+}
+
+// conversation is what goes on on one link.
+type conversation struct {
+	*handler
+	instance compute.Instance
+	limits   *hostLimits
+	origin   gate.Call // what all calls of the agent have in common
+	link     *link
+	seen     time.Time
+}
+
+func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello) error {
+	// Grants pushed from here on wait for the welcome; those pushed before are in it.
+	if err := c.welcome(ctx, id, min(hello.Version, hostproto.Version)); err != nil {
+		return err
+	}
+	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hello.Report.Version)
+	c.link.later(func() { c.report(ctx, 0, hello.Report) })
+	c.see(ctx)
+	defer func() { c.write(context.WithoutCancel(ctx), c.Now()) }()
+	for {
+		m, err := c.link.stream.Receive(hostproto.ServerSilence)
+		if err != nil {
+			return fmt.Errorf("the link was lost: %w", err)
+		}
+		if err := c.take(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// welcome tells the agent the time and all live grants.
+func (c *conversation) welcome(ctx context.Context, id uint64, version int) error {
+	ctx, cancel := context.WithTimeout(ctx, hostproto.OpenTimeout)
+	defer cancel()
+	live, err := c.Grants.LiveGrants(ctx, c.instance.ID)
+	if err != nil {
+		c.link.bye(hostproto.ByeRestart)
+		return fmt.Errorf("look up the live grants: %w", err)
+	}
+	first := live[:min(len(live), hostproto.WelcomeGrants)]
+	welcome := hostproto.Welcome{Version: version, Time: c.Now(), Grants: make([]hostproto.Grant, 0, len(first))}
+	for _, grant := range first {
+		welcome.Grants = append(welcome.Grants, toWire(grant))
+	}
+	if err := c.link.stream.Send(hostproto.Message{ID: id, Welcome: &welcome}); err != nil {
+		return err
+	}
+	for _, grant := range live[len(first):] {
+		wire := toWire(grant)
+		if err := c.link.stream.Send(hostproto.Message{Grant: &wire}); err != nil {
+			return err
+		}
+	}
+	close(c.link.welcomed)
+	return nil
+}
+
+// take takes in one message. An error ends the link.
+func (c *conversation) take(ctx context.Context, m hostproto.Message) error {
+	switch {
+	case m.Ack != nil:
+		c.link.acked(m.ID, *m.Ack)
+		return nil
+	case m.Ping != nil:
+		c.see(ctx)
+		return c.link.stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{Time: c.Now()}})
+	case m.Report != nil:
+		return c.later(func() { c.report(ctx, m.ID, *m.Report) })
+	case m.Release != nil:
+		return c.later(func() { c.release(ctx, m.ID, *m.Release) })
+	}
+	return errors.New("the agent sent a message that is not an agent's")
+}
+
+func (c *conversation) later(job func()) error {
+	if !c.link.later(job) {
+		return errors.New("the agent sends more than it waits for")
+	}
+	return nil
+}
+
+// report stores what the agent says of its machine.
+func (c *conversation) report(ctx context.Context, id uint64, report hostproto.Report) {
+	if !c.limits.reports.AllowN(c.Now(), 1) {
+		c.ack(id, hostproto.Ack{Code: hostproto.AckFailed, Message: "too many reports"})
+		return
+	}
+	told, err := fromWire(report)
+	if err == nil {
+		err = c.admitted("ReportHost", func(pass gate.Pass) error {
+			return c.Instances.ReportHost(ctx, pass, c.instance.ID, told)
+		})
+	}
+	if err != nil {
+		c.Log.Warn("a host's report was not stored", "instance", c.instance.ID, "error", err)
+		c.ack(id, hostproto.Ack{Code: hostproto.AckFailed, Message: fault.Of(err).Message})
+		return
+	}
+	c.ack(id, hostproto.Ack{})
+}
+
+// release puts a release in the trail. The agent tells it again unless it is acknowledged, so one that can never
+// become an event, because it is of no grant of this host, is acknowledged too.
+func (c *conversation) release(ctx context.Context, id uint64, release hostproto.Release) {
+	if err := c.limits.releases.Wait(ctx); err != nil {
+		return // the link ended
+	}
+	err := c.admitted("ReleaseSSHPublicKey", func(pass gate.Pass) error {
+		return c.Grants.Released(ctx, pass, access.Release{
+			InstanceID: c.instance.ID, RequestID: release.RequestID, EventID: release.EventID, OSUser: release.OSUser, At: release.Time,
+		})
+	})
+	switch fault.Of(err).Kind {
+	case fault.NotFound, fault.Invalid, fault.Limit:
+		c.Log.Warn("a host's release is no event", "instance", c.instance.ID, "request", release.RequestID, "error", err)
+		err = nil
+	}
+	if err != nil {
+		c.Log.Error("a host's release is not in the trail yet", "instance", c.instance.ID, "request", release.RequestID, "error", err)
+		c.ack(id, hostproto.Ack{Code: hostproto.AckFailed, Message: "the release could not be recorded: tell it again"})
+		return
+	}
+	c.ack(id, hostproto.Ack{})
+}
+
+// see writes down now and then that the link is up.
+func (c *conversation) see(ctx context.Context) {
+	if now := c.Now(); now.Sub(c.seen) >= seeInterval {
+		c.seen = now
+		c.link.later(func() { c.write(ctx, now) })
+	}
+}
+
+func (c *conversation) write(ctx context.Context, seen time.Time) {
+	err := c.admitted("SeeHost", func(pass gate.Pass) error { return c.Instances.SeeHost(ctx, pass, c.instance.ID, seen) })
+	if err != nil {
+		c.Log.Warn("when a host was seen was not stored", "instance", c.instance.ID, "error", err)
+	}
+}
+
+// admitted does something in the host's name.
+func (c *conversation) admitted(name string, do func(gate.Pass) error) error {
+	call := c.origin
+	call.RequestID, call.Name = gate.NewID(c.Random), name
+	pass, err := c.Gate.AdmitHost(c.identity(c.instance), call)
+	if err != nil {
+		return err
+	}
+	return do(pass)
+}
+
+func (c *conversation) ack(id uint64, ack hostproto.Ack) {
+	if id != 0 {
+		c.link.stream.Send(hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does the reading
+	}
+}

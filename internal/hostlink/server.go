@@ -1,0 +1,119 @@
+package hostlink
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+// Instances is where hosts are enrolled and known. *compute.Service serves it.
+type Instances interface {
+	EnrollHost(ctx context.Context, pass gate.Pass, tokenID string, secret gate.Secret, publicKey []byte, report compute.Report) (compute.Instance, error)
+	// HostByKey finds the instance that proves itself with the key; NotFound for a key that was never enrolled
+	// or is no longer.
+	HostByKey(ctx context.Context, publicKey []byte) (compute.Instance, error)
+	// Dismissed tells whether the instance was enrolled with the key and is terminated.
+	Dismissed(ctx context.Context, instanceID string, publicKey []byte) (bool, error)
+	ReportHost(ctx context.Context, pass gate.Pass, instanceID string, report compute.Report) error
+	SeeHost(ctx context.Context, pass gate.Pass, instanceID string, at time.Time) error
+}
+
+// Grants are the keys that were pushed. *access.Service serves it.
+type Grants interface {
+	LiveGrants(ctx context.Context, instanceID string) ([]access.Grant, error)
+	Released(ctx context.Context, pass gate.Pass, release access.Release) error
+}
+
+// Server serves hostproto.EnrollPath and hostproto.LinkPath to machines, over TLS. Every field must be set.
+type Server struct {
+	Links     *Links
+	Instances Instances
+	Grants    Grants
+	Gate      *gate.Gate
+	Account   string
+	Authority []byte // DER of the certificate authority that machines pin
+	Now       func() time.Time
+	Random    io.Reader // safe for concurrent use
+	Log       *slog.Logger
+}
+
+// Handler returns the handler of both paths. It keeps what it must remember of hosts between their requests: use
+// one.
+func (s Server) Handler() http.Handler {
+	h := &handler{Server: s, limits: newLimits(s.Now)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+hostproto.EnrollPath, h.enroll)
+	mux.HandleFunc("GET "+hostproto.LinkPath, h.link)
+	return mux
+}
+
+type handler struct {
+	Server
+	limits *limits
+}
+
+// eventSource is the source of the events of what hosts do.
+const eventSource = "ec2.amazonaws.com"
+
+// call describes what a host does, for the trail.
+func (h *handler) call(r *http.Request, name, region string) gate.Call {
+	call := gate.Call{
+		RequestID: gate.NewID(h.Random), Source: eventSource, Name: name, Region: region,
+		UserAgent: r.UserAgent(), Secure: true,
+	}
+	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		call.SourceIP = address.Addr().Unmap()
+	}
+	return call
+}
+
+// identity is an enrolled host, as the trail knows it.
+func (h *handler) identity(instance compute.Instance) trail.Identity {
+	return trail.Identity{
+		Type: "Host", PrincipalID: instance.ID, AccountID: h.Account,
+		ARN: compute.InstanceARN(instance.Region, h.Account, instance.ID),
+	}
+}
+
+// refuse answers with what the fault says. An internal one is logged and not shown.
+func (h *handler) refuse(w http.ResponseWriter, err error) {
+	f := fault.Of(err)
+	status := map[fault.Kind]int{
+		fault.Internal: http.StatusInternalServerError, fault.NotFound: http.StatusForbidden, fault.Denied: http.StatusForbidden,
+		fault.Unauthenticated: http.StatusForbidden, fault.Exists: http.StatusConflict, fault.InUse: http.StatusConflict,
+		fault.Throttled: http.StatusTooManyRequests, fault.Limit: http.StatusTooManyRequests, fault.Unavailable: http.StatusServiceUnavailable,
+	}[f.Kind]
+	if status == 0 {
+		status = http.StatusBadRequest
+	}
+	if f.Kind == fault.Internal {
+		h.Log.Error("a host's request failed", "error", err)
+	}
+	answer(w, status, hostproto.Refusal{Message: f.Message})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body) // the machine may be gone
+}
+
+// ignoreEnd drops errors that only say that a link is over.
+func ignoreEnd(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, errLinkEnded) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
