@@ -1,0 +1,119 @@
+package sallyport
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/smithy-go"
+)
+
+// ErrNoExtension says that a server is not a Sallyport: AWS itself, or another server compatible with it.
+var ErrNoExtension = errors.New("this server has no Sallyport extension: the profile leads to AWS itself or to something else")
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// Client calls the service, in the manner of the AWS SDK's clients. It does not retry. It is safe for concurrent
+// use.
+type Client struct{ config aws.Config }
+
+// NewFromConfig returns a client that uses the configuration's region, credentials, endpoint and HTTP client.
+func NewFromConfig(config aws.Config) *Client { return &Client{config: config} }
+
+// DescribeHosts is the operation of that name. Errors are ErrNoExtension, or smithy's as the SDK's clients give.
+func (c *Client) DescribeHosts(ctx context.Context, in *DescribeHostsInput) (*DescribeHostsOutput, error) {
+	out := new(DescribeHostsOutput)
+	return out, c.call(ctx, "DescribeHosts", in, out)
+}
+
+// CreateHostToken is the operation of that name. Errors are ErrNoExtension, or smithy's as the SDK's clients give.
+func (c *Client) CreateHostToken(ctx context.Context, in *CreateHostTokenInput) (*CreateHostTokenOutput, error) {
+	out := new(CreateHostTokenOutput)
+	return out, c.call(ctx, "CreateHostToken", in, out)
+}
+
+func (c *Client) call(ctx context.Context, operation string, in, out any) error {
+	request, err := c.request(ctx, operation, in)
+	if err != nil {
+		return err
+	}
+	var client aws.HTTPClient = http.DefaultClient
+	if c.config.HTTPClient != nil {
+		client = c.config.HTTPClient // knows the profile's ca_bundle
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return &smithy.OperationError{ServiceID: "Sallyport", OperationName: operation, Err: err}
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s: read the answer: %w", operation, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		err := refusal(answer)
+		if errors.Is(err, ErrNoExtension) {
+			return err
+		}
+		return &smithy.OperationError{ServiceID: "Sallyport", OperationName: operation, Err: err}
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return ErrNoExtension
+	}
+	return nil
+}
+
+// request makes a signed request. Without an endpoint the SDK's clients go to AWS, which does not know us.
+func (c *Client) request(ctx context.Context, operation string, in any) (*http.Request, error) {
+	if c.config.BaseEndpoint == nil {
+		return nil, ErrNoExtension
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, *c.config.BaseEndpoint, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	request.Header.Set("X-Amz-Target", Target+"."+operation)
+	request.Header.Set("User-Agent", "sallyport")
+	credentials, err := c.config.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find credentials: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(ctx, credentials, request, hex.EncodeToString(sum[:]), Name, c.config.Region, time.Now()); err != nil {
+		return nil, fmt.Errorf("sign the request: %w", err)
+	}
+	return request, nil
+}
+
+// refusal reads an error of JSON 1.1. An answer in another dialect comes from a server that does not know the
+// service.
+func refusal(body []byte) error {
+	var e struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body, &e) != nil || e.Type == "" {
+		return ErrNoExtension
+	}
+	code := e.Type[strings.LastIndex(e.Type, "#")+1:]
+	if code == "UnknownOperationException" {
+		return ErrNoExtension
+	}
+	return &smithy.GenericAPIError{Code: code, Message: e.Message}
+}

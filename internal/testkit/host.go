@@ -1,0 +1,236 @@
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// Host is a simulated machine: the real agent's link and grant cache, without sshd, files or root.
+type Host struct {
+	InstanceID string
+	Grants     *host.Grants
+
+	link    host.Link
+	users   Users
+	outbox  *outbox
+	linked  chan struct{} // receives at every new link
+	cancel  context.CancelFunc
+	stopped chan struct{}
+}
+
+// Users are the OS users of a simulated machine.
+type Users []string
+
+// Exists implements host.Users.
+func (u Users) Exists(_ context.Context, name string) (bool, error) {
+	return slices.Contains(u, name), nil
+}
+
+// Enroll makes a machine known to the control plane by a fresh token, as `sallyport-host enroll` does. It is not
+// linked until Connect.
+func Enroll(ctx context.Context, config aws.Config, name string, users ...string) (*Host, error) {
+	made, err := sallyport.NewFromConfig(config).CreateHostToken(ctx, &sallyport.CreateHostTokenInput{Name: name})
+	if err != nil {
+		return nil, fmt.Errorf("make a host token: %w", err)
+	}
+	token, err := hostproto.ParseToken(made.Token)
+	if err != nil {
+		return nil, err
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := ca.SelfSigned(key, name, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	report, err := simulatedReport(name, users)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := redeem(ctx, token, made.Token, certificate, report)
+	if err != nil {
+		return nil, err
+	}
+	root, err := x509.ParseCertificate(enrolled.Authority)
+	if err != nil {
+		return nil, err
+	}
+	clock, quiet := host.NewClock(host.Uptime), slog.New(slog.DiscardHandler)
+	h := &Host{InstanceID: enrolled.InstanceID, users: users, outbox: &outbox{ready: make(chan struct{}, 1)}, linked: make(chan struct{}, 1)}
+	h.Grants = host.NewGrants(root, enrolled.InstanceID, clock, h.users, quiet)
+	h.link = host.Link{
+		Server: token.Server, InstanceID: enrolled.InstanceID, TLS: ca.ClientTLS(root, certificate, time.Now),
+		Clock: clock, Holder: h.Grants, Outbox: h.outbox, Random: rand.Reader, Log: quiet,
+		Report:  func(context.Context) hostproto.Report { return report },
+		Changed: h.changed,
+	}
+	return h, nil
+}
+
+func redeem(ctx context.Context, token hostproto.Token, text string, certificate tls.Certificate, report hostproto.Report) (hostproto.Enrolled, error) {
+	var enrolled hostproto.Enrolled
+	body, err := json.Marshal(hostproto.Enroll{Token: text, Report: report})
+	if err != nil {
+		return enrolled, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, token.Server+hostproto.EnrollPath, bytes.NewReader(body))
+	if err != nil {
+		return enrolled, err
+	}
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: ca.PinnedByFingerprint(token.Fingerprint, certificate, time.Now), DisableKeepAlives: true,
+	}}
+	response, err := client.Do(request)
+	if err != nil {
+		return enrolled, fmt.Errorf("enroll: %w", err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return enrolled, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return enrolled, fmt.Errorf("enroll: %s: %s", response.Status, answer)
+	}
+	return enrolled, json.Unmarshal(answer, &enrolled)
+}
+
+// simulatedReport describes a machine with a host key of its own.
+func simulatedReport(name string, users []string) (hostproto.Report, error) {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return hostproto.Report{}, err
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return hostproto.Report{}, err
+	}
+	return hostproto.Report{
+		Hostname: name, OS: "Debian GNU/Linux 12 (bookworm)", Architecture: "x86_64", Addresses: []string{"127.0.0.1"}, SSHPort: 22,
+		HostKeys: []string{key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal())}, Users: users, Version: "test",
+	}, nil
+}
+
+// Connect brings the link up and returns when it is. The link stays, and comes back by itself, until Disconnect.
+func (h *Host) Connect(ctx context.Context) error {
+	running, cancel := context.WithCancel(context.Background())
+	h.cancel, h.stopped = cancel, make(chan struct{})
+	go func() {
+		defer close(h.stopped)
+		h.link.Run(running)
+	}()
+	return h.AwaitLink(ctx)
+}
+
+// AwaitLink returns when a new link has come up since the last call.
+func (h *Host) AwaitLink(ctx context.Context) error {
+	select {
+	case <-h.linked:
+		return nil
+	case <-h.stopped:
+		return errors.New("the agent has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("%s is not linked: %w", h.InstanceID, ctx.Err())
+	}
+}
+
+// Disconnect ends the link; Connect makes a new one.
+func (h *Host) Disconnect() {
+	h.cancel()
+	<-h.stopped
+}
+
+// Stopped is closed when the agent has ended: by Disconnect, or because the control plane un-enrolled it.
+func (h *Host) Stopped() <-chan struct{} { return h.stopped }
+
+// Release does what the agent does when its keys helper hands a grant to sshd, as sshd does twice a login.
+func (h *Host) Release(requestID, osUser string) {
+	h.outbox.add(hostproto.Release{EventID: gate.NewID(rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now()})
+}
+
+func (h *Host) changed(err error) {
+	if err == nil {
+		select {
+		case h.linked <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Host enrolls a simulated machine and connects it until the test ends.
+func (s *System) Host(t testing.TB, name string, users ...string) *Host {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	h, err := Enroll(ctx, s.Clients(s.Root).Config, name, users...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Connect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Disconnect)
+	return h
+}
+
+// outbox keeps releases in memory.
+type outbox struct {
+	ready chan struct{}
+
+	mu   sync.Mutex
+	kept []hostproto.Release
+}
+
+func (o *outbox) add(r hostproto.Release) {
+	o.mu.Lock()
+	o.kept = append(o.kept, r)
+	o.mu.Unlock()
+	select {
+	case o.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Unsent implements host.Outbox.
+func (o *outbox) Unsent(limit int) []hostproto.Release {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.kept[:min(limit, len(o.kept))])
+}
+
+// Sent implements host.Outbox.
+func (o *outbox) Sent(eventID string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.kept = slices.DeleteFunc(o.kept, func(r hostproto.Release) bool { return r.EventID == eventID })
+}
+
+// Ready implements host.Outbox.
+func (o *outbox) Ready() <-chan struct{} { return o.ready }

@@ -1,0 +1,169 @@
+// Package testkit runs the whole system in one process, on loopback and in a temporary directory: a control plane
+// with its real store, certificates and listener, and simulated hosts whose agents are the real ones but for
+// sshd. Tests and benchmarks drive it as strangers do, with AWS's own clients.
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/sallyport/sallyport/internal/controlplane"
+)
+
+// The account and region of every System.
+const (
+	Account = "123456789012"
+	Region  = "on-prem-1"
+)
+
+// System is a running control plane.
+type System struct {
+	Endpoint string // http://127.0.0.1:PORT, for AWS clients
+	Data     string // the data directory
+	Root     aws.CredentialsProvider
+	Log      *Log // what the control plane logged
+
+	config controlplane.Config
+	server *controlplane.Server
+}
+
+// Start runs a control plane until the test ends. The changes are made to its configuration first.
+func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	s := &System{Data: data, Log: &Log{}, config: controlplane.Config{Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}}}
+	for _, change := range changes {
+		change(&s.config)
+	}
+	s.start(t)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+func (s *System) start(t testing.TB) {
+	t.Helper()
+	server, err := controlplane.Start(context.Background(), s.config, slog.New(slog.NewTextHandler(s.Log, nil)), time.Now, rand.Reader)
+	if err != nil {
+		t.Fatalf("start the control plane: %v", err)
+	}
+	s.server, s.Endpoint = server, server.Endpoint()
+	s.Root, err = SavedCredentials(context.Background(), s.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Stop ends the control plane. Stopping twice is the same as once.
+func (s *System) Stop(t testing.TB) {
+	t.Helper()
+	if s.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.server.Close(ctx); err != nil {
+		t.Errorf("stop the control plane: %v", err)
+	}
+	s.server = nil
+}
+
+// Restart stops the control plane and starts it on the same data.
+func (s *System) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	s.start(t)
+}
+
+// SavedCredentials reads the root user's access key as a stock SDK does: from the file in the data directory,
+// by its profile.
+func SavedCredentials(ctx context.Context, data string) (aws.CredentialsProvider, error) {
+	config, err := awsconfig.LoadDefaultConfig(ctx,
+		awsconfig.WithSharedCredentialsFiles([]string{filepath.Join(data, controlplane.CredentialsFile)}),
+		awsconfig.WithSharedConfigFiles(nil), awsconfig.WithSharedConfigProfile("sallyport"))
+	if err != nil {
+		return nil, fmt.Errorf("read the root credentials: %w", err)
+	}
+	return config.Credentials, nil
+}
+
+// Clients are AWS's own clients for one principal.
+type Clients struct {
+	Config aws.Config
+	EC2    *ec2.Client
+	EIC    *ec2instanceconnect.Client
+	IAM    *iam.Client
+	STS    *sts.Client
+	Trail  *cloudtrail.Client
+}
+
+// Clients returns clients that sign with the credentials and do not retry.
+func (s *System) Clients(who aws.CredentialsProvider) Clients { return NewClients(s.Endpoint, who) }
+
+// NewClients returns clients of the API at the endpoint.
+func NewClients(endpoint string, who aws.CredentialsProvider) Clients {
+	config := aws.Config{Region: Region, Credentials: who, BaseEndpoint: aws.String(endpoint), RetryMaxAttempts: 1}
+	return Clients{
+		Config: config,
+		EC2:    ec2.NewFromConfig(config),
+		EIC:    ec2instanceconnect.NewFromConfig(config),
+		IAM:    iam.NewFromConfig(config),
+		STS:    sts.NewFromConfig(config),
+		Trail:  cloudtrail.NewFromConfig(config),
+	}
+}
+
+// User makes an IAM user with one inline policy, or none if it is empty, and an access key.
+func (s *System) User(t testing.TB, name, policy string) aws.CredentialsProvider {
+	t.Helper()
+	ctx := t.Context()
+	root := s.Clients(s.Root).IAM
+	if _, err := root.CreateUser(ctx, &iam.CreateUserInput{UserName: &name}); err != nil {
+		t.Fatalf("create the user %s: %v", name, err)
+	}
+	if policy != "" {
+		if _, err := root.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: &name, PolicyName: aws.String("test"), PolicyDocument: &policy}); err != nil {
+			t.Fatalf("give %s a policy: %v", name, err)
+		}
+	}
+	key, err := root.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &name})
+	if err != nil {
+		t.Fatalf("create an access key of %s: %v", name, err)
+	}
+	return credentials.NewStaticCredentialsProvider(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey, "")
+}
+
+// Log keeps what was logged. It is safe for concurrent use.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns everything that was logged.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
