@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/enroll"
 )
 
 type agentCommand struct {
@@ -31,7 +32,7 @@ func (c agentCommand) Run(ctx context.Context) error {
 	return agent.Run(ctx)
 }
 
-// dismissed removes the enrollment, as `unenroll` does.
+// dismissed removes the enrollment, as `unenroll` does, by a process that outlives this one.
 func (c agentCommand) dismissed(ctx context.Context) error {
-	return nil
+	return enroll.LaunchUnenroll(ctx, c.Directory)
 }

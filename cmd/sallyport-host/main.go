@@ -19,6 +19,10 @@ var version = "dev"
 
 // commands are the program's commands, one file each. `keys` is not among them: see keysMain.
 type commands struct {
+	Enroll   enrollCommand   `cmd:"" help:"Make this machine an instance."`
+	Unenroll unenrollCommand `cmd:"" help:"Take this machine back, without a trace."`
+	Status   statusCommand   `cmd:"" help:"Tell whether pushed keys work here, and why not."`
+
 	Agent agentCommand `cmd:"" help:"Hold the link to the control plane. The service runs this; it ends when the machine is un-enrolled."`
 
 	Keys keysCommand `cmd:"" help:"Print the keys that let a user in now. sshd runs this as its AuthorizedKeysCommand."`

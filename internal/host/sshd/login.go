@@ -78,7 +78,7 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	client.Close()
 	_ = cmd.Wait() // its exit status says how the connection ended, which we know
 	if loginErr != nil {
-		return Outcome{}, fault.Wrap(errors.Join(loginErr, errors.New(log.String())), fault.Denied, "sshd",
+		return Outcome{}, fault.Wrap(loginErr, fault.Denied, "sshd",
 			"%s could not log in by an ordinary key. sshd says: %s", t.Login, reason(log.String(), loginErr))
 	}
 	return outcome(log.String()), nil

@@ -1,0 +1,181 @@
+// Package enroll makes a machine a host of Sallyport and takes it back, so that nobody is ever locked out: every
+// change is written down before it is made, sshd's new configuration is tried by a real login before the
+// running sshd hears of it, and whatever goes wrong is rolled back.
+package enroll
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// Options says how to enroll. Token, Program, Now and Random are required; every other zero value is the usual
+// choice.
+type Options struct {
+	Token     string // as `sallyport host-token` printed it
+	Directory string // host.DefaultDirectory; an enrollment under another one touches nothing outside of it but sshd's configuration
+	Program   string // the sallyport-host to install; a running sallyport-host passes its own path
+	Version   string // of it, to report
+
+	SSHDConfig string       // sshd.DefaultConfig; another for a private sshd
+	PIDFile    string       // of the running sshd; what the configuration says if empty
+	Port       int          // the port to report; what the configuration says if zero
+	Addresses  []netip.Addr // to report, instead of the machine's own
+
+	KeysUser      string // whom sshd runs the keys helper as; DefaultKeysUser, made if it must be, unless sshd has one already
+	Service       Service
+	SkipTestLogin bool // go on where no user can be found to try a login with
+
+	Now    func() time.Time
+	Random io.Reader
+}
+
+// DefaultKeysUser is the system user that enrollment makes.
+const DefaultKeysUser = "sallyport"
+
+// rollbackTimeout bounds undoing everything, which goes on after the caller has given up.
+const rollbackTimeout = 3 * time.Minute
+
+// Result is what a finished enrollment comes to.
+type Result struct {
+	InstanceID  string   `json:"instanceId"`
+	Account     string   `json:"account"`
+	Region      string   `json:"region"`
+	Zone        string   `json:"zone"`
+	Server      string   `json:"server"`
+	Directory   string   `json:"directory"`
+	Service     Service  `json:"service"`
+	KeysCommand string   `json:"keysCommand"`
+	KeysUser    string   `json:"keysUser"`
+	TestLogin   string   `json:"testLogin,omitempty"` // the user whose login was tried
+	Warnings    []string `json:"warnings,omitempty"`
+}
+
+// Run enrolls this machine. It needs root. On any error, and when the context ends, the machine is as it was
+// before; only the control plane may still list an instance that never links, of which the error then tells.
+// An enrollment that was killed midway is cleaned up first. Errors are faults: Exists if the directory is
+// enrolled already, Denied, Invalid, Unavailable or WrongState otherwise.
+func Run(ctx context.Context, options Options, progress Progress) (Result, error) {
+	if os.Geteuid() != 0 {
+		return Result{}, fault.New(fault.Denied, "enrollment", "Only root can enroll a machine: sshd's configuration and the agent's key are root's. Try again with sudo.")
+	}
+	options.setDefaults()
+	e := &enrollment{Options: options, progress: progress}
+	if err := e.preflight(ctx); err != nil {
+		return Result{}, err
+	}
+	release, err := e.begin()
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
+	err = e.apply(ctx)
+	if err == nil {
+		e.manifest.Complete = true
+		err = e.manifest.save()
+	}
+	if err == nil {
+		return e.result, nil
+	}
+	progress.note("Rolling back: " + fault.Of(err).Message)
+	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	if undoErr := e.manifest.undo(undoing, progress); undoErr != nil {
+		return Result{}, fault.Wrap(fmt.Errorf("%w; rolling back: %w", err, undoErr), fault.WrongState, "enrollment",
+			"%s Rolling back did not succeed whole: mend what is reported above, then run `sallyport-host unenroll --directory %s`.", fault.Of(err).Message, options.Directory)
+	}
+	if e.result.InstanceID != "" {
+		return Result{}, fault.Wrap(err, fault.Of(err).Kind, "enrollment", "%s The machine is as it was before. The control plane lists it as %s, which will not come up: remove it with `aws ec2 terminate-instances --instance-ids %s`.",
+			fault.Of(err).Message, e.result.InstanceID, e.result.InstanceID)
+	}
+	return Result{}, err
+}
+
+func (o *Options) setDefaults() {
+	if o.Directory == "" {
+		o.Directory = host.DefaultDirectory
+	}
+	o.Directory = filepath.Clean(o.Directory)
+	if o.SSHDConfig == "" {
+		o.SSHDConfig = sshd.DefaultConfig
+	}
+}
+
+// defaultProgram is where the keys helper and agent of an enrollment are installed.
+func defaultProgram(directory string) string {
+	if directory == host.DefaultDirectory {
+		return "/usr/lib/sallyport/sallyport-host"
+	}
+	return filepath.Join(directory, "sallyport-host")
+}
+
+// enrollment is one Run under way.
+type enrollment struct {
+	Options
+	progress Progress
+	manifest *manifest
+	result   Result
+
+	token    hostproto.Token
+	key      ed25519.PrivateKey
+	plane    *controlPlane
+	server   sshd.Server
+	version  sshd.Version
+	settings sshd.Settings // before us
+	existing sshd.KeysCommand
+	command  sshd.KeysCommand // what we set
+	users    []string         // whose login may be tried, the best first
+	login    string           // whose login worked
+}
+
+// apply makes the changes. What can fail without the control plane comes before the token is used up, and sshd's
+// files last.
+func (e *enrollment) apply(ctx context.Context) error {
+	steps := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"Install the keys helper", e.install},
+		{"Choose the keys helper's user", e.chooseUser},
+		{"Try a login under the new sshd configuration", e.tryLogin},
+		{"Enroll with the control plane", e.redeem},
+		{"Start the agent", e.startAgent},
+		{"Wait for the link", e.awaitLink},
+		{"Try a login with the agent running", e.tryLogin},
+		{"Write sshd's configuration", e.configureSSHD},
+		{"Reload sshd", e.reloadSSHD},
+	}
+	for _, step := range steps {
+		if err := e.step(ctx, step.name, step.run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *enrollment) step(ctx context.Context, name string, run func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "enrollment", "Enrollment was interrupted before: %s.", name)
+	}
+	e.progress.begin(name)
+	err := run(ctx)
+	e.progress.end(name, err)
+	return err
+}
+
+// warn tells the user now and in the result.
+func (e *enrollment) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	e.result.Warnings = append(e.result.Warnings, text)
+	e.progress.warn(text)
+}

@@ -1,0 +1,201 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// ManifestFile stands in the enrollment's directory and says what enrollment changed on the machine.
+const ManifestFile = "manifest.json"
+
+// manifest is a journal. A change is written to it, durably, before it is made, and undoing a change that was
+// never made does nothing. So whatever interrupts an enrollment, even SIGKILL, the manifest says all there can
+// be to undo; rolling back, cleaning up after a crash and unenroll are one and the same.
+type manifest struct {
+	Version  int       `json:"version"`
+	Started  time.Time `json:"started"`
+	Complete bool      `json:"complete"` // enrollment ended well
+	Changes  []change  `json:"changes"`
+
+	directory string
+}
+
+const manifestVersion = 1
+
+// change is one thing done to the machine. Kind says which fields count.
+type change struct {
+	Kind    kind      `json:"kind"`
+	Path    string    `json:"path,omitempty"`
+	Text    string    `json:"text,omitempty"`    // of a block
+	Mtime   time.Time `json:"mtime,omitzero"`    // of what was there before: the file of a block, the directory of a file
+	Before  string    `json:"before,omitempty"`  // SHA-256 of the file before the block
+	Name    string    `json:"name,omitempty"`    // of a user or service
+	Program string    `json:"program,omitempty"` // sshd's
+	PIDFile string    `json:"pidFile,omitempty"` // sshd's
+}
+
+// kind is a sort of change.
+type kind string
+
+const (
+	madeDirectory kind = "directory" // removed if it is empty
+	madeTree      kind = "tree"      // a directory that is ours with all that is in it
+	madeFile      kind = "file"
+	madeBlock     kind = "block" // text in front of somebody's file
+	madeUser      kind = "user"
+	madeService   kind = "systemd"
+	madeInit      kind = "init"    // an init script
+	madeProcess   kind = "process" // an agent that we started ourselves; Path is its PID file
+	reloadedSSHD  kind = "sshd"    // recorded before its files are, so that it is undone, by one more reload, after them
+)
+
+// newManifest begins the journal of an enrollment.
+func newManifest(directory string, now time.Time) *manifest {
+	return &manifest{Version: manifestVersion, Started: now.UTC(), directory: directory}
+}
+
+// readManifest returns nil if the directory holds none.
+func readManifest(directory string) (*manifest, error) {
+	path := filepath.Join(directory, ManifestFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &manifest{directory: directory}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(m); err != nil || m.Version != manifestVersion {
+		return nil, fault.Wrap(err, fault.WrongState, "enrollment", "%s cannot be read by this release of sallyport-host: use the one that enrolled the machine.", path)
+	}
+	return m, nil
+}
+
+func (m *manifest) save() error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(m.directory, ManifestFile), append(text, '\n'), 0o600)
+}
+
+// record must return before the change is made.
+func (m *manifest) record(c change) error {
+	m.Changes = append(m.Changes, c)
+	if err := m.save(); err != nil {
+		return fmt.Errorf("record the change before making it: %w", err)
+	}
+	return nil
+}
+
+// makeDirectory makes the directory and those above it, as changes.
+func (m *manifest) makeDirectory(path string, k kind) error {
+	if info, err := os.Stat(path); err == nil {
+		if !info.IsDir() {
+			return fault.New(fault.WrongState, "enrollment", "%s is in the way: it is not a directory.", path)
+		}
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if err := m.makeDirectory(parent, madeDirectory); err != nil {
+		return err
+	}
+	mtime, err := modTime(parent)
+	if err != nil {
+		return err
+	}
+	if err := m.record(change{Kind: k, Path: path, Mtime: mtime}); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755) // whatever the umask
+}
+
+// makeFile writes a file that must not exist yet, as a change.
+func (m *manifest) makeFile(path string, content []byte, mode fs.FileMode) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.Exists, "enrollment", "%s exists already and was not written by this enrollment. Move it away and try again.", path)
+	}
+	mtime, err := modTime(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if err := m.record(change{Kind: madeFile, Path: path, Mtime: mtime}); err != nil {
+		return err
+	}
+	return writeFile(path, content, mode)
+}
+
+// undo takes the changes back, the last first. What fails is reported and stays in the manifest, the rest is
+// undone all the same. With nothing left the directory goes too.
+func (m *manifest) undo(ctx context.Context, progress Progress) error {
+	var failed []change
+	var errs []error
+	for i := len(m.Changes) - 1; i >= 0; i-- {
+		c := m.Changes[i]
+		if c.Path == m.directory && c.Kind == madeTree && len(failed) > 0 {
+			failed = append(failed, c)
+			continue
+		}
+		if err := c.undo(ctx); err != nil {
+			failed = append(failed, c)
+			errs = append(errs, fmt.Errorf("%s: %w", c, err))
+			progress.note(fmt.Sprintf("not undone: %s: %v", c, fault.Of(err).Error()))
+			continue
+		}
+		progress.undone(c.String())
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	m.Changes = nil
+	for i := len(failed) - 1; i >= 0; i-- {
+		m.Changes = append(m.Changes, failed[i])
+	}
+	m.Complete = false
+	return errors.Join(append(errs, m.save())...)
+}
+
+// String says what was done, for the progress of undoing it.
+func (c change) String() string {
+	switch c.Kind {
+	case madeUser:
+		return "user " + c.Name
+	case madeService, madeInit:
+		return "service " + c.Name
+	case madeProcess:
+		return "the agent's process"
+	case reloadedSSHD:
+		return "sshd's configuration"
+	case madeBlock:
+		return "lines in " + c.Path
+	}
+	return c.Path
+}
+
+// lockDirectory keeps two enrollments of one directory apart. It leaves nothing behind.
+func lockDirectory(directory string) (release func(), err error) {
+	dir, err := os.Open(directory)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		dir.Close()
+		return nil, fault.Wrap(err, fault.InUse, "enrollment", "Another sallyport-host is enrolling or un-enrolling %s right now. Wait for it to end.", directory)
+	}
+	return func() { dir.Close() }, nil
+}

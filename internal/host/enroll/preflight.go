@@ -1,0 +1,267 @@
+package enroll
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// preflight finds out what can be known without changing anything.
+func (e *enrollment) preflight(ctx context.Context) error {
+	for _, check := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"Look at this machine", e.lookAround},
+		{"Check sshd's configuration", e.lookAtSSHD},
+		{"Reach the control plane", e.reachControlPlane},
+	} {
+		if err := e.step(ctx, check.name, check.run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *enrollment) lookAround(ctx context.Context) (err error) {
+	if e.token, err = hostproto.ParseToken(e.Token); err != nil {
+		return err
+	}
+	service, err := e.Service.choose()
+	if err != nil {
+		return err
+	}
+	e.Service = service
+	for _, path := range []string{e.Directory, defaultProgram(e.Directory)} {
+		if err := sshd.CheckSafePath(path); err != nil {
+			return err
+		}
+	}
+	m, err := readManifest(e.Directory)
+	if err != nil {
+		return err
+	}
+	if m != nil && m.Complete {
+		config, err := host.Load(e.Directory)
+		if err != nil {
+			return err
+		}
+		return fault.New(fault.Exists, "enrollment", "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
+	}
+	if m == nil {
+		return e.nothingInTheWay()
+	}
+	return nil
+}
+
+// nothingInTheWay refuses a directory that holds what is not ours.
+func (e *enrollment) nothingInTheWay() error {
+	entries, err := os.ReadDir(e.Directory)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), ".sallyport-new-") {
+			return fault.New(fault.Exists, "enrollment", "%s exists and is not empty, but holds no enrollment. Move it away, or choose another --directory.", e.Directory)
+		}
+	}
+	return nil
+}
+
+func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
+	if e.server, err = sshd.Find(); err != nil {
+		return err
+	}
+	if e.version, err = e.server.Version(ctx); err != nil {
+		return err
+	}
+	if _, err := os.Stat(e.SSHDConfig); err != nil {
+		return fault.Wrap(err, fault.NotFound, "sshd", "sshd's configuration %s cannot be read.", e.SSHDConfig)
+	}
+	if missing := e.server.MissingDirectory(ctx, e.SSHDConfig); missing != "" {
+		// sshd makes no statement at all without it. It is the empty directory that whoever starts sshd makes
+		// first, on a file system that a boot empties: it stays, as an sshd that has started in it needs it.
+		if err := os.Mkdir(missing, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
+		return fault.Wrap(err, fault.WrongState, "sshd", "%s. Mend that first: nothing was changed", fault.Of(err).Message)
+	}
+	if e.settings, err = e.server.Effective(ctx, e.SSHDConfig, ""); err != nil {
+		return err
+	}
+	if e.settings.Get("pubkeyauthentication") == "no" {
+		return fault.New(fault.WrongState, "sshd", "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
+	}
+	e.existing = e.settings.KeysCommand()
+	if e.PIDFile == "" {
+		e.PIDFile = e.settings.Get("pidfile")
+	}
+	if e.Port == 0 {
+		e.Port = int(e.settings.Listens().Port())
+	}
+	e.users = loginCandidates()
+	return nil
+}
+
+func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
+	if _, e.key, err = ed25519.GenerateKey(e.Random); err != nil {
+		return err
+	}
+	if e.plane, err = newControlPlane(e.token, e.key, e.Now); err != nil {
+		return err
+	}
+	offset, err := e.plane.reach(ctx, e.Now)
+	if err != nil {
+		return err
+	}
+	if offset.Abs() > maxClockOffset {
+		e.warn("This machine's clock is %v off the control plane's. Keys still live 60 seconds by the control plane's clock, but set it right.", offset)
+	}
+	return nil
+}
+
+// begin undoes what a killed enrollment left, and starts the journal. The directory is the first change.
+func (e *enrollment) begin() (release func(), err error) {
+	if old, err := readManifest(e.Directory); err != nil {
+		return nil, err
+	} else if old != nil {
+		release, err := lockDirectory(e.Directory)
+		if err != nil {
+			return nil, err
+		}
+		e.progress.note("An earlier enrollment did not end: cleaning up after it.")
+		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+		defer cancel()
+		err = old.undo(ctx, e.progress)
+		release()
+		if err != nil {
+			return nil, fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
+		}
+	}
+	e.manifest = newManifest(e.Directory, e.Now())
+	missing, mtime, err := missingDirectories(e.Directory)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(e.Directory, 0o755); err != nil {
+		return nil, err
+	}
+	for i, path := range missing { // the manifest stands in the last of them, so here the changes come first
+		if err := os.Chmod(path, 0o755); err != nil {
+			return nil, err
+		}
+		c := change{Kind: madeDirectory, Path: path}
+		if i == 0 {
+			c.Mtime = mtime
+		}
+		e.manifest.Changes = append(e.manifest.Changes, c)
+	}
+	if len(missing) > 0 && missing[len(missing)-1] == e.Directory {
+		e.manifest.Changes = e.manifest.Changes[:len(missing)-1]
+	}
+	tree := change{Kind: madeTree, Path: e.Directory}
+	if len(missing) == 1 {
+		tree.Mtime = mtime
+	}
+	e.manifest.Changes = append(e.manifest.Changes, tree)
+	if release, err = lockDirectory(e.Directory); err != nil {
+		return nil, err
+	}
+	return release, e.manifest.save()
+}
+
+// missingDirectories returns which directories of the path do not exist, the highest first, and the time of the
+// one they go into.
+func missingDirectories(path string) (missing []string, mtime time.Time, err error) {
+	for {
+		mtime, err = modTime(path)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return missing, mtime, err
+		}
+		missing = append([]string{path}, missing...)
+		path = filepath.Dir(path)
+	}
+}
+
+// chooseUser settles whom sshd runs the helper as: whoever runs the existing command, else whom the caller
+// names, else our own user.
+func (e *enrollment) chooseUser(ctx context.Context) error {
+	name := e.KeysUser
+	switch {
+	case e.existing.User != "":
+		if name != "" && name != e.existing.User {
+			e.warn("sshd runs its AuthorizedKeysCommand as %s already: it stays so, and --keys-user %s is passed over.", e.existing.User, name)
+		}
+		name = e.existing.User
+	case name == "":
+		name = DefaultKeysUser
+	}
+	if _, err := user.Lookup(name); err != nil {
+		var unknown user.UnknownUserError
+		if !errors.As(err, &unknown) || name != DefaultKeysUser {
+			return fault.Wrap(err, fault.NotFound, "user", "There is no user %s to run the keys helper as. Make one, or leave --keys-user out.", name)
+		}
+		if err := e.manifest.makeUser(ctx, name); err != nil {
+			return err
+		}
+	}
+	e.result.KeysUser = name
+	ours := fmt.Sprintf("%s keys --directory %s %%u %%f", defaultProgram(e.Directory), e.Directory)
+	command, err := sshd.Chain(ours, e.existing)
+	if err != nil {
+		return err
+	}
+	e.command = sshd.KeysCommand{Command: command, User: name}
+	e.result.KeysCommand = command
+	return nil
+}
+
+// loginCandidates are users with whom a login can be tried: who called sudo, root, and people.
+func loginCandidates() []string {
+	candidates := []string{}
+	add := func(name string) {
+		for _, known := range candidates {
+			if known == name {
+				return
+			}
+		}
+		candidates = append(candidates, name)
+	}
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		if _, err := user.Lookup(name); err == nil {
+			add(name)
+		}
+	}
+	add("root")
+	text, _ := os.ReadFile("/etc/passwd")
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) != 7 {
+			continue
+		}
+		uid, err := strconv.Atoi(fields[2])
+		shell := filepath.Base(fields[6])
+		if err == nil && uid >= 1000 && uid < 65534 && shell != "nologin" && shell != "false" {
+			add(fields[0])
+		}
+	}
+	return candidates[:min(len(candidates), maxCandidates)]
+}
+
+// maxCandidates bounds how many users' logins are tried.
+const maxCandidates = 12

@@ -1,0 +1,131 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// maxClockOffset is how far the machine's clock may be from the control plane's before enrollment warns.
+// Keys expire by the control plane's clock all the same.
+const maxClockOffset = 60 * time.Second
+
+// controlPlane is the server that a token names, trusted for nothing until its certificate chains to the
+// authority that the token pins.
+type controlPlane struct {
+	server      string
+	fingerprint string
+	client      *http.Client
+}
+
+func newControlPlane(token hostproto.Token, key ed25519.PrivateKey, now func() time.Time) (*controlPlane, error) {
+	certificate, err := ca.SelfSigned(key, "sallyport-host", now())
+	if err != nil {
+		return nil, err
+	}
+	return &controlPlane{
+		server:      token.Server,
+		fingerprint: token.Fingerprint,
+		client: &http.Client{
+			Timeout: 30 * time.Second,
+			Transport: &http.Transport{
+				Proxy:             http.ProxyFromEnvironment,
+				TLSClientConfig:   ca.PinnedByFingerprint(token.Fingerprint, certificate, now),
+				ForceAttemptHTTP2: true,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// reach makes sure that the server answers and is the pinned one, without using up the token. It returns how
+// far the machine's clock is ahead of the server's, to the second, or zero if the server tells no time.
+func (c *controlPlane) reach(ctx context.Context, now func() time.Time) (time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/healthz", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return 0, c.unreachable(err)
+	}
+	response.Body.Close()
+	told, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return 0, nil
+	}
+	return now().Sub(told), nil
+}
+
+// redeem uses the token up and makes this machine an instance.
+func (c *controlPlane) redeem(ctx context.Context, token string, report hostproto.Report) (hostproto.Enrolled, error) {
+	body, err := json.Marshal(hostproto.Enroll{Token: token, Report: report})
+	if err != nil {
+		return hostproto.Enrolled{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+hostproto.EnrollPath, bytes.NewReader(body))
+	if err != nil {
+		return hostproto.Enrolled{}, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.client.Do(request)
+	if err != nil {
+		return hostproto.Enrolled{}, c.unreachable(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, hostproto.MaxMessage))
+	if err != nil {
+		return hostproto.Enrolled{}, c.unreachable(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		var refusal hostproto.Refusal
+		if json.Unmarshal(text, &refusal) != nil || refusal.Message == "" {
+			refusal.Message = fmt.Sprintf("it answers %s.", response.Status)
+		}
+		return hostproto.Enrolled{}, fault.New(fault.Denied, "host-token", "The control plane at %s does not enroll this machine: %s", c.server, refusal.Message)
+	}
+	var enrolled hostproto.Enrolled
+	if err := json.Unmarshal(text, &enrolled); err != nil || !strings.HasPrefix(enrolled.InstanceID, "i-") {
+		return hostproto.Enrolled{}, fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s gives an answer that this release of sallyport-host does not understand.", c.server)
+	}
+	fingerprint, err := ca.Fingerprint(enrolled.Authority)
+	if err != nil || fingerprint != c.fingerprint {
+		return hostproto.Enrolled{}, fault.Wrap(err, fault.Denied, "server", "The control plane at %s hands out another authority than the token pins. Make a new token with `sallyport host-token`.", c.server)
+	}
+	return enrolled, nil
+}
+
+func (c *controlPlane) unreachable(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s cannot be reached, or is not the one that made the token (%v). Check the address, and that this machine may connect to it.", c.server, err)
+}
+
+// saveIdentity writes what the agent needs: its key, the pinned authority, the configuration.
+func saveIdentity(directory string, key ed25519.PrivateKey, authority []byte, config host.Config) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := writeFile(filepath.Join(directory, host.KeyFile), text, 0o600); err != nil {
+		return err
+	}
+	text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority})
+	if err := writeFile(filepath.Join(directory, host.AuthorityFile), text, 0o644); err != nil {
+		return err
+	}
+	return config.Save(directory)
+}

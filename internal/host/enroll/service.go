@@ -1,0 +1,285 @@
+package enroll
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
+)
+
+// Service is how the agent is kept running.
+type Service string
+
+// The kinds of service.
+const (
+	ServiceAuto     Service = "auto"     // systemd, else sysv, else detached, as the machine has it
+	ServiceSystemd  Service = "systemd"  // a unit
+	ServiceSysV     Service = "sysv"     // an init script
+	ServiceDetached Service = "detached" // a process of its own, which does not come back after a boot
+	ServiceNone     Service = "none"     // the caller runs the agent
+)
+
+// choose resolves ServiceAuto.
+func (s Service) choose() (Service, error) {
+	switch s {
+	case ServiceSystemd, ServiceSysV, ServiceDetached, ServiceNone:
+		return s, nil
+	case ServiceAuto, "":
+	default:
+		return "", fault.New(fault.Invalid, "service", "The service %q is none of auto, systemd, sysv, detached and none.", string(s))
+	}
+	if info, err := os.Stat("/run/systemd/system"); err == nil && info.IsDir() {
+		return ServiceSystemd, nil
+	}
+	first, err := os.ReadFile("/proc/1/comm")
+	if err == nil && strings.TrimSpace(string(first)) == "init" {
+		if _, err := exec.LookPath("update-rc.d"); err == nil {
+			return ServiceSysV, nil
+		}
+	}
+	return ServiceDetached, nil
+}
+
+// serviceName names the service of an enrollment; a machine may have several.
+func serviceName(directory string) string {
+	if directory == host.DefaultDirectory {
+		return "sallyport-host"
+	}
+	digest := sha256.Sum256([]byte(directory))
+	return "sallyport-host-" + hex.EncodeToString(digest[:4])
+}
+
+// agentCommand is how the agent of an enrollment is run.
+func agentCommand(program, directory string) []string {
+	return []string{program, "agent", "--directory", directory}
+}
+
+// startService installs and starts the agent's service.
+func (m *manifest) startService(ctx context.Context, service Service, program string) error {
+	name := serviceName(m.directory)
+	agent := strings.Join(agentCommand(program, m.directory), " ")
+	switch service {
+	case ServiceSystemd:
+		path := "/etc/systemd/system/" + name + ".service"
+		if err := m.makeFile(path, []byte(systemdUnit(agent)), 0o644); err != nil {
+			return err
+		}
+		if err := m.record(change{Kind: madeService, Name: name, Path: path}); err != nil {
+			return err
+		}
+		if err := command(ctx, "systemctl", "daemon-reload"); err != nil {
+			return err
+		}
+		return command(ctx, "systemctl", "enable", "--now", name+".service")
+	case ServiceSysV:
+		path := "/etc/init.d/" + name
+		if err := m.makeFile(path, []byte(initScript(name, agentCommand(program, m.directory))), 0o755); err != nil {
+			return err
+		}
+		if err := m.record(change{Kind: madeInit, Name: name, Path: path}); err != nil {
+			return err
+		}
+		if err := command(ctx, "update-rc.d", name, "defaults"); err != nil {
+			return err
+		}
+		return command(ctx, "/etc/init.d/"+name, "start")
+	case ServiceDetached:
+		if err := m.record(change{Kind: madeProcess, Path: m.directory, Program: program}); err != nil {
+			return err
+		}
+		return startDetached(program, m.directory)
+	}
+	return nil
+}
+
+// systemdUnit runs the agent as root, since its directory is root's, with little else of root's powers.
+func systemdUnit(agent string) string {
+	return `[Unit]
+Description=Sallyport host agent
+Documentation=https://github.com/sallyport/sallyport
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=` + agent + `
+Restart=always
+RestartSec=2
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_CHROOT
+ProtectSystem=full
+ProtectHome=read-only
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+PrivateDevices=yes
+PrivateTmp=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+`
+}
+
+// initScript is for an init as System V's; start-stop-daemon(8) does the work.
+func initScript(name string, agent []string) string {
+	return `#!/bin/sh
+### BEGIN INIT INFO
+# Provides:          ` + name + `
+# Required-Start:    $remote_fs $network
+# Required-Stop:     $remote_fs $network
+# Default-Start:     2 3 4 5
+# Default-Stop:      0 1 6
+# Short-Description: Sallyport host agent
+### END INIT INFO
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+PIDFILE=/run/` + name + `.pid
+case "$1" in
+start)
+	start-stop-daemon --start --oknodo --background --make-pidfile --pidfile "$PIDFILE" --exec ` + agent[0] + ` -- ` + strings.Join(agent[1:], " ") + `
+	;;
+stop)
+	start-stop-daemon --stop --oknodo --retry TERM/10/KILL/5 --remove-pidfile --pidfile "$PIDFILE" --exec ` + agent[0] + `
+	;;
+restart | force-reload)
+	"$0" stop
+	"$0" start
+	;;
+status)
+	start-stop-daemon --status --pidfile "$PIDFILE" --exec ` + agent[0] + `
+	;;
+*)
+	echo "Usage: $0 {start|stop|restart|force-reload|status}" >&2
+	exit 3
+	;;
+esac
+`
+}
+
+// StartAgent starts the enrollment's agent as a process of its own unless it runs already: for machines
+// without a service manager, after a boot.
+func StartAgent(directory string) error {
+	m, err := readManifest(directory)
+	if err != nil {
+		return err
+	}
+	program := defaultProgram(directory)
+	if m != nil {
+		for _, c := range m.Changes {
+			if c.Kind == madeProcess {
+				program = c.Program
+			}
+		}
+	}
+	return startDetached(program, directory)
+}
+
+// StopAgent ends an agent that was started as a process of its own, and returns when it is gone.
+func StopAgent(ctx context.Context, directory string) error {
+	return stopDetached(ctx, directory)
+}
+
+func startDetached(program, directory string) error {
+	if len(agentProcesses(directory)) > 0 {
+		return nil
+	}
+	log, err := os.OpenFile(filepath.Join(directory, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	argv := agentCommand(program, directory)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { _ = cmd.Wait() }() // reaps it if it ends while we are still here
+	return nil
+}
+
+func stopDetached(ctx context.Context, directory string) error {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for _, pid := range agentProcesses(directory) {
+			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
+		}
+		for range 500 {
+			if len(agentProcesses(directory)) == 0 {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return fault.New(fault.WrongState, "agent", "The agent of %s does not end.", directory)
+}
+
+// agentProcesses finds the running agents of a directory by their command line, so that no PID file can be
+// stale.
+func agentProcesses(directory string) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var found []int
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err != nil {
+			continue
+		}
+		argv := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+		if len(argv) == 4 && argv[1] == "agent" && argv[2] == "--directory" && argv[3] == directory {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// undoService stops the unit and makes systemd forget it. Its file, recorded before, is removed here already, so
+// that systemd sees it gone.
+func (c change) undoService(ctx context.Context) error {
+	if _, err := os.Lstat(c.Path); err != nil {
+		return ignoreMissing(err)
+	}
+	if err := command(ctx, "systemctl", "disable", "--now", c.Name+".service"); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(c.Path), command(ctx, "systemctl", "daemon-reload"))
+}
+
+// undoInit stops the service and takes its script out of the runlevels.
+func (c change) undoInit(ctx context.Context) error {
+	if _, err := os.Lstat(c.Path); err != nil {
+		return ignoreMissing(err)
+	}
+	if err := command(ctx, c.Path, "stop"); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(c.Path), command(ctx, "update-rc.d", c.Name, "remove"))
+}

@@ -1,0 +1,96 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+)
+
+// Status is how an enrollment is.
+type Status struct {
+	Enrolled    bool             `json:"enrolled"`
+	InstanceID  string           `json:"instanceId,omitempty"`
+	Account     string           `json:"account,omitempty"`
+	Region      string           `json:"region,omitempty"`
+	Zone        string           `json:"zone,omitempty"`
+	Server      string           `json:"server,omitempty"`
+	Directory   string           `json:"directory"`
+	Agent       string           `json:"agent,omitempty"` // "running", or why it does not answer
+	Link        *host.LinkStatus `json:"link,omitempty"`
+	KeysCommand string           `json:"keysCommand,omitempty"` // sshd's present AuthorizedKeysCommand
+	SSHD        string           `json:"sshd,omitempty"`        // "asks us", or what is wrong
+}
+
+// The good words of a Status.
+const (
+	AgentRuns  = "running"
+	SSHDAsksUs = "asks us"
+)
+
+// Healthy tells whether pushed keys work.
+func (s Status) Healthy() bool {
+	return s.Enrolled && s.Agent == AgentRuns && s.Link != nil && s.Link.Linked && s.SSHD == SSHDAsksUs
+}
+
+// ReadStatus looks at an enrollment. A machine that is not enrolled is no error. sshd's settings and the agent
+// answer to root only.
+func ReadStatus(ctx context.Context, directory string) (Status, error) {
+	if directory == "" {
+		directory = host.DefaultDirectory
+	}
+	status := Status{Directory: filepath.Clean(directory)}
+	config, err := host.Load(status.Directory)
+	if errors.Is(err, host.ErrNotEnrolled) {
+		return status, nil
+	}
+	if err != nil {
+		return status, fault.Wrap(err, fault.WrongState, "enrollment", "The enrollment in %s cannot be read: %v", status.Directory, err)
+	}
+	status.InstanceID, status.Account, status.Region, status.Zone = config.InstanceID, config.Account, config.Region, config.Zone
+	status.Server = config.Server
+	if os.Geteuid() != 0 {
+		return status, fault.New(fault.Denied, "enrollment", "Only root can ask the agent and sshd. Try again with sudo.")
+	}
+	m, err := readManifest(status.Directory)
+	if err != nil {
+		return status, err
+	}
+	status.Enrolled = m != nil && m.Complete
+	status.Agent = AgentRuns
+	if link, err := host.AskStatus(config); err != nil {
+		status.Agent = "does not answer: " + err.Error()
+	} else {
+		status.Link = &link
+	}
+	status.KeysCommand, status.SSHD = lookAtKeysCommand(ctx, config, status.Directory)
+	return status, nil
+}
+
+func lookAtKeysCommand(ctx context.Context, config host.Config, directory string) (command, verdict string) {
+	path := config.SSHDConfig
+	if path == "" {
+		path = sshd.DefaultConfig
+	}
+	server, err := sshd.Find()
+	if err != nil {
+		return "", fault.Of(err).Message
+	}
+	settings, err := server.Effective(ctx, path, "")
+	if err != nil {
+		return "", fault.Of(err).Message
+	}
+	command = settings.KeysCommand().Command
+	if !strings.HasPrefix(command, defaultProgram(directory)+" keys ") {
+		return command, "does not ask us: something changed AuthorizedKeysCommand in " + path
+	}
+	if err := sshd.CheckSafePath(defaultProgram(directory)); err != nil {
+		return command, fault.Of(err).Message
+	}
+	return command, SSHDAsksUs
+}

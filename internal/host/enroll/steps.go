@@ -1,0 +1,287 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+)
+
+// linkTimeout bounds the wait for the agent's first link.
+const linkTimeout = 30 * time.Second
+
+// maxProgram bounds the size of the program that is installed, in bytes.
+const maxProgram = 256 << 20
+
+// install copies the program to where sshd will run it from, with a path that sshd accepts.
+func (e *enrollment) install(ctx context.Context) error {
+	info, err := os.Stat(e.Program)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxProgram {
+		return fault.Wrap(err, fault.NotFound, "program", "The program sallyport-host is not at %s.", e.Program)
+	}
+	content, err := os.ReadFile(e.Program)
+	if err != nil {
+		return err
+	}
+	path := defaultProgram(e.Directory)
+	if err := e.manifest.makeDirectory(filepath.Dir(path), madeDirectory); err != nil {
+		return err
+	}
+	if err := e.manifest.makeFile(path, content, 0o755); err != nil {
+		return err
+	}
+	return sshd.CheckSafePath(path)
+}
+
+// tryLogin makes a real login by an ordinary key under the configuration that is about to be: first without an
+// agent, then with one. The trial's files stand in the enrollment's directory, so that they go with it.
+func (e *enrollment) tryLogin(ctx context.Context) error {
+	directory := filepath.Join(e.Directory, "trial")
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(directory)
+	if err := os.Chmod(directory, 0o755); err != nil {
+		return err
+	}
+	config, err := e.writeTrialConfig(directory)
+	if err != nil {
+		return err
+	}
+	if err := e.server.Check(ctx, config); err != nil {
+		return err
+	}
+	outcome, err := e.tryUsers(ctx, config, directory)
+	if err != nil || e.login == "" {
+		return err
+	}
+	if !outcome.CommandRan {
+		return fault.New(fault.WrongState, "sshd", "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
+	}
+	if outcome.CommandProblem != "" {
+		return fault.New(fault.WrongState, "sshd", "sshd is not content with the keys helper: %s", outcome.CommandProblem)
+	}
+	return nil
+}
+
+// writeTrialConfig writes what sshd's configuration will come to: our setting, and then theirs.
+func (e *enrollment) writeTrialConfig(directory string) (string, error) {
+	present, err := os.ReadFile(e.SSHDConfig)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(directory, "sshd_config")
+	return path, writeFile(path, []byte(sshd.Prepend(string(present), e.command.DropIn())), 0o600)
+}
+
+// tryUsers looks for a user who can log in under the new configuration. One who can under the present one but
+// not under the new ends the enrollment.
+func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (sshd.Outcome, error) {
+	candidates := e.users
+	if e.login != "" {
+		candidates = []string{e.login}
+	}
+	var reasons []error
+	for _, name := range candidates {
+		trial := sshd.Trial{Server: e.server, Config: config, Login: name, Directory: directory, Random: e.Random}
+		outcome, err := trial.Run(ctx)
+		if err == nil {
+			e.login, e.result.TestLogin = name, name
+			return outcome, nil
+		}
+		if ctx.Err() != nil {
+			return sshd.Outcome{}, err
+		}
+		reasons = append(reasons, err)
+		trial.Config = e.SSHDConfig
+		if _, before := trial.Run(ctx); before == nil {
+			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, "sshd", "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Of(err).Message)
+		}
+	}
+	if e.SkipTestLogin {
+		e.warn("No user could be found to try a login with (%s).", strings.Join(candidates, ", "))
+		return sshd.Outcome{}, nil
+	}
+	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, "sshd",
+		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, with or without the new configuration. The last answer: %s If that is as it should be, use --skip-test-login.",
+		strings.Join(candidates, ", "), fault.Of(reasons[len(reasons)-1]).Message)
+}
+
+// redeem uses the token up, after everything that might have failed without.
+func (e *enrollment) redeem(ctx context.Context) error {
+	config := host.Config{
+		Server:     e.token.Server,
+		KeysUser:   e.result.KeysUser,
+		SSHPort:    e.Port,
+		Addresses:  e.Addresses,
+		SSHDConfig: e.SSHDConfig,
+		Socket:     host.DefaultSocket,
+		Spool:      host.DefaultSpool,
+	}
+	if e.Directory != host.DefaultDirectory {
+		config.Socket = filepath.Join(e.Directory, "run", "host.sock")
+		config.Spool = filepath.Join(e.Directory, "spool", "releases")
+	}
+	for _, directory := range []string{filepath.Dir(config.Socket), filepath.Dir(config.Spool)} {
+		if err := e.manifest.makeDirectory(directory, madeTree); err != nil {
+			return err
+		}
+	}
+	report := host.NewReporter(config, e.Version).Report(ctx)
+	enrolled, err := e.plane.redeem(ctx, e.Token, report)
+	if err != nil {
+		return err
+	}
+	config.InstanceID, config.Account, config.Region, config.Zone = enrolled.InstanceID, enrolled.Account, enrolled.Region, enrolled.Zone
+	e.result.InstanceID, e.result.Account, e.result.Region, e.result.Zone = enrolled.InstanceID, enrolled.Account, enrolled.Region, enrolled.Zone
+	e.result.Server, e.result.Directory, e.result.Service = config.Server, e.Directory, e.Service
+	return saveIdentity(e.Directory, e.key, enrolled.Authority, config)
+}
+
+func (e *enrollment) startAgent(ctx context.Context) error {
+	switch e.Service {
+	case ServiceDetached:
+		e.warn("There is no systemd here, so the agent runs as a process of its own and will not come back after a boot: have `%s` run then.",
+			strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
+	case ServiceNone:
+		e.progress.note("The agent is the caller's to run: " + strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
+	}
+	return e.manifest.startService(ctx, e.Service, defaultProgram(e.Directory))
+}
+
+// awaitLink waits until the control plane has taken the agent in.
+func (e *enrollment) awaitLink(ctx context.Context) error {
+	if e.Service == ServiceNone {
+		return nil
+	}
+	config, err := host.Load(e.Directory)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
+	defer cancel()
+	var status host.LinkStatus
+	for {
+		if status, err = host.AskStatus(config); err == nil && status.Linked {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			why := status.Error
+			if err != nil {
+				why = err.Error()
+			}
+			return fault.Wrap(ctx.Err(), fault.Unavailable, "agent", "The agent did not link with %s within %v: %s", config.Server, linkTimeout, why)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// configureSSHD writes the drop-in, and makes sshd's configuration read it first if it does not already. The
+// files must come to exactly what was tried. The running sshd does not know of them yet.
+func (e *enrollment) configureSSHD(ctx context.Context) error {
+	expected, err := e.expectedSettings(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.manifest.record(change{Kind: reloadedSSHD, Path: e.SSHDConfig, Program: e.server.Program, PIDFile: e.PIDFile}); err != nil {
+		return err
+	}
+	block := e.command.DropIn()
+	if e.version.HasInclude() {
+		directory := filepath.Join(filepath.Dir(e.SSHDConfig), "sshd_config.d")
+		if err := e.manifest.makeDirectory(directory, madeDirectory); err != nil {
+			return err
+		}
+		path := filepath.Join(directory, "00-"+serviceName(e.Directory)+".conf")
+		if err := e.manifest.makeFile(path, []byte(e.command.DropIn()), 0o644); err != nil {
+			return err
+		}
+		if settings, err := e.server.Effective(ctx, e.SSHDConfig, ""); err == nil && settings.Equal(expected) {
+			return e.warnOfOverrides(ctx)
+		}
+		block = sshd.IncludeBlock(path) // no Include of the directory, or something comes before it
+	}
+	if err := e.manifest.addBlock(e.SSHDConfig, block); err != nil {
+		return err
+	}
+	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
+		return err
+	}
+	settings, err := e.server.Effective(ctx, e.SSHDConfig, "")
+	if err != nil {
+		return err
+	}
+	if keyword := settings.Difference(expected); keyword != "" {
+		return fault.New(fault.WrongState, "sshd", "The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?", keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
+	}
+	return e.warnOfOverrides(ctx)
+}
+
+// expectedSettings asks sshd what the tried configuration comes to.
+func (e *enrollment) expectedSettings(ctx context.Context) (sshd.Settings, error) {
+	directory := filepath.Join(e.Directory, "trial")
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(directory)
+	config, err := e.writeTrialConfig(directory)
+	if err != nil {
+		return nil, err
+	}
+	return e.server.Effective(ctx, config, "")
+}
+
+// warnOfOverrides names the Match blocks whose logins will not ask us.
+func (e *enrollment) warnOfOverrides(ctx context.Context) error {
+	overrides, err := sshd.Overrides(e.SSHDConfig)
+	if err != nil {
+		return err
+	}
+	for _, o := range overrides {
+		e.warn("%s: pushed keys do not work for logins that it matches.", o)
+	}
+	return nil
+}
+
+// reloadSSHD makes the running sshd take the configuration over, and makes sure that it still answers.
+func (e *enrollment) reloadSSHD(ctx context.Context) error {
+	running, ok := sshd.FindRunning(e.PIDFile)
+	if !ok {
+		e.warn("sshd does not run as a daemon here (nothing in %s): if it is started for each connection it has the new configuration already, else start it.", e.PIDFile)
+		return nil
+	}
+	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
+		return err
+	}
+	for i := range e.manifest.Changes {
+		if e.manifest.Changes[i].Kind == reloadedSSHD {
+			e.manifest.Changes[i].Name = reloading
+		}
+	}
+	if err := e.manifest.save(); err != nil {
+		return err
+	}
+	if err := running.Reload(ctx); err != nil {
+		return err
+	}
+	address := e.settings.Listens()
+	if !address.IsValid() || e.login == "" {
+		return nil
+	}
+	if err := sshd.Probe(ctx, address, e.login, e.Random); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "sshd", "sshd does not answer as it should at %s after reloading: %v.", address, err)
+	}
+	for i := range e.manifest.Changes {
+		if e.manifest.Changes[i].Kind == reloadedSSHD {
+			e.manifest.Changes[i].Name = ""
+		}
+	}
+	return nil
+}

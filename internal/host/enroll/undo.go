@@ -1,0 +1,55 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sallyport/sallyport/internal/host/sshd"
+)
+
+// undo takes one change back. It is done with things as they are: what is gone already is no error.
+func (c change) undo(ctx context.Context) error {
+	switch c.Kind {
+	case madeDirectory:
+		return c.undoDirectory()
+	case madeTree:
+		return c.undoTree()
+	case madeFile:
+		return c.undoFile()
+	case madeBlock:
+		return c.undoBlock()
+	case madeUser:
+		return c.undoUser(ctx)
+	case madeService:
+		return c.undoService(ctx)
+	case madeInit:
+		return c.undoInit(ctx)
+	case madeProcess:
+		return stopDetached(ctx, c.Path)
+	case reloadedSSHD:
+		return c.undoReload(ctx)
+	}
+	return fmt.Errorf("the change %q is of a later release", c.Kind)
+}
+
+// undoReload makes sshd read its configuration once more, our lines being gone. A daemon that ended is started.
+// If sshd does not accept what is left, somebody else's edit broke it: the daemon keeps what it has, which lets
+// ordinary keys in even with our command gone, and the error says what to mend.
+func (c change) undoReload(ctx context.Context) error {
+	server := sshd.Server{Program: c.Program}
+	if err := server.Check(ctx, c.Path); err != nil {
+		return err
+	}
+	running, ok := sshd.FindRunning(c.PIDFile)
+	if !ok {
+		if c.Name == reloading {
+			return server.Start(ctx, c.Path)
+		}
+		return nil
+	}
+	return running.Reload(ctx)
+}
+
+// reloading marks, in a change's Name, that a running sshd was about to be told to reload: if it is not there
+// afterwards, that is our doing.
+const reloading = "reloading"
