@@ -1,0 +1,128 @@
+package access_test
+
+import (
+	"crypto/rand"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+func (w *world) release(g access.Grant) access.Release {
+	return access.Release{InstanceID: g.InstanceID, RequestID: g.RequestID, EventID: gate.NewID(rand.Reader), OSUser: g.OSUser, At: w.now()}
+}
+
+func TestReleased(t *testing.T) {
+	w := newWorld(t)
+	grant := w.push()
+	w.sleep(3 * time.Second)
+	release := w.release(grant)
+	for range 2 { // told again after a lost acknowledgement
+		if err := w.Released(t.Context(), w.pass(), release); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := w.events("EventName", "ReleaseSSHPublicKey")
+	if len(events) != 1 {
+		t.Fatalf("%d events of one release", len(events))
+	}
+	got := events[0]
+	fingerprint, _ := got.ServiceDetails["publicKeyFingerprint"].(string)
+	if !strings.HasPrefix(fingerprint, "SHA256:") {
+		t.Errorf("the fingerprint is %q", fingerprint)
+	}
+	expected := trail.Event{
+		Version: got.Version, Identity: caller, Time: w.clock, Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
+		Region: region, RequestID: grant.RequestID, ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
+		Account: account, Category: "Management",
+		ServiceDetails: map[string]any{"instanceId": w.host.ID, "instanceOSUser": "admin", "publicKeyFingerprint": fingerprint},
+		Resources:      []trail.Resource{{ARN: compute.InstanceARN(region, account, w.host.ID), AccountID: account, Type: compute.InstanceType}},
+	}
+	if diff := cmp.Diff(expected, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A host can tell of its own grants only, and not of times before the grant or still to come.
+func TestReleaseByAHostileHost(t *testing.T) {
+	w := newWorld(t)
+	grant := w.push()
+	other := w.enroll()
+	tell := func(change func(*access.Release)) error {
+		r := w.release(grant)
+		change(&r)
+		return w.Released(t.Context(), w.pass(), r)
+	}
+	want(t, tell(func(r *access.Release) { r.InstanceID = other.ID }), fault.NotFound, "grant")
+	want(t, tell(func(r *access.Release) { r.RequestID = gate.NewID(rand.Reader) }), fault.NotFound, "grant")
+	want(t, tell(func(r *access.Release) { r.OSUser = "root" }), fault.Invalid, "release")
+	want(t, tell(func(r *access.Release) { r.EventID = "x" }), fault.Invalid, "release")
+	want(t, tell(func(r *access.Release) { r.EventID += "\n" }), fault.Invalid, "release")
+	if err := w.Released(t.Context(), gate.Pass{}, w.release(grant)); err != gate.ErrNoPass {
+		t.Errorf("without a pass: %v", err)
+	}
+	if n := len(w.events("EventName", "ReleaseSSHPublicKey")); n != 0 {
+		t.Fatalf("%d events of lies", n)
+	}
+
+	w.sleep(10 * time.Second)
+	for at, recorded := range map[time.Time]time.Time{
+		grant.Issued.Add(-time.Hour): grant.Issued,
+		w.clock.Add(time.Hour):       w.clock,
+	} {
+		var id string
+		if err := tell(func(r *access.Release) { r.At, id = at, r.EventID }); err != nil {
+			t.Fatal(err)
+		}
+		if event := w.events("EventId", id)[0]; !event.Time.Equal(recorded) {
+			t.Errorf("told of %v, recorded %v, want %v", at, event.Time, recorded)
+		}
+	}
+	// Another event's id takes nothing away.
+	push := w.events("EventName", "SendSSHPublicKey")[0]
+	if err := tell(func(r *access.Release) { r.EventID = push.ID }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(push, w.events("EventId", push.ID)[0]); diff != "" {
+		t.Errorf("a host rewrote the trail:\n%s", diff)
+	}
+}
+
+func TestReleasesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	grant := w.push()
+	release := w.release(grant)
+	for range 1000 {
+		if err := w.Released(t.Context(), w.pass(), release); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, w.Released(t.Context(), w.pass(), release), fault.Limit, "release")
+	if err := w.Released(t.Context(), w.pass(), w.release(w.push())); err != nil {
+		t.Errorf("another grant: %v", err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	w := newWorld(t)
+	grant := w.push()
+	w.sleep(23 * time.Hour)
+	if err := w.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Released(t.Context(), w.pass(), w.release(grant)); err != nil {
+		t.Errorf("told a day late: %v", err)
+	}
+	w.sleep(2 * time.Hour)
+	if err := w.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, w.Released(t.Context(), w.pass(), w.release(grant)), fault.NotFound, "grant")
+}
