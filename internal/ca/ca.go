@@ -114,6 +114,9 @@ func (a *Authority) PEM() (cert, key []byte) {
 // Certificate returns the root certificate.
 func (a *Authority) Certificate() *x509.Certificate { return a.root }
 
+// String implements fmt.Stringer, so that no log prints the key.
+func (a *Authority) String() string { return a.root.Subject.CommonName }
+
 // Fingerprint names a root by its key: the unpadded base64url SHA-256 of the certificate's
 // SubjectPublicKeyInfo, 43 characters. der is the certificate.
 func Fingerprint(der []byte) (string, error) {

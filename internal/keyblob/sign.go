@@ -36,7 +36,7 @@ func NewSigner(certificate *x509.Certificate, key ed25519.PrivateKey) (Signer, e
 	if certificate == nil || len(key) != ed25519.PrivateKeySize || !key.Public().(ed25519.PublicKey).Equal(certificate.PublicKey) {
 		return nil, errors.New("keyblob: a signer needs a certificate and the Ed25519 key it certifies")
 	}
-	return ed25519Signer{certificate, key}, nil
+	return &ed25519Signer{certificate, key}, nil
 }
 
 type ed25519Signer struct {
@@ -44,8 +44,11 @@ type ed25519Signer struct {
 	key         ed25519.PrivateKey
 }
 
-func (s ed25519Signer) Certificate() *x509.Certificate   { return s.certificate }
-func (s ed25519Signer) Sign(text []byte) ([]byte, error) { return ed25519.Sign(s.key, text), nil }
+func (s *ed25519Signer) Certificate() *x509.Certificate   { return s.certificate }
+func (s *ed25519Signer) Sign(text []byte) ([]byte, error) { return ed25519.Sign(s.key, text), nil }
+
+// String implements fmt.Stringer, so that no log prints the key.
+func (s *ed25519Signer) String() string { return s.certificate.Subject.CommonName }
 
 // formatOf returns the format of blobs that the certificate's key signs, and how to verify its signatures.
 // Another kind of signer is one more case here.
