@@ -54,7 +54,7 @@ type backend interface {
 	insert(ctx context.Context, fn func(*session) error) error
 	// read runs fn outside a transaction: each statement sees what was committed when it began.
 	read(ctx context.Context, fn func(*session) error) error
-	// close waits for the writes in flight. Later calls fail with errClosed.
+	// close waits for the writes in flight. Later calls of the others fail, and further closes do nothing.
 	close() error
 }
 
@@ -84,7 +84,8 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Close writes what is still to be written and closes the database.
+// Close writes what is still to be written, waits for the writes in flight and closes the database. Closing again
+// does nothing.
 func (s *Store) Close() error {
 	return errors.Join(s.touches.stop(s), s.backend.close())
 }

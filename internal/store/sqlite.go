@@ -124,8 +124,7 @@ func (b *sqlite) read(ctx context.Context, fn func(*session) error) error {
 	}
 }
 
-func (b *sqlite) close() error {
-	err := errClosed
+func (b *sqlite) close() (err error) {
 	b.closeOnce.Do(func() {
 		close(b.closed)
 		b.writer.close()
