@@ -87,7 +87,7 @@ func ParsePublic(text string) (Public, error) {
 	}
 	key, err := ssh.ParsePublicKey(wire)
 	if err != nil || !bytes.Equal(key.Marshal(), wire) {
-		return Public{}, invalid("The SSH public key's data is not a %s key: it was probably cut off or changed when it was copied. Give the whole line of the .pub file.", kind)
+		return Public{}, invalid("The SSH public key's data is not a key of type %s: it was probably cut off or changed when it was copied. Give the whole line of the .pub file.", kind)
 	}
 	if key.Type() != kind {
 		return Public{}, invalid("The SSH public key says it is of type %s, but its data is of type %s. Give the line of the .pub file unchanged.", kind, key.Type())

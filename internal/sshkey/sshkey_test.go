@@ -1,0 +1,285 @@
+package sshkey_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/sshkey"
+)
+
+// line writes a key as a .pub file has it, without comment and line end.
+func line(t testing.TB, key any) string {
+	t.Helper()
+	public, err := ssh.NewPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))
+}
+
+// wireLine writes a key of the type from the fields of its wire form.
+func wireLine(kind string, fields ...[]byte) string {
+	wire := ssh.Marshal(struct{ Kind string }{kind})
+	for _, field := range fields {
+		wire = append(wire, ssh.Marshal(struct{ Field []byte }{field})...)
+	}
+	return kind + " " + base64.StdEncoding.EncodeToString(wire)
+}
+
+// rsaLine is an RSA key of the size. Nobody has its private half; nothing here needs it.
+func rsaLine(t testing.TB, bits int) string {
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits)-1)
+	return line(t, &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
+}
+
+func ed25519Line(t testing.TB) string { return line(t, ed25519.PublicKey(strings.Repeat("k", 32))) }
+
+func ecdsaLine(t testing.TB, curve elliptic.Curve) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line(t, &key.PublicKey)
+}
+
+func skECDSALine(t testing.TB) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wireLine("sk-ecdsa-sha2-nistp256@openssh.com", []byte("nistp256"), point, []byte("ssh:"))
+}
+
+func TestAccepts(t *testing.T) {
+	skEd25519 := wireLine("sk-ssh-ed25519@openssh.com", []byte(strings.Repeat("k", 32)), []byte("ssh:"))
+	for _, test := range []struct {
+		kind, line string
+		bits       int
+	}{
+		{"ssh-ed25519", ed25519Line(t), 256},
+		{"ssh-rsa", rsaLine(t, 2048), 2048},
+		{"ssh-rsa", rsaLine(t, 4096), 4096},
+		{"ssh-rsa", rsaLine(t, 8192), 8192},
+		{"ecdsa-sha2-nistp256", ecdsaLine(t, elliptic.P256()), 256},
+		{"ecdsa-sha2-nistp384", ecdsaLine(t, elliptic.P384()), 384},
+		{"ecdsa-sha2-nistp521", ecdsaLine(t, elliptic.P521()), 521},
+		{"sk-ssh-ed25519@openssh.com", skEd25519, 256},
+		{"sk-ecdsa-sha2-nistp256@openssh.com", skECDSALine(t), 256},
+	} {
+		t.Run(fmt.Sprint(test.kind, test.bits), func(t *testing.T) {
+			public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(test.line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := sshkey.Public{Type: test.kind, Line: test.line, Bits: test.bits}
+			commented := want
+			commented.Comment = "kim park 한@host"
+			for given, want := range map[string]sshkey.Public{
+				test.line:                                 want,
+				test.line + "\n":                          want,
+				"  " + test.line + " \r\n\n":              want,
+				test.line + " kim park 한@host\n":          commented,
+				strings.Replace(test.line, " ", "\t ", 1): want,
+			} {
+				got, err := sshkey.ParsePublic(given)
+				if err != nil {
+					t.Fatalf("%q: %v", given, err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%q (-want +got):\n%s", given, diff)
+				}
+				if got.Fingerprint() != ssh.FingerprintSHA256(public) {
+					t.Errorf("the fingerprint is %s, want %s", got.Fingerprint(), ssh.FingerprintSHA256(public))
+				}
+			}
+		})
+	}
+	if fp := (sshkey.Public{}).Fingerprint(); fp != "" {
+		t.Errorf("the zero key has the fingerprint %q", fp)
+	}
+}
+
+// ssh2 writes a key in the format of RFC 4716.
+func ssh2(line string, headers ...string) string {
+	_, blob, _ := strings.Cut(line, " ")
+	text := "---- BEGIN SSH2 PUBLIC KEY ----\n" + strings.Join(append(headers, ""), "\n")
+	for len(blob) > 70 {
+		text, blob = text+blob[:70]+"\n", blob[70:]
+	}
+	return text + blob + "\n---- END SSH2 PUBLIC KEY ----\n"
+}
+
+func TestSSH2(t *testing.T) {
+	want := rsaLine(t, 2048)
+	for name, text := range map[string]string{
+		"plain":            ssh2(want),
+		"headers":          ssh2(want, `Comment: "2048-bit RSA"`, `x-note: one \`, `two`),
+		"Windows":          strings.ReplaceAll(ssh2(want), "\n", "\r\n"),
+		"no last line end": strings.TrimSpace(ssh2(want)),
+	} {
+		got, err := sshkey.ParsePublic(text)
+		if err != nil || got.Line != want {
+			t.Errorf("%s: %v\n%s", name, err, got.Line)
+		}
+	}
+	for name, text := range map[string]string{
+		"no end":          strings.Replace(ssh2(want), "---- END", "---- FIN", 1),
+		"nothing within":  "---- BEGIN SSH2 PUBLIC KEY ----\n---- END SSH2 PUBLIC KEY ----",
+		"no base64":       "---- BEGIN SSH2 PUBLIC KEY ----\n????\n---- END SSH2 PUBLIC KEY ----",
+		"length too long": "---- BEGIN SSH2 PUBLIC KEY ----\n/////w==\n---- END SSH2 PUBLIC KEY ----",
+		"a late header":   strings.Replace(ssh2(want), "\n---- END", "\nComment: x\n---- END", 1),
+	} {
+		if got, err := sshkey.ParsePublic(text); err == nil {
+			t.Errorf("%s: read %+v", name, got)
+		}
+	}
+}
+
+// TestRefusals: each thing people paste by mistake is called by its name.
+func TestRefusals(t *testing.T) {
+	good := ed25519Line(t)
+	rsa2048 := rsaLine(t, 2048)
+	one := []byte{1}
+	for _, test := range []struct{ name, text, want string }{
+		{"nothing", "", "is empty"},
+		{"blanks", " \n\n", "is empty"},
+		{"5 KB", good + " " + strings.Repeat("x", 5000), "at most 4096"},
+		{"one character too many", good + " " + strings.Repeat("x", 4096-len(good)), "has 4097 characters"},
+		{"over several lines", rsa2048[:100] + "\n" + rsa2048[100:200] + "\n" + rsa2048[200:] + "\n", "spread over 3 lines"},
+		{"over several old Mac lines", rsa2048[:100] + "\r" + rsa2048[100:], "spread over 2 lines"},
+		{"broken after the type", strings.Replace(good, " ", "\n", 1), "spread over 2 lines"},
+		{"two keys", good + "\n" + rsa2048 + "\n", "2 SSH public keys"},
+		{"OpenSSH private key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n", "private key"},
+		{"PEM private key", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n", "private key"},
+		{"PuTTY's private key", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "private key"},
+		{"PEM public key", "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n", "ssh-keygen -i -m PKCS8"},
+		{"options", `from="10.0.0.0/8" ` + good, `before the key's type: "from=`},
+		{"an option", "restrict " + good, `before the key's type: "restrict"`},
+		{"an option with spaces", `command="echo hello" ` + good, "before the key's type"},
+		{"DSA", wireLine("ssh-dss", one, one, one, one), "DSA keys are not accepted"},
+		{"RSA of 1024 bits", rsaLine(t, 1024), "has 1024 bits; at least 2048"},
+		{"RSA of 2047 bits", rsaLine(t, 2047), "has 2047 bits; at least 2048"},
+		{"RSA of 16384 bits", rsaLine(t, 16384), "at most 8192"},
+		{"a certificate", "ssh-ed25519-cert-v01@openssh.com AAAA", "SSH certificate"},
+		{"a security key of another make", "sk-foo@example.test AAAA", `type "sk-foo@example.test"`},
+		{"no type", strings.Fields(good)[1], "lacks its type"},
+		{"another type", "ecdsa-sha2-nistp224 " + strings.Fields(good)[1], "not accepted"},
+		{"cut off", good[:70], "only 70 characters"},
+		{"type alone", "ssh-ed25519", "only 11 characters"},
+		{"cut off, with a comment", good[:72] + " kim@host.example.test", "not a key of type ssh-ed25519"},
+		{"no base64", good[:50] + "!" + good[51:], "not valid base64"},
+		{"base64 that ends loosely", good[:76] + "aWx= kim@host.example", "not valid base64"},
+		{"more after the key", wireLine("ssh-ed25519", []byte(strings.Repeat("k", 32)), one), "not a key of type ssh-ed25519"},
+		{"another type than the data's", strings.Replace(good, "ssh-ed25519", "ssh-rsa", 1) + " kim@host", "its data is of type ssh-ed25519"},
+		{"a point off the curve", wireLine("ecdsa-sha2-nistp256", []byte("nistp256"), append([]byte{4}, make([]byte, 64)...)), "not a key of type ecdsa-sha2-nistp256"},
+		{"a NUL", good + " a\x00b", "control character (0x00)"},
+		{"an escape", good + " \x1b[31m", "control character (0x1b)"},
+		{"prose", "please let me in", "not an SSH public key"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := sshkey.ParsePublic(test.text)
+			if err == nil || got != (sshkey.Public{}) {
+				t.Fatalf("accepted: %+v", got)
+			}
+			if f := fault.Of(err); f.Kind != fault.Invalid || f.Resource != "public-key" {
+				t.Errorf("%v %q, want an invalid public-key", f.Kind, f.Resource)
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%q does not say %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	pair, err := sshkey.Generate(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := pair.PrivatePEM("sallyport")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromPEM, err := ssh.ParsePrivateKey(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromMemory, err := ssh.NewSignerFromSigner(pair.Signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, signer := range []ssh.Signer{fromPEM, fromMemory} {
+		if got := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))); got != pair.Public.Line {
+			t.Errorf("the private key belongs to %s, not %s", got, pair.Public.Line)
+		}
+	}
+	for _, printed := range []string{fmt.Sprint(pair), fmt.Sprintf("%+v", pair), fmt.Sprintf("%#v", pair), pair.LogValue().String()} {
+		if printed != pair.Public.Line {
+			t.Errorf("the pair prints as %s", printed)
+		}
+	}
+}
+
+// TestCanonical: a line that was read reads as itself, whatever stood around it.
+func TestCanonical(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		key := ed25519.PublicKey(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "key"))
+		comment := rapid.StringMatching(`[!-~]{0,20}( [!-~]{1,20}){0,2}`).Draw(rt, "comment")
+		first, err := sshkey.ParsePublic(line(t, key) + " " + comment + "\n")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		again, err := sshkey.ParsePublic(first.Line)
+		if err != nil || again.Comment != "" || again.Line != first.Line || again.Fingerprint() != first.Fingerprint() {
+			rt.Fatalf("%v: %+v, then %+v", err, first, again)
+		}
+	})
+}
+
+// FuzzParsePublic: whatever is accepted is one line of a known type that OpenSSH's own rules read as the same
+// key without options.
+func FuzzParsePublic(f *testing.F) {
+	f.Add(ed25519Line(f) + " comment\n")
+	f.Add(rsaLine(f, 2048))
+	f.Add(ecdsaLine(f, elliptic.P256()))
+	f.Add(ssh2(rsaLine(f, 2048), "Comment: x"))
+	f.Add(`from="*" ` + ed25519Line(f))
+	f.Fuzz(func(t *testing.T, text string) {
+		public, err := sshkey.ParsePublic(text)
+		if err != nil {
+			if !fault.Is(err, fault.Invalid) {
+				t.Fatalf("not an Invalid fault: %v", err)
+			}
+			return
+		}
+		key, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(public.Line))
+		if err != nil || comment != "" || len(options) != 0 || len(rest) != 0 || key.Type() != public.Type {
+			t.Fatalf("%q reads differently elsewhere: %v", public.Line, err)
+		}
+		if strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))) != public.Line {
+			t.Fatalf("%q is not canonical", public.Line)
+		}
+		if again, err := sshkey.ParsePublic(public.Line); err != nil || again.Line != public.Line {
+			t.Fatalf("%q does not read as itself: %v", public.Line, err)
+		}
+	})
+}
