@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,7 +25,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/controlplane"
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // The account and region of every System.
@@ -88,6 +92,31 @@ func (s *System) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
 	s.start(t)
+}
+
+// Services are the tables of operations that are served.
+func (s *System) Services() []awsapi.Service { return s.server.Services() }
+
+// Events returns the whole trail, oldest first, as LookupEvents gives it.
+func (s *System) Events(t testing.TB) []trail.Event {
+	t.Helper()
+	var events []trail.Event
+	pages := cloudtrail.NewLookupEventsPaginator(s.Clients(s.Root).Trail, &cloudtrail.LookupEventsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatalf("look the trail up: %v", err)
+		}
+		for _, e := range page.Events {
+			var event trail.Event
+			if err := json.Unmarshal([]byte(*e.CloudTrailEvent), &event); err != nil {
+				t.Fatalf("the trail holds %s: %v", *e.CloudTrailEvent, err)
+			}
+			events = append(events, event)
+		}
+	}
+	slices.Reverse(events)
+	return events
 }
 
 // SavedCredentials reads the root user's access key as a stock SDK does: from the file in the data directory,
