@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
+)
+
+// connection is the flags by which a client command finds the API. All are optional; what is missing comes from the
+// environment and the AWS profile, as it does for every AWS client.
+type connection struct {
+	Profile     string `help:"AWS profile (default: AWS_PROFILE, else the profile sallyport if there is one, else default)." group:"Connection:"`
+	Region      string `help:"Region (default: the profile's)." group:"Connection:"`
+	EndpointURL string `name:"endpoint-url" help:"Address of the API (default: the profile's)." group:"Connection:"`
+}
+
+// config finds region, credentials and endpoint.
+func (c connection) config(ctx context.Context) (aws.Config, error) {
+	options := []func(*awsconfig.LoadOptions) error{
+		awsconfig.WithAppID("sallyport/" + strings.TrimPrefix(version, "v")),
+	}
+	if profile := c.profile(); profile != "" {
+		options = append(options, awsconfig.WithSharedConfigProfile(profile))
+	}
+	if c.Region != "" {
+		options = append(options, awsconfig.WithRegion(c.Region))
+	}
+	config, err := awsconfig.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	if c.EndpointURL != "" {
+		config.BaseEndpoint = aws.String(c.EndpointURL)
+	}
+	if config.Region == "" {
+		return aws.Config{}, errors.New("no region is set: give --region, or a profile that has one (sallyport configure writes it)")
+	}
+	return config, nil
+}
+
+// profile names the profile to use; empty leaves the choice to the AWS SDK.
+func (c connection) profile() string {
+	if c.Profile != "" {
+		return c.Profile
+	}
+	for _, name := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID"} {
+		if os.Getenv(name) != "" {
+			return ""
+		}
+	}
+	if hasProfile(profileFilesFromEnvironment(), defaultProfile) {
+		return defaultProfile
+	}
+	return ""
+}
+
+// explain makes an error of the API readable: its code and what it says, without the SDK's account of its own doings.
+func explain(err error) string {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		var operation *smithy.OperationError
+		if errors.As(err, &operation) {
+			return fmt.Sprintf("%s: %s (%s)", operation.OperationName, answer.ErrorMessage(), answer.ErrorCode())
+		}
+		return fmt.Sprintf("%s (%s)", answer.ErrorMessage(), answer.ErrorCode())
+	}
+	var sending *smithy.OperationError
+	if errors.As(err, &sending) {
+		text := err.Error()
+		switch {
+		case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"), strings.Contains(text, "i/o timeout"):
+			return fmt.Sprintf("%s: the API does not answer: %v\nIs the control plane running, and is the profile's endpoint_url right? See: sallyport up, sallyport configure --help", sending.OperationName, innermost(err))
+		case strings.Contains(text, "certificate"):
+			return fmt.Sprintf("%s: %v\nSet ca_bundle in the profile, or AWS_CA_BUNDLE, to the control plane's ca.pem.", sending.OperationName, innermost(err))
+		case strings.Contains(text, "credentials"):
+			return fmt.Sprintf("%s: no credentials were found: %v\nName a profile by --profile or AWS_PROFILE. See: sallyport configure --help", sending.OperationName, innermost(err))
+		}
+	}
+	return err.Error()
+}
+
+// innermost unwraps as far as single causes go.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}

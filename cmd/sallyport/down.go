@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/host/enroll"
+)
+
+type downCommand struct {
+	Purge bool `help:"Remove the data, the host's enrollment and the AWS profile too."`
+}
+
+// Help is shown by sallyport down --help.
+func (downCommand) Help() string {
+	return `Stops the agent, the private SSH server with its sessions, and the control plane that sallyport up started, and
+makes sure that they are gone. The data stays, and sallyport up goes on with it; --purge removes it.
+
+  sallyport down
+  sallyport down --purge`
+}
+
+// stopTime bounds how long the agent may take to end.
+const stopTime = 30 * time.Second
+
+func (c downCommand) Run(ctx context.Context, term terminal) error {
+	directory, err := findUpDirectory()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(string(directory)); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintln(term.out, "Nothing to stop: sallyport up was not run here.")
+		return nil
+	}
+	steps := progress{out: term.out}
+	if os.Geteuid() == 0 {
+		if err := steps.step("Agent", func() (string, error) { return stopAgent(ctx, directory) }); err != nil {
+			return err
+		}
+		server := privateSSHD{directory: directory.sshd(), program: sshdProgram}
+		if err := steps.step("Private SSH server", func() (string, error) { return stopDaemon(server.daemon()) }); err != nil {
+			return err
+		}
+	}
+	if err := steps.step("Control plane", func() (string, error) { return stopDaemon(directory.controlPlane(0)) }); err != nil {
+		return err
+	}
+	if !c.Purge {
+		fmt.Fprintf(term.out, "Nothing runs any more. The data is kept in %s; remove it with: sallyport down --purge\n", directory)
+		return nil
+	}
+	return steps.step("Data and profile", func() (string, error) { return purge(directory) })
+}
+
+func stopAgent(ctx context.Context, directory upDirectory) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	return "stopped", enroll.StopAgent(ctx, directory.host())
+}
+
+func stopDaemon(d daemon) (string, error) {
+	stopped, err := d.stop()
+	if err != nil {
+		return "", err
+	}
+	if !stopped {
+		return "did not run", nil
+	}
+	return "stopped", nil
+}
+
+// purge removes everything that `up` made. A profile of the same name that belongs to another control plane stays.
+func purge(directory upDirectory) (string, error) {
+	note := "removed"
+	files := profileFilesFromEnvironment()
+	ours, err := readCredentials(directory.data())
+	switch {
+	case err != nil || profileKey(files, defaultProfile) != ours.AccessKeyID:
+		note += "; the AWS profile " + defaultProfile + " is another's and stays"
+		if !hasProfile(files, defaultProfile) {
+			note = "removed"
+		}
+	default:
+		if err := removeProfile(files, defaultProfile); err != nil {
+			return "", err
+		}
+	}
+	return note, os.RemoveAll(string(directory))
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+)
+
+type hostsCommand struct {
+	connection
+	Output string `enum:"text,json" default:"text" help:"text, or json."`
+}
+
+// Help is shown by sallyport hosts --help.
+func (hostsCommand) Help() string {
+	return `  sallyport hosts
+  sallyport hosts --output json | jq -r '.[] | select(.State=="running").InstanceId'
+
+A host is running while its agent is linked to the control plane, stopped while it is not. AWS's own view of the same:
+  aws --profile sallyport ec2 describe-instances`
+}
+
+// hostRow is a host with its name, which is a tag and so EC2's to tell.
+type hostRow struct {
+	Name string `json:"Name,omitempty"`
+	sallyport.Host
+}
+
+func (c hostsCommand) Run(ctx context.Context, term terminal) error {
+	config, err := c.config(ctx)
+	if err != nil {
+		return err
+	}
+	hosts, err := describeHosts(ctx, config)
+	if err != nil {
+		return err
+	}
+	instances, err := describeInstances(ctx, config)
+	if err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, instance := range instances {
+		names[aws.ToString(instance.InstanceId)] = nameOf(instance)
+	}
+	rows := []hostRow{}
+	for _, host := range hosts {
+		rows = append(rows, hostRow{Name: names[host.InstanceId], Host: host})
+	}
+	if c.Output == "json" {
+		encoder := json.NewEncoder(term.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(rows)
+	}
+	if len(rows) == 0 {
+		fmt.Fprintf(term.err, "No hosts in %s. Enroll one with: sallyport host-token\n", config.Region)
+		return nil
+	}
+	table := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tNAME\tSTATE\tADDRESS\tUSERS\tSYSTEM\tSEEN")
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.InstanceId, dash(row.Name), row.State, dash(row.address()), dash(few(row.Users)), dash(row.OperatingSystem), row.seen(time.Now()))
+	}
+	return table.Flush()
+}
+
+func (r hostRow) address() string {
+	if len(r.Addresses) == 0 {
+		return ""
+	}
+	return net.JoinHostPort(r.Addresses[0], strconv.Itoa(int(r.SshPort)))
+}
+
+func (r hostRow) seen(now time.Time) string {
+	switch {
+	case r.Linked:
+		return "now"
+	case r.LastSeen == 0:
+		return "never"
+	}
+	return now.Sub(time.Unix(r.LastSeen, 0)).Round(time.Second).String() + " ago"
+}
+
+// few names some of many.
+func few(names []string) string {
+	const some = 4
+	if len(names) > some {
+		return strings.Join(names[:some], ",") + fmt.Sprintf(",+%d", len(names)-some)
+	}
+	return strings.Join(names, ",")
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+)
+
+type hostTokenCommand struct {
+	connection
+	Name    string            `help:"Name of the new instance."`
+	Zone    string            `help:"Its availability zone (default: the region's first)."`
+	Tag     map[string]string `sep:"none" mapsep:"none" placeholder:"KEY=VALUE" help:"A tag it is to have. Repeatable."`
+	Expires time.Duration     `default:"1h" help:"How long the token is good for, 1m to 24h (${default})."`
+	Output  string            `enum:"text,json" default:"text" help:"text, or json."`
+}
+
+// Help is shown by sallyport host-token --help.
+func (hostTokenCommand) Help() string {
+	return `  sallyport host-token --name web-1 --tag env=prod
+
+The token lets one machine enroll, once, and pins this control plane: the machine talks to no other. It is a secret.
+Copy bin/sallyport-host to the machine, then run there, as root, the command this prints.`
+}
+
+func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
+	config, err := c.config(ctx)
+	if err != nil {
+		return err
+	}
+	in := &sallyport.CreateHostTokenInput{Name: c.Name, AvailabilityZone: c.Zone, DurationSeconds: int64(c.Expires / time.Second)}
+	for _, key := range slices.Sorted(maps.Keys(c.Tag)) {
+		in.Tags = append(in.Tags, sallyport.Tag{Key: key, Value: c.Tag[key]})
+	}
+	out, err := sallyport.NewFromConfig(config).CreateHostToken(ctx, in)
+	if err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		return json.NewEncoder(term.out).Encode(out)
+	}
+	fmt.Fprintf(term.out, "%s\n", out.Token)
+	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  sallyport-host enroll %s\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), out.Token)
+	return nil
+}

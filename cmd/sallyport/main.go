@@ -1,0 +1,85 @@
+// Command sallyport is the control plane and its command line.
+//
+// `sallyport serve` runs the control plane. `up`, `down` and `configure` set one up on this machine. Everything else is
+// a client that speaks AWS's own API through the usual AWS profile or environment, so that it serves a real AWS
+// account as well wherever that has the operation.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker (see Makefile).
+var version = "devel"
+
+type commandLine struct {
+	Ssh       sshCommand       `cmd:"" help:"Open an SSH session with a key that lives 60 seconds."`
+	Hosts     hostsCommand     `cmd:"" help:"List the hosts: state, address, users."`
+	HostToken hostTokenCommand `cmd:"" help:"Make a one-time token with which a machine enrolls itself."`
+	Trail     trailCommand     `cmd:"" help:"Show who did what, from where, and how it ended."`
+	Configure configureCommand `cmd:"" help:"Write an AWS profile for a control plane on this machine."`
+	Serve     serveCommand     `cmd:"" help:"Run the control plane in the foreground."`
+	Up        upCommand        `cmd:"" help:"Set up everything on this machine and open a first session."`
+	Down      downCommand      `cmd:"" help:"Stop what up started."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// terminal is where a command reads and writes. Results go to out, progress and errors to err.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// exitStatus is an error that only sets the exit status: its text was said already, or is somebody else's to say.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+func main() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }
+
+func run(args []string, term terminal) (status int) {
+	var line commandLine
+	parser, err := kong.New(&line,
+		kong.Name("sallyport"),
+		kong.Description("SSH keys that live 60 seconds, for any Linux machine: pushed by an API call that a policy allowed and a trail recorded."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.Writers(term.out, term.err),
+		kong.Exit(func(code int) { panic(exitStatus(code)) }), // after --help
+		kong.BindTo(context.Background(), (*context.Context)(nil)),
+		kong.Bind(term),
+	)
+	if err != nil {
+		fmt.Fprintln(term.err, "sallyport:", err)
+		return 2
+	}
+	defer func() {
+		if code, ok := recover().(exitStatus); ok {
+			status = int(code)
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(term.err, "sallyport: %v\nTry: sallyport --help\n", err)
+		return 2
+	}
+	err = command.Run()
+	var code exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintln(term.err, "sallyport:", explain(err))
+	return 1
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// privateSSHD is an OpenSSH server of our own beside the system's: own configuration, own host keys, own port on
+// loopback.
+type privateSSHD struct {
+	directory string
+	port      int
+	program   string // of sshd, absolute
+}
+
+func (s privateSSHD) config() string  { return filepath.Join(s.directory, "sshd_config") }
+func (s privateSSHD) pidFile() string { return filepath.Join(s.directory, "sshd.pid") }
+func (s privateSSHD) hostKey() string { return filepath.Join(s.directory, "ssh_host_ed25519_key") }
+
+// daemon runs sshd in the foreground of a session of its own, so that its process is known. -e sends its log to
+// the daemon's.
+func (s privateSSHD) daemon() daemon {
+	return daemon{name: "sshd", directory: s.directory, path: s.program, args: []string{"-D", "-e", "-f", s.config()}}
+}
+
+// portLine is how the configuration names the port.
+func (s privateSSHD) portLine() string { return "Port " + strconv.Itoa(s.port) }
+
+// text is the configuration before enrollment adds its lines.
+func (s privateSSHD) text() string {
+	return strings.Join([]string{
+		"# A private OpenSSH server made by `sallyport up`. The system's own is /etc/ssh/sshd_config, which is not touched.",
+		s.portLine(),
+		"ListenAddress 127.0.0.1",
+		"HostKey " + s.hostKey(),
+		"PidFile " + s.pidFile(),
+		"PermitRootLogin prohibit-password",
+		"PasswordAuthentication no",
+		"KbdInteractiveAuthentication no",
+		"UsePAM yes",
+		"X11Forwarding no",
+		"PrintMotd no",
+		"AcceptEnv LANG LC_*",
+		"Subsystem sftp internal-sftp",
+		"",
+	}, "\n")
+}
+
+// prepare writes configuration and host key where they are missing, sets the port, and lets sshd check it.
+func (s privateSSHD) prepare() error {
+	// sshd refuses to start without its privilege separation directory, which Debian's service makes at each start.
+	for path, mode := range map[string]fs.FileMode{s.directory: 0o755, "/run/sshd": 0o755} {
+		if err := os.MkdirAll(path, mode); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(s.hostKey()); errors.Is(err, fs.ErrNotExist) {
+		out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sallyport up", "-f", s.hostKey()).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("make a host key: %w: %s", err, bytes.TrimSpace(out))
+		}
+	}
+	text, err := os.ReadFile(s.config())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		text = []byte(s.text())
+	case err != nil:
+		return err
+	default: // enrolled before: only the port may have to change
+		lines := strings.Split(string(text), "\n")
+		for i, line := range lines {
+			if strings.HasPrefix(line, "Port ") {
+				lines[i] = s.portLine()
+			}
+		}
+		text = []byte(strings.Join(lines, "\n"))
+	}
+	if err := replaceFile(s.config(), text, 0o644, s.directory); err != nil {
+		return err
+	}
+	out, err := exec.Command(s.program, "-t", "-f", s.config()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("sshd -t does not accept %s: %s", s.config(), bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// start starts the server and waits until it answers.
+func (s privateSSHD) start() error {
+	process, err := s.daemon().start()
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if !process.alive() {
+			return fmt.Errorf("sshd ended at once:\n%s", tail(s.daemon().log()))
+		}
+		if _, err := os.Stat(s.pidFile()); err == nil {
+			if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+				conn.Close()
+				return nil
+			}
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("sshd does not answer on %s:\n%s", address, tail(s.daemon().log()))
+		}
+	}
+}

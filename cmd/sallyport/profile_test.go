@@ -1,0 +1,228 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gopkg.in/ini.v1"
+	"pgregory.net/rapid"
+)
+
+const existing = `# my profiles
+[default]
+region = eu-west-1
+s3 =
+    max_concurrent_requests = 20
+
+; work
+[profile   "work"]
+sso_session=corp
+output = json   # keep
+
+[sso-session corp]
+sso_region = us-east-1
+`
+
+func TestSetSectionAdds(t *testing.T) {
+	got := setSection(existing, "profile sallyport", []setting{{"region", "on-prem-1"}, {"endpoint_url", "http://127.0.0.1:7474"}, {"ca_bundle", ""}})
+	want := existing + "\n[profile sallyport]\nregion = on-prem-1\nendpoint_url = http://127.0.0.1:7474\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if back := removeSection(got, "profile sallyport"); back != existing {
+		t.Errorf("removed again, this is left:\n%s", back)
+	}
+}
+
+func TestSetSectionChangesOnlyItsLines(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"in place, order and comments kept": {
+			"[a]\nx = 1\n\n[profile sallyport]\n# mine\nendpoint_url=http://old\noutput = json\nregion = r\n\n# about b\n[b]\ny = 2\n",
+			"[a]\nx = 1\n\n[profile sallyport]\n# mine\nendpoint_url = http://new\noutput = json\nregion = r\n\n# about b\n[b]\ny = 2\n",
+		},
+		"a missing key goes after the last line that says something": {
+			"[profile sallyport]\nregion = r\n\n\n[b]\n",
+			"[profile sallyport]\nregion = r\nendpoint_url = http://new\n\n\n[b]\n",
+		},
+		"no newline at the end": {
+			"[profile sallyport]\nregion = r",
+			"[profile sallyport]\nregion = r\nendpoint_url = http://new\n",
+		},
+		"nested lines belong to the key above": {
+			"[profile sallyport]\nendpoint_url =\n  a = b\nregion = r\n",
+			"[profile sallyport]\nendpoint_url = http://new\nregion = r\n",
+		},
+		"the same key in another section": {
+			"[profile other]\nendpoint_url = http://other\n[profile sallyport]\n",
+			"[profile other]\nendpoint_url = http://other\n[profile sallyport]\nregion = r\nendpoint_url = http://new\n",
+		},
+		"quoted header": {
+			"[profile \"sallyport\"]\nregion = r\n",
+			"[profile \"sallyport\"]\nregion = r\nendpoint_url = http://new\n",
+		},
+		"DOS line ends": {
+			"[default]\r\nregion = x\r\n",
+			"[default]\r\nregion = x\r\n\r\n[profile sallyport]\r\nregion = r\r\nendpoint_url = http://new\r\n",
+		},
+		"empty": {"", "[profile sallyport]\nregion = r\nendpoint_url = http://new\n"},
+	} {
+		settings := []setting{{"region", "r"}, {"endpoint_url", "http://new"}}
+		got := setSection(c.text, "profile sallyport", settings)
+		if got != c.want {
+			t.Errorf("%s: got\n%q\nwant\n%q", name, got, c.want)
+		}
+		if again := setSection(got, "profile sallyport", settings); again != got {
+			t.Errorf("%s: done twice it is\n%q", name, again)
+		}
+	}
+}
+
+func TestSetSectionTakesAway(t *testing.T) {
+	got := setSection("[s]\naws_session_token = old\naws_access_key_id = A\n", "s", []setting{{"aws_access_key_id", "A"}, {"aws_session_token", ""}})
+	if want := "[s]\naws_access_key_id = A\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestRemoveSection(t *testing.T) {
+	for text, want := range map[string]string{
+		"[a]\nx = 1\n\n[s]\ny = 2\n\n# about b\n[b]\n": "[a]\nx = 1\n\n# about b\n[b]\n",
+		"[s]\ny = 2\n":       "",
+		"[a]\nx = 1\n":       "[a]\nx = 1\n",
+		"[a]\n[s]\n":         "[a]\n",
+		"[profile s]\nx=1\n": "[profile s]\nx=1\n",
+	} {
+		if got := removeSection(text, "s"); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestSetSectionKeepsEverythingElse: whatever the file looked like, every other line is still there, in order, and a
+// reader of the format finds our values.
+func TestSetSectionKeepsEverythingElse(t *testing.T) {
+	line := rapid.SampledFrom([]string{"[default]", "[profile work]", "[profile sallyport]", "x = 1", "region = old", "  nested = 1", "# note", "; note", "", "k=v=w"})
+	rapid.Check(t, func(t *rapid.T) {
+		lines := rapid.SliceOfN(line, 0, 20).Draw(t, "lines")
+		text := strings.Join(lines, "\n")
+		got := setSection(text, "profile sallyport", []setting{{"region", "new"}})
+		if again := setSection(got, "profile sallyport", []setting{{"region", "new"}}); again != got {
+			t.Fatalf("not idempotent:\n%q\n%q", got, again)
+		}
+		others := func(text string) (kept []string) {
+			section := ""
+			for _, line := range splitLines(text) {
+				line = strings.TrimRight(line, "\n")
+				if name, ok := sectionName(line); ok {
+					section = name
+				}
+				if section != "profile sallyport" && line != "" {
+					kept = append(kept, line)
+				}
+			}
+			return kept
+		}
+		if before, after := strings.Join(others(text), "\n"), strings.Join(others(got), "\n"); before != after {
+			t.Fatalf("other sections changed:\n%q\n%q", before, after)
+		}
+		start, end, ok := findSection(splitLines(got), "profile sallyport")
+		if !ok || !strings.Contains(strings.Join(splitLines(got)[start:end], ""), "region = new\n") {
+			t.Fatalf("the value is not there:\n%q", got)
+		}
+	})
+}
+
+func TestWriteProfile(t *testing.T) {
+	directory := t.TempDir()
+	dotfiles := filepath.Join(directory, "dotfiles")
+	if err := os.Mkdir(dotfiles, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	real := filepath.Join(dotfiles, "aws-config")
+	if err := os.WriteFile(real, []byte(existing), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	files := profileFiles{Config: filepath.Join(directory, "config"), Credentials: filepath.Join(directory, "new", "credentials")}
+	if err := os.Symlink(real, files.Config); err != nil {
+		t.Fatal(err)
+	}
+	p := profile{AccessKeyID: "AKIA1", Secret: "secret", Region: "on-prem-1", EndpointURL: "http://127.0.0.1:7474"}
+	changed, err := writeProfile(files, "sallyport", p)
+	if err != nil || !changed {
+		t.Fatalf("changed %v, %v", changed, err)
+	}
+	if info, err := os.Lstat(files.Config); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Stat(real); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the mode changed: %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Stat(files.Credentials); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("new credentials have mode %v, %v", info.Mode(), err)
+	}
+	if left, err := filepath.Glob(filepath.Join(directory, "*", ".sallyport-*")); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+	credentials, err := ini.Load(files.Credentials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := credentials.Section("sallyport").Key("aws_secret_access_key").String(); got != "secret" {
+		t.Errorf("secret %q", got)
+	}
+	if !hasProfile(files, "sallyport") || hasProfile(files, "nobody") {
+		t.Error("hasProfile is wrong")
+	}
+	if got := profileKey(files, "sallyport"); got != "AKIA1" {
+		t.Errorf("the profile's key is %q", got)
+	}
+
+	if changed, err := writeProfile(files, "sallyport", p); err != nil || changed {
+		t.Errorf("done twice: changed %v, %v", changed, err)
+	}
+	if err := removeProfile(files, "sallyport"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(real); err != nil || string(text) != existing {
+		t.Errorf("after removal: %v\n%s", err, text)
+	}
+	if text, err := os.ReadFile(files.Credentials); err != nil || len(text) != 0 {
+		t.Errorf("after removal the credentials hold %q, %v", text, err)
+	}
+}
+
+func TestConfigure(t *testing.T) {
+	data := t.TempDir()
+	home := t.TempDir()
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(home, "c"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(home, "s"))
+	if status, _, err := runCommand(t, "configure", "--data", data); status == 0 || !strings.Contains(err, "was started once") {
+		t.Errorf("without credentials: status %d, %s", status, err)
+	}
+	text := "[sallyport]\naws_access_key_id = AKIA1\naws_secret_access_key = s\nregion = r\nendpoint_url = https://192.0.2.1:7474\n"
+	if err := os.WriteFile(filepath.Join(data, "credentials"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "ca.pem"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs := runCommand(t, "configure", "--data", data, "--name", "lab")
+	if status != 0 || !strings.Contains(out, "--profile lab") {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	config, err := os.ReadFile(filepath.Join(home, "c"))
+	want := "[profile lab]\nregion = r\nendpoint_url = https://192.0.2.1:7474\nca_bundle = " + filepath.Join(data, "ca.pem") + "\n"
+	if err != nil || string(config) != want {
+		t.Errorf("config %v\n%s", err, config)
+	}
+}
+
+// runCommand runs the command line and returns what it said.
+func runCommand(t *testing.T, args ...string) (status int, out, err string) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	status = run(args, terminal{in: strings.NewReader(""), out: &stdout, err: &stderr})
+	return status, stdout.String(), stderr.String()
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/controlplane"
+)
+
+type serveCommand struct {
+	Data           string   `type:"path" placeholder:"DIR" help:"Directory of keys, credentials and the embedded database; made if it is not there."`
+	Listen         string   `placeholder:"ADDR" help:"Address for HTTP and HTTPS (default: 127.0.0.1:7474)."`
+	DB             string   `name:"db" placeholder:"postgres://…" help:"Database (default: SQLite in the data directory)."`
+	Account        string   `placeholder:"DIGITS" help:"Account number, 12 digits (default: drawn at the first start, then kept)."`
+	Regions        []string `placeholder:"NAME,…" help:"Regions, the first being the default (default: on-prem-1)."`
+	Hostname       []string `sep:"none" placeholder:"NAME" help:"Further name or address of this server for its certificate. Repeatable."`
+	Advertise      string   `placeholder:"URL" help:"https://HOST:PORT by which machines reach this server (default: made of the listen address)."`
+	AllowPlainHTTP bool     `name:"allow-plain-http" help:"Let other machines use the API without TLS."`
+	Config         string   `type:"existingfile" placeholder:"FILE" help:"JSON file of the same settings; flags win, unknown keys are errors."`
+	LogFormat      string   `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json (${default})."`
+}
+
+// Help is shown by sallyport serve --help.
+func (serveCommand) Help() string {
+	return `  sallyport serve --data ~/sallyport
+  sallyport serve --data /var/lib/sallyport --listen 0.0.0.0:7474 --hostname bastion.example.com
+
+The first start writes the root user's access key to DIR/credentials, as an AWS profile named sallyport. HTTP and HTTPS
+share the port; plain HTTP is for this machine only. The certificate is signed by DIR/ca.pem: clients elsewhere set
+ca_bundle to a copy of it.
+
+The keys of a --config file: data, listen, db, account, regions, hostnames, advertise, allowPlainHTTP.`
+}
+
+// shutdownTime is how long calls in progress may take to end when the server is told to stop.
+const shutdownTime = 10 * time.Second
+
+func (c serveCommand) Run(ctx context.Context, term terminal) error {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer release()
+	var handler slog.Handler = slog.NewTextHandler(term.err, nil)
+	if c.LogFormat == "json" {
+		handler = slog.NewJSONHandler(term.err, nil)
+	}
+	server, err := controlplane.Start(ctx, config, slog.New(handler), time.Now, rand.Reader)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(term.out, "listening on %s and for machines on %s\n", server.Endpoint(), server.Advertised())
+	select {
+	case <-ctx.Done():
+		release() // a second signal ends us at once
+	case <-server.Failed():
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	return server.Close(stopping)
+}
+
+// config merges file and flags; flags win.
+func (c serveCommand) config() (controlplane.Config, error) {
+	var config controlplane.Config
+	if c.Config != "" {
+		read, err := controlplane.ReadConfig(c.Config)
+		if err != nil {
+			return config, err
+		}
+		config = read
+	}
+	for _, flag := range []struct {
+		value string
+		into  *string
+	}{
+		{c.Data, &config.Data}, {c.Listen, &config.Listen}, {c.DB, &config.Database}, {c.Account, &config.Account}, {c.Advertise, &config.Advertise},
+	} {
+		if flag.value != "" {
+			*flag.into = flag.value
+		}
+	}
+	if len(c.Regions) > 0 {
+		config.Regions = c.Regions
+	}
+	if len(c.Hostname) > 0 {
+		config.Hostnames = c.Hostname
+	}
+	config.AllowPlainHTTP = config.AllowPlainHTTP || c.AllowPlainHTTP
+	return config, nil
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// sshRequest is what a person asked of `sallyport ssh`, taken apart.
+type sshRequest struct {
+	instance string
+	user     string   // empty: to be decided
+	port     string   // empty: as reported
+	forward  bool     // -A: the caller's own agent
+	options  []string // passed on to ssh
+	command  []string
+}
+
+// sshOptionsWithValue are ssh's options that take a value (ssh(1), OpenSSH 9.9); all others are flags.
+const sshOptionsWithValue = "BbcDEeFIiJLlmOoPpQRSWw"
+
+// parseSSH reads arguments as ssh itself does: [USER@]INSTANCE, options before or after it, and from the first
+// word that is neither, or from "--" on, the command. Options may stand together (-vN) and values may cling
+// (-luser).
+func parseSSH(args []string) (sshRequest, error) {
+	var r sshRequest
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		switch {
+		case arg == "--":
+			if r.instance == "" && len(args) > 0 {
+				r.setInstance(args[0])
+				args = args[1:]
+			}
+			r.command = args
+			args = nil
+		case strings.HasPrefix(arg, "-") && len(arg) > 1:
+			rest, err := r.option(arg, args)
+			if err != nil {
+				return r, err
+			}
+			args = rest
+		case r.instance == "":
+			r.setInstance(arg)
+		default:
+			r.command = append([]string{arg}, args...)
+			args = nil
+		}
+	}
+	if r.instance == "" {
+		return r, fmt.Errorf("no instance is named. Try: sallyport hosts, then sallyport ssh INSTANCE")
+	}
+	return r, nil
+}
+
+func (r *sshRequest) setInstance(text string) {
+	if user, instance, ok := strings.Cut(text, "@"); ok {
+		r.instance = instance
+		if r.user == "" {
+			r.user = user
+		}
+		return
+	}
+	r.instance = text
+}
+
+// option takes one argument that begins with a hyphen, with its value if it has one, and returns what is left.
+func (r *sshRequest) option(arg string, args []string) (rest []string, err error) {
+	if strings.HasPrefix(arg, "--") {
+		return nil, fmt.Errorf("%s is neither an option of sallyport ssh nor of ssh. Options of sallyport ssh stand before the instance", arg)
+	}
+	for i := 1; i < len(arg); i++ {
+		letter := arg[i]
+		if !strings.ContainsRune(sshOptionsWithValue, rune(letter)) {
+			if letter == 'A' {
+				r.forward = true
+			} else {
+				r.options = append(r.options, "-"+string(letter))
+			}
+			continue
+		}
+		value := arg[i+1:]
+		if value == "" {
+			if len(args) == 0 {
+				return nil, fmt.Errorf("the option -%c needs a value", letter)
+			}
+			value, args = args[0], args[1:]
+		}
+		switch letter {
+		case 'l':
+			r.user = value
+		case 'p':
+			r.port = value
+		default:
+			r.options = append(r.options, "-"+string(letter), value)
+		}
+		return args, nil
+	}
+	return args, nil
+}
+
+// sshTarget is where a session goes.
+type sshTarget struct {
+	instanceID string
+	user       string
+	address    string
+	port       string
+	hostKeys   []string // "TYPE BASE64"; none: ssh's own known_hosts decides, as for any host
+}
+
+// The files of a session's directory.
+const (
+	agentSocket = "agent"
+	publicKey   = "key.pub"
+	knownHosts  = "known_hosts"
+)
+
+// sshArguments returns the arguments of ssh for a session whose agent, public key and known hosts are in the
+// directory. ssh takes the first value it is given for an option, so ours, which come first, cannot be undone by
+// the caller's options or configuration: only the pushed key is offered, and only a reported host key is accepted.
+func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string) []string {
+	args := []string{
+		"-o", "HostName=" + target.address,
+		"-o", "IdentityAgent=" + quote(filepath.Join(directory, agentSocket)),
+		"-o", "IdentityFile=" + quote(filepath.Join(directory, publicKey)),
+		"-o", "IdentitiesOnly=yes",
+		"-o", "PasswordAuthentication=no",
+		"-o", "ControlMaster=no", // a shared connection would outlive this key's decision
+		"-o", "ControlPath=none",
+	}
+	if len(target.hostKeys) > 0 {
+		args = append(args,
+			"-o", "UserKnownHostsFile="+quote(filepath.Join(directory, knownHosts)),
+			"-o", "GlobalKnownHostsFile=/dev/null",
+			"-o", "KnownHostsCommand=none",
+			"-o", "VerifyHostKeyDNS=no",
+			"-o", "StrictHostKeyChecking=yes",
+			"-o", "UpdateHostKeys=no",
+			"-o", "CheckHostIP=no",
+		)
+	}
+	args = append(args, "-o", "HostKeyAlias="+target.instanceID)
+	if r.forward && callersAgent != "" {
+		args = append(args, "-o", "ForwardAgent="+quote(callersAgent))
+	}
+	args = append(args, "-l", target.user, "-p", target.port)
+	args = append(args, r.options...)
+	args = append(args, "--", target.instanceID)
+	return append(args, r.command...)
+}
+
+// quote makes a path one word of ssh_config(5), in which % begins a token.
+func quote(path string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(path) + `"`
+}
+
+// knownHostsFile returns the known_hosts(5) lines for the instance.
+func knownHostsFile(target sshTarget) string {
+	var text strings.Builder
+	for _, key := range target.hostKeys {
+		fmt.Fprintf(&text, "%s %s\n", target.instanceID, key)
+	}
+	return text.String()
+}
+
+// chooseUser decides whom to log in as when nobody said. reported are the machine's login users.
+//
+// It is the caller's own name if the machine has it, else the user that the machine's distribution is shipped
+// with, else the first that is not root, else root. A machine that reports nothing, such as one of AWS's own,
+// gets ec2-user, as from the AWS CLI.
+func chooseUser(reported []string, caller string) string {
+	has := map[string]bool{}
+	for _, user := range reported {
+		has[user] = true
+	}
+	if has[caller] && caller != "" {
+		return caller
+	}
+	for _, user := range []string{"ec2-user", "admin", "debian", "ubuntu", "fedora", "rocky", "almalinux", "centos", "opensuse", "alpine", "arch"} {
+		if has[user] {
+			return user
+		}
+	}
+	for _, user := range reported {
+		if user != "root" {
+			return user
+		}
+	}
+	if has["root"] {
+		return "root"
+	}
+	return "ec2-user"
+}

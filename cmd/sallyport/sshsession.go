@@ -1,0 +1,83 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// sshSession holds a fresh key in memory and offers it to ssh as an agent does, over a socket in a directory of
+// its own that nobody else may enter.
+type sshSession struct {
+	directory string
+	publicKey string // "TYPE BASE64"
+
+	listener net.Listener
+	serving  sync.WaitGroup
+}
+
+func newSSHSession(target sshTarget) (s *sshSession, err error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	line, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	keys := agent.NewKeyring()
+	if err := keys.Add(agent.AddedKey{PrivateKey: private, Comment: "sallyport"}); err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	directory, err := os.MkdirTemp("", "sallyport-ssh-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the session: %w", err)
+	}
+	s = &sshSession{directory: directory, publicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line)))}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	err = errors.Join(
+		os.WriteFile(filepath.Join(directory, publicKey), []byte(s.publicKey+" sallyport\n"), 0o600),
+		os.WriteFile(filepath.Join(directory, knownHosts), []byte(knownHostsFile(target)), 0o600),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if s.listener, err = net.Listen("unix", filepath.Join(directory, agentSocket)); err != nil {
+		return nil, fmt.Errorf("offer the key to ssh: %w", err)
+	}
+	s.serving.Go(func() {
+		for {
+			conn, err := s.listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				agent.ServeAgent(keys, conn) // ends when ssh closes the connection
+			}()
+		}
+	})
+	return s, nil
+}
+
+// close takes the key and every trace of the session away.
+func (s *sshSession) close() {
+	if s.listener != nil {
+		s.listener.Close()
+		s.serving.Wait()
+	}
+	os.RemoveAll(s.directory)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+)
+
+type trailCommand struct {
+	connection
+	Event    string        `help:"Only this operation, for example SendSSHPublicKey."`
+	User     string        `help:"Only this user's calls; root for the root user."`
+	Resource string        `help:"Only what touched this resource, for example an instance id."`
+	Denied   bool          `help:"Only what was refused or failed."`
+	Since    time.Duration `default:"24h" help:"How far back to look (${default})."`
+	Max      int           `short:"n" default:"30" help:"At most this many events (${default})."`
+	Output   string        `enum:"text,json" default:"text" help:"text, or json: one CloudTrail record a line."`
+}
+
+// Help is shown by sallyport trail --help.
+func (trailCommand) Help() string {
+	return `Every call is one event, whether it was allowed, denied or failed, and so is every key that sshd was given.
+
+  sallyport trail
+  sallyport trail --event SendSSHPublicKey --denied
+  sallyport trail --resource i-0123456789abcdef0 --output json
+
+The same record by the AWS CLI:
+  aws --profile sallyport cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=SendSSHPublicKey`
+}
+
+// trailRecord is what we show of a CloudTrail record.
+type trailRecord struct {
+	EventTime    time.Time      `json:"eventTime"`
+	EventName    string         `json:"eventName"`
+	SourceIP     string         `json:"sourceIPAddress"`
+	ErrorCode    string         `json:"errorCode"`
+	ErrorMessage string         `json:"errorMessage"`
+	Parameters   map[string]any `json:"requestParameters"`
+	Identity     struct {
+		Type        string `json:"type"`
+		PrincipalID string `json:"principalId"`
+		UserName    string `json:"userName"`
+		AccessKeyID string `json:"accessKeyId"`
+	} `json:"userIdentity"`
+	Resources []struct {
+		ARN string `json:"ARN"`
+	} `json:"resources"`
+}
+
+func (c trailCommand) Run(ctx context.Context, term terminal) error {
+	config, err := c.config(ctx)
+	if err != nil {
+		return err
+	}
+	events, err := c.lookUp(ctx, config)
+	if err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		for _, event := range events {
+			fmt.Fprintln(term.out, event.raw)
+		}
+		return nil
+	}
+	if len(events) == 0 {
+		fmt.Fprintf(term.err, "No such event in the last %s.\n", c.Since)
+		return nil
+	}
+	return printTrail(term.out, events)
+}
+
+type trailEvent struct {
+	trailRecord
+	raw string
+}
+
+// lookUp asks the server for the rarest of the attributes, as it takes only one, and sifts the rest here.
+func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEvent, error) {
+	input := &cloudtrail.LookupEventsInput{StartTime: aws.Time(time.Now().Add(-c.Since)), MaxResults: aws.Int32(50)}
+	for _, attribute := range []types.LookupAttribute{
+		{AttributeKey: types.LookupAttributeKeyResourceName, AttributeValue: aws.String(c.Resource)},
+		{AttributeKey: types.LookupAttributeKeyUsername, AttributeValue: aws.String(c.User)},
+		{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String(c.Event)},
+	} {
+		if *attribute.AttributeValue != "" {
+			input.LookupAttributes = []types.LookupAttribute{attribute}
+			break
+		}
+	}
+	var events []trailEvent
+	pages := cloudtrail.NewLookupEventsPaginator(cloudtrail.NewFromConfig(config), input)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, found := range page.Events {
+			event := trailEvent{raw: aws.ToString(found.CloudTrailEvent)}
+			if err := json.Unmarshal([]byte(event.raw), &event.trailRecord); err != nil {
+				return nil, fmt.Errorf("read event %s: %w", aws.ToString(found.EventId), err)
+			}
+			if !c.wants(event.trailRecord) {
+				continue
+			}
+			if events = append(events, event); len(events) >= c.Max {
+				return events, nil
+			}
+		}
+	}
+	return events, nil
+}
+
+func (c trailCommand) wants(r trailRecord) bool {
+	return (c.Event == "" || c.Event == r.EventName) && (c.User == "" || c.User == r.who()) && (!c.Denied || r.ErrorCode != "")
+}
+
+// printTrail writes a table, the oldest first: a terminal shows its end.
+func printTrail(out io.Writer, events []trailEvent) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "TIME\tWHO\tWHAT\tON\tFROM\tRESULT")
+	for i := len(events) - 1; i >= 0; i-- {
+		e := events[i]
+		result := "ok"
+		if e.ErrorCode != "" {
+			result = e.ErrorCode
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"), e.who(), e.EventName, dash(e.on()), dash(e.SourceIP), result)
+	}
+	return table.Flush()
+}
+
+func (r trailRecord) who() string {
+	switch {
+	case r.Identity.Type == "Root":
+		return "root"
+	case r.Identity.UserName != "":
+		return r.Identity.UserName
+	case r.Identity.PrincipalID != "":
+		return r.Identity.PrincipalID
+	case r.Identity.AccessKeyID != "":
+		return r.Identity.AccessKeyID
+	}
+	return "unknown"
+}
+
+// on names what was touched: the OS user at the instance where there is one, else the resources' short names.
+func (r trailRecord) on() string {
+	var names []string
+	for _, resource := range r.Resources {
+		names = append(names, resource.ARN[strings.LastIndexAny(resource.ARN, "/:")+1:])
+	}
+	text := strings.Join(names, ",")
+	for _, key := range []string{"instanceOSUser", "osUser"} {
+		if user, ok := r.Parameters[key].(string); ok {
+			return user + "@" + text
+		}
+	}
+	return text
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// upDirectory is where `up` keeps everything, so that `down --purge` can take it away again.
+type upDirectory string
+
+// rootUpDirectory is root's. sshd wants the programs it runs on a path that only root can write, and the user it
+// runs them as must be able to walk it.
+const rootUpDirectory = upDirectory("/var/lib/sallyport/up")
+
+// findUpDirectory returns root's directory, or one in the home of everybody else.
+func findUpDirectory() (upDirectory, error) {
+	if os.Geteuid() == 0 {
+		return rootUpDirectory, nil
+	}
+	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return upDirectory(filepath.Join(data, "sallyport")), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find your home directory: %w", err)
+	}
+	return upDirectory(filepath.Join(home, ".local", "share", "sallyport")), nil
+}
+
+func (d upDirectory) path(names ...string) string {
+	return filepath.Join(append([]string{string(d)}, names...)...)
+}
+
+func (d upDirectory) data() string         { return d.path("data") }
+func (d upDirectory) host() string         { return d.path("host") }
+func (d upDirectory) sshd() string         { return d.path("sshd") }
+func (d upDirectory) program() string      { return d.path("bin", "sallyport") }
+func (d upDirectory) hostProgram() string  { return d.path("bin", "sallyport-host") }
+func (d upDirectory) enrolledHost() string { return d.path("host", "sallyport-host") } // enrollment's own copy
+func (d upDirectory) hostToken() string    { return d.path("host-token") }
+func (d upDirectory) certificate() string  { return d.path("data", "ca.pem") }
+func (d upDirectory) controlPlane(port int) daemon {
+	return daemon{
+		name: "control-plane", directory: string(d), path: d.program(),
+		args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))},
+	}
+}
+
+// upState is what `up` remembers.
+type upState struct {
+	Port    int `json:"port"`    // of the control plane
+	SSHPort int `json:"sshPort"` // of the private sshd
+}
+
+func (d upDirectory) readState() (upState, error) {
+	var state upState
+	text, err := os.ReadFile(d.path("up.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &state)
+	}
+	return state, err
+}
+
+func (d upDirectory) writeState(state upState) error {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	return replaceFile(d.path("up.json"), append(text, '\n'), 0o644, string(d))
+}
+
+// freePort returns the remembered port or, if there is none or somebody has it, the next free one from first on.
+func freePort(remembered, first int) (int, error) {
+	const tries = 200
+	candidates := []int{}
+	if remembered != 0 {
+		candidates = append(candidates, remembered)
+	}
+	for port := first; port < first+tries; port++ {
+		candidates = append(candidates, port)
+	}
+	for _, port := range candidates {
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			listener.Close()
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no port from %d to %d is free on 127.0.0.1", first, first+tries-1)
+}
+
+// copyProgram brings a program's copy up to date and tells whether it had to.
+func copyProgram(from, to string) (changed bool, err error) {
+	fresh, err := os.ReadFile(from)
+	if err != nil {
+		return false, err
+	}
+	if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, fresh) {
+		return false, nil
+	}
+	return true, replaceFile(to, fresh, 0o755, filepath.Dir(to))
+}

@@ -1,0 +1,220 @@
+package controlplane
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/store"
+)
+
+// The limits of one HTTP connection. A link of a host is taken out of them once it is up.
+const (
+	readHeaderTime = 10 * time.Second
+	readTime       = 30 * time.Second
+	writeTime      = time.Minute
+	idleTime       = 2 * time.Minute
+	maxHeader      = 64 << 10 // bytes; a session token is a few KB
+)
+
+// Server is a control plane that runs.
+type Server struct {
+	config     Config
+	account    string
+	endpoint   string
+	advertised string
+	parts      parts
+
+	log       *slog.Logger
+	directory *directory
+	store     *store.Store
+	http      *http.Server
+	stop      context.CancelFunc // ends the background work and the links
+	working   sync.WaitGroup
+	failed    chan struct{} // closed when the server ends by itself
+	failure   error         // why; to be read after failed is closed
+	closing   sync.Once
+}
+
+// Start starts a control plane. When it returns, the root user's credentials are durable in Data, and requests are
+// answered. ctx bounds the start only; Close ends the server. now and random must be safe for concurrent use.
+func Start(ctx context.Context, config Config, log *slog.Logger, now func() time.Time, random io.Reader) (_ *Server, err error) {
+	if config, err = config.withDefaults(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, log: log, stop: func() {}, failed: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if s.directory, err = openDirectory(config.Data); err != nil {
+		return nil, err
+	}
+	database := config.Database
+	if database == "" {
+		database = "sqlite:" + s.directory.file(DatabaseFile)
+	}
+	if s.store, err = store.Open(ctx, database, log); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if s.account, err = s.decideAccount(ctx, random); err != nil {
+		return nil, err
+	}
+	authority, err := s.directory.authority(s.account, now(), random)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := s.directory.sealKey(random)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.belongTogether(ctx, authority.Certificate().RawSubjectPublicKeyInfo, seal); err != nil {
+		return nil, err
+	}
+	// The port is taken before the credentials are written, which name it, and answers after.
+	inner, err := net.Listen("tcp", config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s.endpoint, s.advertised = config.urls(inner.Addr())
+	s.parts, err = assemble(surroundings{
+		config: config, account: s.account, advertised: s.advertised, endpoint: s.endpoint,
+		store: s.store, authority: authority, sealKey: seal, log: log, now: now, random: random,
+	})
+	if err == nil {
+		err = s.keepCredentials(ctx)
+	}
+	if err != nil {
+		inner.Close()
+		return nil, err
+	}
+	s.serve(newListener(inner, authority.ServerTLS(config.names(inner.Addr()), now)))
+	return s, nil
+}
+
+// serve begins to answer.
+func (s *Server) serve(l net.Listener) {
+	base, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.http = &http.Server{
+		Handler:           route(s.parts.api, s.parts.hosts, s.parts.metrics.handler(), s.healthy, s.config.AllowPlainHTTP),
+		ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: maxHeader,
+		BaseContext:    func(net.Listener) context.Context { return base },
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	s.working.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failure = fmt.Errorf("the server ended: %w", err)
+			close(s.failed)
+		}
+	})
+	s.working.Go(func() { s.forget(base) })
+}
+
+// healthy tells whether the store answers.
+func (s *Server) healthy(ctx context.Context) error {
+	_, err := s.store.Meta(ctx, metaAccount)
+	if err != nil {
+		s.log.Error("the database does not answer", "error", err)
+	}
+	return err
+}
+
+// Endpoint is the URL of the API for clients on this machine.
+func (s *Server) Endpoint() string { return s.endpoint }
+
+// Advertised is the https URL by which machines reach the control plane.
+func (s *Server) Advertised() string { return s.advertised }
+
+// Account is the account number.
+func (s *Server) Account() string { return s.account }
+
+// Services are the tables of operations that are served.
+func (s *Server) Services() []awsapi.Service { return s.parts.services }
+
+// Failed is closed if the server stops by itself; Close then says why.
+func (s *Server) Failed() <-chan struct{} { return s.failed }
+
+// Close stops the server: no new requests, an end to those in progress, a word to the hosts, and last the
+// store. What is not done when ctx ends is cut off. It returns why the server stopped by itself, if it did.
+func (s *Server) Close(ctx context.Context) (err error) {
+	s.closing.Do(func() {
+		err = s.http.Shutdown(ctx)
+		s.parts.links.Drain(ctx)
+		s.http.Close()
+		s.stop()
+		s.working.Wait()
+		select {
+		case <-s.failed:
+			err = errors.Join(err, s.failure)
+		default:
+		}
+		err = errors.Join(err, s.release())
+	})
+	return err
+}
+
+// release gives back what Start took.
+func (s *Server) release() (err error) {
+	s.stop()
+	if s.store != nil {
+		err = s.store.Close()
+	}
+	if s.directory != nil {
+		err = errors.Join(err, s.directory.close())
+	}
+	return err
+}
+
+// The facts about a deployment that its database keeps.
+const (
+	metaAccount   = "account"
+	metaAuthority = "authority" // SHA-256 of the root's public key
+	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
+)
+
+// decideAccount returns the account number: the one kept, else the one configured, else a random one, which is
+// kept from then on.
+func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, error) {
+	kept, err := s.store.Meta(ctx, metaAccount)
+	if err != nil {
+		return "", fmt.Errorf("read the account number: %w", err)
+	}
+	if kept != "" {
+		if s.config.Account != "" && s.config.Account != kept {
+			return "", fmt.Errorf("this deployment is account %s; its number cannot be changed to %s, as every ARN holds it", kept, s.config.Account)
+		}
+		return kept, nil
+	}
+	account := s.config.Account
+	if account == "" {
+		// 12 digits without a leading zero, which spreadsheets and careless programs would drop.
+		n, err := rand.Int(random, big.NewInt(900_000_000_000))
+		if err != nil {
+			return "", fmt.Errorf("draw an account number: %w", err)
+		}
+		account = fmt.Sprint(100_000_000_000 + n.Int64())
+	}
+	return account, s.store.SetMeta(ctx, metaAccount, account)
+}
+
+// hostOf returns the host and port of a URL that we made.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
