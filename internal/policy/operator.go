@@ -173,7 +173,7 @@ func parseBool(value string) (b, ok bool) {
 func compileBool(source string, _ bool) (comparison, error) {
 	want, ok := parseBool(source)
 	if !ok {
-		return nil, fmt.Errorf("Bool takes true or false, not %q", source)
+		return nil, fmt.Errorf("the value must be true or false, not %q", source)
 	}
 	return func(value string, _ Context) verdict {
 		b, ok := parseBool(value)
@@ -188,7 +188,7 @@ func compileBool(source string, _ bool) (comparison, error) {
 func compileBinary(source string, _ bool) (comparison, error) {
 	want, err := base64.StdEncoding.DecodeString(source)
 	if err != nil {
-		return nil, fmt.Errorf("BinaryEquals takes base64, and %q is none", source)
+		return nil, fmt.Errorf("the value must be base64, and %q is not", source)
 	}
 	return func(value string, _ Context) verdict {
 		got, err := base64.StdEncoding.DecodeString(value)

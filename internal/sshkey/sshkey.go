@@ -42,6 +42,9 @@ func (p Public) Fingerprint() string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
+// dsa is the type of DSA keys, known here only to be refused by name.
+const dsa = "ssh-dss"
+
 // supported is the text that ends every refusal of a key for its type.
 const supported = "Use ssh-ed25519 (ssh-keygen -t ed25519), ssh-rsa of 2048 bits or more, ecdsa-sha2-nistp256, -nistp384 or -nistp521, sk-ssh-ed25519@openssh.com or sk-ecdsa-sha2-nistp256@openssh.com."
 
@@ -123,7 +126,7 @@ func checkType(kind, rest string) error {
 	switch {
 	case isSupported(kind):
 		return nil
-	case kind == ssh.InsecureKeyAlgoDSA:
+	case kind == dsa:
 		return invalid("DSA keys are not accepted: OpenSSH has dropped them as too weak. %s", supported)
 	case strings.Contains(kind, "-cert-v0"):
 		return invalid("This is an SSH certificate (%s); a plain public key is needed. Give the .pub file without -cert in its name.", kind)
@@ -140,7 +143,7 @@ func checkType(kind, rest string) error {
 // mentionsType tells whether one of the words is a key's type, or would be in quotes.
 func mentionsType(text string) bool {
 	for _, word := range strings.Fields(text) {
-		if isSupported(word) || word == ssh.InsecureKeyAlgoDSA {
+		if isSupported(word) || word == dsa {
 			return true
 		}
 	}
