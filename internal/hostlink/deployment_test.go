@@ -1,0 +1,393 @@
+package hostlink_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/hostlink"
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+const (
+	account = "000000000001"
+	region  = "on-prem-1"
+	// publicKey is any key: nobody logs in here.
+	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
+)
+
+// patience bounds every wait in these tests.
+const patience = 20 * time.Second
+
+// deployment is a control plane that consists of hostlink, with fakes of the rooms behind it.
+type deployment struct {
+	t         *testing.T
+	authority *ca.Authority
+	signer    keyblob.Signer
+	ahead     time.Duration // its clock against ours
+	log       *slog.Logger
+	address   string
+
+	instances *instances
+	grants    *grants
+	events    *events
+
+	links  *hostlink.Links
+	server *httptest.Server
+}
+
+func newDeployment(t *testing.T, ahead time.Duration) *deployment {
+	t.Helper()
+	d := &deployment{t: t, ahead: ahead, log: slog.New(slog.DiscardHandler)}
+	var err error
+	if d.authority, err = ca.New(account, d.now(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if d.signer, err = d.authority.Signers("sallyport", d.now).Signer(region); err != nil {
+		t.Fatal(err)
+	}
+	d.instances = &instances{byID: map[string]compute.Instance{}, reports: map[string]compute.Report{}}
+	d.grants = &grants{now: d.now, live: map[string][]access.Grant{}, released: map[string]access.Release{}}
+	d.events = &events{}
+	d.address = "127.0.0.1:0"
+	d.start()
+	t.Cleanup(d.stop)
+	return d
+}
+
+func (d *deployment) now() time.Time { return time.Now().Add(d.ahead) }
+
+// start starts a control plane on the address of the last one.
+func (d *deployment) start() {
+	d.t.Helper()
+	d.links = hostlink.NewLinks(d.log)
+	handler := hostlink.Server{
+		Links: d.links, Instances: d.instances, Grants: d.grants,
+		Gate:    gate.New(account, nobody{}, nobody{}, d.events, d.now, rand.Reader),
+		Account: account, Authority: d.authority.Certificate().Raw, Now: d.now, Random: rand.Reader, Log: d.log,
+	}.Handler()
+	listener, err := net.Listen("tcp", d.address)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.address = listener.Addr().String()
+	d.server = httptest.NewUnstartedServer(handler)
+	d.server.Listener.Close()
+	d.server.Listener = listener
+	d.server.TLS = d.authority.ServerTLS(nil, d.now)
+	d.server.Config.ErrorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelError)
+	d.server.StartTLS()
+}
+
+// stop ends the control plane as a restart would.
+func (d *deployment) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	d.links.Drain(ctx)
+	d.server.Close()
+}
+
+// machine is an enrolled machine.
+type machine struct {
+	id     string
+	key    ed25519.PrivateKey
+	clock  *host.Clock
+	grants *host.Grants
+	link   host.Link
+	uptime *uptime
+}
+
+// enroll adds a machine without the ceremony.
+func (d *deployment) enroll(id string) *machine {
+	d.t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.instances.put(compute.Instance{ID: id, Region: region, Zone: region + "a", PublicKey: public})
+	certificate, err := ca.SelfSigned(private, id, time.Now())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	m := &machine{id: id, key: private, uptime: &uptime{}}
+	m.clock = host.NewClock(m.uptime.read)
+	m.grants = host.NewGrants(d.authority.Certificate(), id, m.clock, onlyUser("admin"), d.log)
+	m.link = host.Link{
+		Server: "https://" + d.address, InstanceID: id, TLS: ca.ClientTLS(d.authority.Certificate(), certificate, d.now),
+		Clock: m.clock, Holder: m.grants, Random: rand.Reader, Log: d.log,
+		Report: func(context.Context) hostproto.Report {
+			return hostproto.Report{Hostname: id, Addresses: []string{"192.0.2.1"}}
+		},
+	}
+	return m
+}
+
+// run keeps the machine's link up until the test ends. It returns where Run's result arrives.
+func (d *deployment) run(m *machine) <-chan error {
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result <- m.link.Run(ctx)
+	}()
+	d.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return result
+}
+
+// linked runs the machine's agent and waits until it is linked.
+func (d *deployment) linked(id string) *machine {
+	d.t.Helper()
+	m := d.enroll(id)
+	d.run(m)
+	d.wait("the link", func() bool { return d.links.Linked(id) })
+	return m
+}
+
+// grant makes a grant, live for a minute, for the user on the instance.
+func (d *deployment) grant(instanceID, requestID, user string) access.Grant {
+	d.t.Helper()
+	g := access.Grant{
+		RequestID: requestID, InstanceID: instanceID, OSUser: user, PublicKey: publicKey,
+		Caller: trail.Identity{ARN: "arn:aws:iam::" + account + ":user/alice"}, Issued: d.now(), Expires: d.now().Add(access.GrantLifetime),
+	}
+	var err error
+	g.Blob, err = keyblob.Sign(keyblob.Statement{
+		Expires: g.Expires, InstanceID: instanceID, Caller: g.Caller.ARN, RequestID: requestID, OSUser: user, PublicKey: publicKey,
+	}, d.signer)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return g
+}
+
+func (d *deployment) deliver(g access.Grant) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return d.links.Deliver(ctx, g)
+}
+
+func (d *deployment) wait(what string, ok func() bool) {
+	d.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			d.t.Fatalf("no sign of %s within %v", what, patience)
+		}
+	}
+}
+
+// holds returns the request ids of the grants that would let admin in.
+func (m *machine) holds() []string {
+	found, _ := m.grants.Find("admin", "")
+	var ids []string
+	for _, g := range found {
+		ids = append(ids, g.RequestID)
+	}
+	return ids
+}
+
+// uptime is a machine's uptime, which can be made to jump.
+type uptime struct {
+	mu   sync.Mutex
+	more time.Duration
+}
+
+func (u *uptime) read() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return host.Uptime() + u.more
+}
+
+func (u *uptime) jump(d time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.more += d
+}
+
+// onlyUser is a machine with one user.
+type onlyUser string
+
+func (u onlyUser) Exists(_ context.Context, name string) (bool, error) { return name == string(u), nil }
+
+// instances is a fake of compute.
+type instances struct {
+	mu      sync.Mutex
+	byID    map[string]compute.Instance
+	reports map[string]compute.Report
+	seen    int
+}
+
+func (i *instances) put(instance compute.Instance) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.byID[instance.ID] = instance
+}
+
+func (i *instances) terminate(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	instance := i.byID[id]
+	instance.Terminated = time.Now()
+	i.byID[id] = instance
+}
+
+func (i *instances) report(id string) compute.Report {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.reports[id]
+}
+
+func (i *instances) EnrollHost(_ context.Context, pass gate.Pass, tokenID string, secret gate.Secret, key []byte, report compute.Report) (compute.Instance, error) {
+	if secret.Reveal() != "the secret of the token" {
+		return compute.Instance{}, fault.New(fault.Unauthenticated, "host-token", "The enrollment token is not valid.")
+	}
+	instance := compute.Instance{ID: "i-" + tokenID, Region: region, Zone: region + "a", PublicKey: key, Report: report}
+	i.put(instance)
+	return instance, pass.Check()
+}
+
+func (i *instances) HostByKey(_ context.Context, key []byte) (compute.Instance, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, instance := range i.byID {
+		if string(instance.PublicKey) == string(key) && instance.Terminated.IsZero() {
+			return instance, nil
+		}
+	}
+	return compute.Instance{}, fault.New(fault.NotFound, "instance", "no such key")
+}
+
+func (i *instances) Dismissed(_ context.Context, id string, key []byte) (bool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	instance, ok := i.byID[id]
+	return ok && !instance.Terminated.IsZero() && string(instance.PublicKey) == string(key), nil
+}
+
+func (i *instances) ReportHost(_ context.Context, pass gate.Pass, id string, report compute.Report) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.reports[id] = report
+	return pass.Check()
+}
+
+func (i *instances) SeeHost(_ context.Context, pass gate.Pass, _ string, _ time.Time) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.seen++
+	return pass.Check()
+}
+
+// grants is a fake of access.
+type grants struct {
+	now func() time.Time
+
+	mu       sync.Mutex
+	live     map[string][]access.Grant
+	reading  func() // called by LiveGrants before it looks
+	failing  bool
+	released map[string]access.Release
+	told     int
+}
+
+func (g *grants) push(grant access.Grant) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.live[grant.InstanceID] = append(g.live[grant.InstanceID], grant)
+}
+
+func (g *grants) LiveGrants(_ context.Context, id string) ([]access.Grant, error) {
+	g.mu.Lock()
+	reading, live := g.reading, slices.Clone(g.live[id])
+	g.mu.Unlock()
+	if reading != nil {
+		reading()
+	}
+	return slices.DeleteFunc(live, func(grant access.Grant) bool { return !g.now().Before(grant.Expires) }), nil
+}
+
+func (g *grants) Released(_ context.Context, pass gate.Pass, release access.Release) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.told++
+	if g.failing {
+		return fmt.Errorf("the database is gone")
+	}
+	if !slices.ContainsFunc(g.live[release.InstanceID], func(grant access.Grant) bool { return grant.RequestID == release.RequestID }) {
+		return fault.New(fault.NotFound, "grant", "no such grant")
+	}
+	g.released[release.EventID] = release
+	return pass.Check()
+}
+
+func (g *grants) events() map[string]access.Release {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.released)
+}
+
+func (g *grants) fail(failing bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failing = failing
+}
+
+func (g *grants) tellings() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.told
+}
+
+// events is a trail in memory.
+type events struct {
+	mu  sync.Mutex
+	all []trail.Event
+}
+
+func (e *events) AppendEvent(_ context.Context, event trail.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, event)
+	return nil
+}
+
+func (e *events) Events(context.Context, trail.Query) ([]trail.Entry, error) { return nil, nil }
+
+// nobody is a deployment without users and tags.
+type nobody struct{}
+
+func (nobody) Principal(context.Context, string) (gate.Principal, error) {
+	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "there are none")
+}
+
+func (nobody) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }
+
+// client returns an HTTP client that a machine with the key would use; without a key, one that shows none.
+func (d *deployment) client(key ed25519.PrivateKey) *http.Client {
+	config := ca.ClientTLS(d.authority.Certificate(), mustCertificate(d.t, key), d.now)
+	if key == nil {
+		config.Certificates = nil
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: patience}
+}
