@@ -413,11 +413,12 @@ func FuzzQueryDecode(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	inEC2, inQuery := awswire.EC2(), iamCodec()
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, c := range []struct {
 			codec awswire.Codec
 			in    any
-		}{{awswire.EC2(), &ec2.DescribeInstancesInput{}}, {iamCodec(), &iam.TagUserInput{}}, {iamCodec(), &house{}}} {
+		}{{inEC2, &ec2.DescribeInstancesInput{}}, {inQuery, &iam.TagUserInput{}}, {inQuery, &house{}}} {
 			set, refusal := readForm(t, c.codec, body, c.in)
 			if refusal != "" {
 				continue
@@ -441,15 +442,16 @@ func FuzzJSONDecode(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	codec := awswire.JSON("Service", "message")
 	f.Fuzz(func(t *testing.T, body string) {
 		in := &house{}
-		if _, refusal := readJSON(t, body, in); refusal != "" {
+		if _, refusal := read(t, codec, post(t, "application/x-amz-json-1.1", "Service.Build"), body, in); refusal != "" {
 			return
 		}
 		if strings.TrimSpace(body) != "" && !json.Valid([]byte(body)) {
 			t.Fatalf("took %q", body)
 		}
-		response, err := awswire.JSON("Service", "message").Encode("Build", "id", in)
+		response, err := codec.Encode("Build", "id", in)
 		if err != nil || !json.Valid(response.Body) {
 			t.Fatalf("%q became %q (%v)", body, response.Body, err)
 		}
