@@ -169,7 +169,7 @@ func verifyGrant(grant hostproto.Grant, root *x509.Certificate, instanceID strin
 func fingerprint(line string) string {
 	_, encoded, _ := strings.Cut(line, " ")
 	blob, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
+	if err != nil || len(blob) == 0 {
 		return ""
 	}
 	sum := sha256.Sum256(blob)

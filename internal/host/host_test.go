@@ -1,0 +1,420 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/keyblob"
+)
+
+const (
+	instanceID = "i-0123456789abcdef0"
+	publicKey  = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// issuer signs grants as a control plane does.
+type issuer struct {
+	authority *ca.Authority
+	signer    keyblob.Signer
+}
+
+func newIssuer(t *testing.T) issuer {
+	t.Helper()
+	authority, err := ca.New("000000000001", time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := authority.Signer("on-prem-1", "sallyport", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuer{authority, signer}
+}
+
+func (i issuer) grant(t *testing.T, requestID, user string, expires time.Time) hostproto.Grant {
+	t.Helper()
+	blob, err := keyblob.Sign(keyblob.Statement{
+		Expires: expires, InstanceID: instanceID, Caller: "arn:aws:iam::000000000001:user/alice", RequestID: requestID,
+		OSUser: user, PublicKey: publicKey,
+	}, i.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hostproto.Grant{RequestID: requestID, OSUser: user, Blob: blob}
+}
+
+func TestConfig(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "made")
+	if _, err := Load(directory); !errors.Is(err, ErrNotEnrolled) {
+		t.Errorf("an empty directory: %v", err)
+	}
+	want := Config{
+		Server: "https://192.0.2.1:7443", InstanceID: instanceID, Account: "000000000001", Region: "r", Zone: "ra",
+		Socket: "/run/x.sock", Spool: "/var/x", KeysUser: "nobody", SSHPort: 2222, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.2")},
+		SSHDConfig: "/etc/x", HostKeyFiles: []string{"/k.pub"},
+	}
+	if err := want.Save(directory); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	if info, err := os.Stat(filepath.Join(directory, ConfigFile)); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	for _, bad := range []string{
+		`{"server":"https://a:1","instanceId":"i-1","sever":"typo"}`, `{"server":"http://a:1","instanceId":"i-1"}`,
+		`{"server":"https://a:1"}`, `{"server":"https://a:1","instanceId":"i-1","sshPort":70000}`, ``, `[]`,
+	} {
+		if err := os.WriteFile(filepath.Join(directory, ConfigFile), []byte(bad), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(directory); err == nil {
+			t.Errorf("%s was accepted", bad)
+		}
+	}
+	if err := (Config{}).Save(directory); err == nil {
+		t.Error("the zero Config was saved")
+	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	directory := t.TempDir()
+	if err := (Config{Server: "https://a:1", InstanceID: "i-1"}).Save(directory); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(directory)
+	if err != nil || c.Socket != DefaultSocket || c.Spool != DefaultSpool || c.SSHPort != 22 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	var uptime time.Duration
+	clock := NewClock(func() time.Duration { return uptime })
+	if _, known := clock.Now(); known {
+		t.Error("a new clock knows the time")
+	}
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	check := func(what string, want time.Time) {
+		t.Helper()
+		if now, known := clock.Now(); !known || !now.Equal(want) {
+			t.Errorf("%s: %v, want %v", what, now, want)
+		}
+	}
+	uptime = 10 * time.Second
+	clock.Set(noon, 8*time.Second, 10*time.Second)
+	check("the first measurement counts however slow it is", noon.Add(time.Second))
+	uptime = 40 * time.Second
+	check("the uptime carries it on", noon.Add(31*time.Second))
+	clock.Set(noon, 30*time.Second, 40*time.Second)
+	check("a slow measurement does not replace another", noon.Add(31*time.Second))
+	clock.Set(noon, 41*time.Second, 40*time.Second)
+	check("one that ends before it begins is none", noon.Add(31*time.Second))
+	clock.Set(noon.Add(-time.Hour), 40*time.Second-100*time.Millisecond, 40*time.Second)
+	check("the control plane may set its clock", noon.Add(-time.Hour+50*time.Millisecond))
+}
+
+func TestGrants(t *testing.T) {
+	issuer, stranger := newIssuer(t), newIssuer(t)
+	var uptime time.Duration
+	clock := NewClock(func() time.Duration { return uptime })
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": nil, "bob": nil, "ldap": errors.New("no answer")}, quiet)
+	now := time.Now()
+	add := func(g hostproto.Grant) string { return grants.Add(context.Background(), g).Code }
+	ids := func(user, fingerprint string) []string {
+		found, _ := grants.Find(user, fingerprint)
+		var ids []string
+		for _, g := range found {
+			ids = append(ids, g.RequestID)
+		}
+		return ids
+	}
+	live := issuer.grant(t, "r1", "alice", now.Add(time.Minute))
+	if code := add(live); code != hostproto.AckBadGrant {
+		t.Errorf("before the time is known: %q", code)
+	}
+	clock.Set(now, 0, 0)
+
+	renamed, moved := issuer.grant(t, "r2", "alice", now.Add(time.Minute)), issuer.grant(t, "r3", "alice", now.Add(time.Minute))
+	renamed.RequestID, moved.OSUser = "other", "bob"
+	for _, test := range []struct {
+		name  string
+		grant hostproto.Grant
+		code  string
+	}{
+		{"live", live, ""},
+		{"again", live, ""},
+		{"of bob", issuer.grant(t, "r4", "bob", now.Add(30*time.Second)), ""},
+		{"expired", issuer.grant(t, "r5", "alice", now), hostproto.AckBadGrant},
+		{"unknown user", issuer.grant(t, "r6", "eve", now.Add(time.Minute)), hostproto.AckUnknownUser},
+		{"directory down", issuer.grant(t, "r7", "ldap", now.Add(time.Minute)), hostproto.AckFailed},
+		{"another authority", stranger.grant(t, "r8", "alice", now.Add(time.Minute)), hostproto.AckBadGrant},
+		{"another request's", renamed, hostproto.AckBadGrant},
+		{"another user's", moved, hostproto.AckBadGrant},
+		{"empty", hostproto.Grant{}, hostproto.AckBadGrant},
+	} {
+		if code := add(test.grant); code != test.code {
+			t.Errorf("%s: %q, want %q", test.name, code, test.code)
+		}
+	}
+	for _, test := range []struct {
+		user, fingerprint string
+		want              []string
+	}{
+		{"alice", "", []string{"r1"}},
+		{"alice", fingerprint(publicKey), []string{"r1"}},
+		{"alice", "SHA256:another", nil},
+		{"bob", "", []string{"r4"}},
+		{"eve", "", nil},
+		{"", "", nil},
+	} {
+		if diff := cmp.Diff(test.want, ids(test.user, test.fingerprint)); diff != "" {
+			t.Errorf("Find(%q, %q): %s", test.user, test.fingerprint, diff)
+		}
+	}
+	uptime = 31 * time.Second
+	if got := ids("bob", ""); got != nil {
+		t.Errorf("after its end: %v", got)
+	}
+	grants.Revoke("r1")
+	grants.Revoke("r9")
+	late := issuer.grant(t, "r9", "alice", now.Add(time.Minute))
+	if code := add(late); code == "" {
+		t.Error("a grant that was revoked before it came was taken")
+	}
+	if got := ids("alice", ""); got != nil {
+		t.Errorf("after it was revoked: %v", got)
+	}
+	grants.Replace([]hostproto.Grant{late, {RequestID: "bad"}})
+	if diff := cmp.Diff([]string{"r9"}, ids("alice", "")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// users are a machine's users, and what looking them up comes to.
+type users map[string]error
+
+func (u users) Exists(_ context.Context, name string) (bool, error) {
+	err, ok := u[name]
+	return ok, err
+}
+
+func TestFingerprint(t *testing.T) {
+	const want = "SHA256:HJuR0YAFdO4/luQdnoaff70Rl1w9XARQymYh/AWHDIg" // as ssh-keygen -lf shows it
+	if got := fingerprint(publicKey); got != want {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"", "ssh-ed25519", "ssh-ed25519 ???"} {
+		if got := fingerprint(bad); got != "" {
+			t.Errorf("%q has the fingerprint %q", bad, got)
+		}
+	}
+}
+
+func TestSpool(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "made", "releases")
+	spool := mustOpen(t, path)
+	for i := range 5 {
+		if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spool.Sent("1")
+	if diff := cmp.Diff([]string{"0", "2", "3"}, unsent(spool, 3)); diff != "" {
+		t.Error(diff)
+	}
+	spool.Close()
+	// The last line was being written when the machine failed.
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text[:len(text)-5], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spool = mustOpen(t, path)
+	left := unsent(spool, 100)
+	if !slices.Contains(left, "3") || slices.Contains(left, "4") {
+		t.Errorf("after a crash: %v", left)
+	}
+	for _, id := range left {
+		spool.Sent(id)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Errorf("an empty spool has %d bytes, %v", info.Size(), err)
+	}
+	spool.Close()
+}
+
+func TestSpoolIsBounded(t *testing.T) {
+	spool := mustOpen(t, filepath.Join(t.TempDir(), "releases"))
+	defer spool.Close()
+	for i := range maxUnsent {
+		if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := spool.Add(hostproto.Release{EventID: "one more"}); !errors.Is(err, ErrSpoolFull) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever is added, sent and reopened, the spool holds what was added and not sent, in order.
+func TestSpoolKeepsWhatWasNotSent(t *testing.T) {
+	directory := t.TempDir()
+	runs := 0
+	rapid.Check(t, func(r *rapid.T) {
+		runs++
+		path := filepath.Join(directory, fmt.Sprint(runs))
+		spool := mustOpen(t, path)
+		defer func() { spool.Close() }()
+		var want []string
+		for i := range rapid.IntRange(0, 30).Draw(r, "steps") {
+			switch rapid.IntRange(0, 3).Draw(r, "step") {
+			case 0, 1:
+				want = append(want, fmt.Sprint(i))
+				if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i)}); err != nil {
+					r.Fatal(err)
+				}
+			case 2:
+				if len(want) > 0 {
+					gone := rapid.SampledFrom(want).Draw(r, "sent")
+					spool.Sent(gone)
+					want = slices.DeleteFunc(want, func(id string) bool { return id == gone })
+				}
+			case 3:
+				spool.mu.Lock()
+				err := spool.rewrite() // as Sent does now and then
+				spool.mu.Unlock()
+				spool.Close()
+				if err != nil {
+					r.Fatal(err)
+				}
+				spool = mustOpen(t, path)
+			}
+			if got := unsent(spool, 1000); !slices.Equal(got, want) {
+				r.Fatalf("holds %v, want %v", got, want)
+			}
+		}
+	})
+}
+
+func mustOpen(t *testing.T, path string) *Spool {
+	t.Helper()
+	spool, err := OpenSpool(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spool
+}
+
+func unsent(s *Spool, limit int) []string {
+	var ids []string
+	for _, release := range s.Unsent(limit) {
+		ids = append(ids, release.EventID)
+	}
+	return ids
+}
+
+func TestSystemUsers(t *testing.T) {
+	for name, want := range map[string]bool{"root": true, "": false, "no such user here": false, "0": false, "--help": false, "a:b": false, "../x": false} {
+		got, err := SystemUsers{}.Exists(context.Background(), name)
+		if err != nil || got != want {
+			t.Errorf("%q: %v, %v", name, got, err)
+		}
+	}
+}
+
+func TestLoginUsers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwd")
+	text := "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n# note:x:1:1::/:/bin/sh\n+nis::::::\nsync:x:4:65534::/bin:/bin/sync\nalice:x:1000:1000::/home/alice:\nbroken:x\nbob:x:1001:1001::/home/bob:/bin/false\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loginUsers(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"root", "alice"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReport(t *testing.T) {
+	directory := t.TempDir()
+	key := filepath.Join(directory, "key.pub")
+	if err := os.WriteFile(key, []byte(publicKey+" root@here\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	reporter := NewReporter(Config{
+		Server: "https://127.0.0.1:1", HostKeyFiles: []string{key, filepath.Join(directory, "missing.pub")},
+		Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.2")}, SSHPort: 2222,
+	}, "v1")
+	r := reporter.Report(context.Background())
+	if diff := cmp.Diff([]string{publicKey}, r.HostKeys); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"127.0.0.2"}, r.Addresses); diff != "" {
+		t.Error(diff)
+	}
+	if r.SSHPort != 2222 || r.Version != "v1" || r.Hostname == "" || r.OS == "" || r.Architecture == "" || !slices.Contains(r.Users, "root") {
+		t.Errorf("got %+v", r)
+	}
+	own := NewReporter(Config{Server: "https://127.0.0.1:1"}, "").addresses()
+	for _, text := range own {
+		if a := netip.MustParseAddr(text); a.IsLoopback() || a.IsLinkLocalUnicast() {
+			t.Errorf("%s cannot be reached from elsewhere", a)
+		}
+	}
+}
+
+func TestOSName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "os-release")
+	if err := os.WriteFile(path, []byte("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := osName(filepath.Join(t.TempDir(), "missing"), path); got != "Debian GNU/Linux 12 (bookworm)" {
+		t.Errorf("got %q", got)
+	}
+	if got := osName("/nonexistent"); got != "Linux" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestHostName(t *testing.T) {
+	for name, want := range map[string]string{"web-1.example": "web-1.example", "": "localhost", "-": "localhost", "my host!": "my-host", "(none)": "none"} {
+		if got := hostName(name); got != want {
+			t.Errorf("%q became %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestBackoffIsSpread(t *testing.T) {
+	link := Link{Random: rand.Reader}
+	for range 1000 {
+		if d := link.jitter(time.Second); d < time.Second/2 || d > time.Second {
+			t.Fatalf("got %v", d)
+		}
+	}
+}
