@@ -197,6 +197,10 @@ func ask(socket string, q question) (answer, error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return answer{}, err
 	}
+	return converse(conn, q)
+}
+
+func converse(conn net.Conn, q question) (answer, error) {
 	line, err := json.Marshal(q)
 	if err != nil {
 		return answer{}, err
