@@ -1,0 +1,233 @@
+// Package sdktest tests the services as AWS's SDK for Go sees them: through the whole pipeline, over a real
+// database. Only the far end of the hosts' links is made up.
+package sdktest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awscloudtrail "github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
+	awseic "github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/awsapi/cloudtrail"
+	"github.com/sallyport/sallyport/internal/awsapi/ec2"
+	"github.com/sallyport/sallyport/internal/awsapi/eic"
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/trail"
+)
+
+const (
+	account = "123456789012"
+	region  = "on-prem-1"
+)
+
+// world is a control plane with these services, as far as a client can tell.
+type world struct {
+	t         *testing.T
+	url       string
+	store     *store.Store
+	gate      *gate.Gate
+	instances *compute.Service
+	authority *ca.Authority
+
+	mu         sync.Mutex
+	ahead      time.Duration // of the server's clock
+	principals map[string]gate.Principal
+	linked     map[string]bool
+	dismissed  []string
+	deliver    func(access.Grant) error // nil succeeds
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	w := &world{t: t, store: s, principals: map[string]gate.Principal{}, linked: map[string]bool{}}
+	if w.authority, err = ca.New(account, time.Now(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	fingerprint, err := ca.Fingerprint(w.authority.Certificate().Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	regions := []compute.Region{{Name: region, Zones: []string{"on-prem-1a", "on-prem-1b"}}, {Name: "on-prem-2", Zones: []string{"on-prem-2a"}}}
+	w.instances = compute.New(s, w, regions, w.now, rand.Reader)
+	w.gate = gate.New(account, w, w.instances, s, w.now, rand.Reader)
+	keys := access.New(s, s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
+	pipeline := awsapi.New(awsapi.Config{
+		Account: account, Regions: []string{region, "on-prem-2"}, Gate: w.gate, Observer: w, Log: slog.New(slog.DiscardHandler), Now: w.now, Random: rand.Reader,
+	},
+		ec2.New(w.instances, "sallyport.example:8443"),
+		eic.New(keys),
+		cloudtrail.New(s, w.now),
+		sallyport.New(w.instances, sallyport.Place{Server: "https://sallyport.example:8443", Fingerprint: fingerprint}),
+	)
+	server := httptest.NewServer(pipeline)
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	return w
+}
+
+func (w *world) now() time.Time                          { w.mu.Lock(); defer w.mu.Unlock(); return time.Now().Add(w.ahead) }
+func (w *world) Observe(_, _, _ string, _ time.Duration) {}
+func (w *world) Linked(id string) bool                   { w.mu.Lock(); defer w.mu.Unlock(); return w.linked[id] }
+func (w *world) Revoke(context.Context, string, string)  {}
+func (w *world) Deliver(_ context.Context, g access.Grant) error {
+	if w.deliver != nil {
+		return w.deliver(g)
+	}
+	return nil
+}
+
+func (w *world) Dismiss(_ context.Context, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dismissed = append(w.dismissed, id)
+	delete(w.linked, id)
+}
+
+func (w *world) link(ids ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		w.linked[id] = true
+	}
+}
+
+// Principal implements gate.Principals.
+func (w *world) Principal(_ context.Context, id string) (gate.Principal, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, ok := w.principals[id]
+	if !ok {
+		return gate.Principal{}, fault.New(fault.NotFound, "access-key", "no such key")
+	}
+	return p, nil
+}
+
+// root is the configuration of a client with the root user's key.
+func (w *world) root() aws.Config {
+	return w.login(gate.Principal{Identity: trail.Identity{Type: "Root", PrincipalID: account, ARN: "arn:aws:iam::" + account + ":root", AccountID: account}, Root: true})
+}
+
+// user is that of a user with the policy; none for a user who may do nothing.
+func (w *world) user(name, document string) aws.Config {
+	w.t.Helper()
+	p := gate.Principal{Identity: trail.Identity{Type: "IAMUser", PrincipalID: "AIDA" + strings.ToUpper(name), ARN: "arn:aws:iam::" + account + ":user/" + name, AccountID: account, UserName: name}}
+	if document != "" {
+		parsed, err := policy.Parse(document)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		p.Policies = []policy.Policy{{Name: "p (inline policy of user " + name + ")", Document: parsed}}
+	}
+	return w.login(p)
+}
+
+func (w *world) login(p gate.Principal) aws.Config {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := fmt.Sprintf("AKIATEST%012d", len(w.principals))
+	p.Secret, p.Identity.AccessKeyID = gate.Secret("secret of "+id), id
+	w.principals[id] = p
+	return aws.Config{
+		Region: region, BaseEndpoint: &w.url, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(id, p.Secret.Reveal(), ""),
+	}
+}
+
+// enroll makes a host that is linked.
+func (w *world) enroll(tags map[string]string) string {
+	w.t.Helper()
+	pass := func() gate.Pass {
+		p, err := w.gate.AdmitHost(trail.Identity{Type: "Host", PrincipalID: "test"}, gate.Call{RequestID: gate.NewID(rand.Reader), Name: "EnrollHost", Source: "sallyport", Region: region})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return p
+	}
+	token, secret, err := w.instances.CreateHostToken(w.t.Context(), pass(), compute.TokenRequest{Tags: tags})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	agent, _, _ := ed25519.GenerateKey(rand.Reader)
+	instance, err := w.instances.EnrollHost(w.t.Context(), pass(), token.ID, secret, agent, compute.Report{
+		Hostname: "web-1", OS: "Debian GNU/Linux 12", Architecture: "x86_64", SSHPort: 22, Version: "1", Users: []string{"admin", "root"},
+		Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")},
+		HostKeys:  []string{strings.TrimSpace(publicKey())},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.link(instance.ID)
+	return instance.ID
+}
+
+func publicKey() string {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		panic(err)
+	}
+	return string(ssh.MarshalAuthorizedKey(key))
+}
+
+func ec2Client(c aws.Config) *awsec2.Client          { return awsec2.NewFromConfig(c) }
+func eicClient(c aws.Config) *awseic.Client          { return awseic.NewFromConfig(c) }
+func trailClient(c aws.Config) *awscloudtrail.Client { return awscloudtrail.NewFromConfig(c) }
+
+// refused fails the test unless err is an API error with the code and status, and returns its message.
+func refused(t *testing.T, err error, status int, code string) string {
+	t.Helper()
+	var api smithy.APIError
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &api) || !errors.As(err, &response) {
+		t.Errorf("got %v, want the error %s", err, code)
+		return ""
+	}
+	if api.ErrorCode() != code || response.HTTPStatusCode() != status {
+		t.Errorf("got %d %s: %s; want %d %s", response.HTTPStatusCode(), api.ErrorCode(), api.ErrorMessage(), status, code)
+	}
+	return api.ErrorMessage()
+}
+
+// last returns the newest event.
+func (w *world) last() trail.Event {
+	w.t.Helper()
+	entries, err := w.store.Events(w.t.Context(), trail.Query{Limit: 1})
+	if err != nil || len(entries) == 0 {
+		w.t.Fatalf("the trail is empty: %v", err)
+	}
+	return entries[0].Event
+}
