@@ -127,11 +127,15 @@ func (m *manifest) addBlock(path, block string) error {
 	if err != nil {
 		return err
 	}
-	mtime, err := modTime(path)
+	mtime, err := modTime(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	if err := m.record(change{Kind: madeBlock, Path: path, Text: block, Mtime: mtime, Before: sum(content)}); err != nil {
+	edited, err := modTime(path)
+	if err != nil {
+		return err
+	}
+	if err := m.record(change{Kind: madeBlock, Path: path, Text: block, Mtime: mtime, Edited: edited, Before: sum(content)}); err != nil {
 		return err
 	}
 	return rewriteFile(path, []byte(sshd.Prepend(string(content), block)))
@@ -144,10 +148,6 @@ func (c change) undoBlock() error {
 		return ignoreMissing(err)
 	}
 	directory := filepath.Dir(c.Path)
-	mtime, err := modTime(directory)
-	if err != nil {
-		return err
-	}
 	if rest, ok := sshd.Remove(string(content), c.Text); ok {
 		if err := rewriteFile(c.Path, []byte(rest)); err != nil {
 			return fault.Wrap(err, fault.WrongState, "enrollment", "%s cannot be written to take out the lines that enrollment put there", c.Path)
@@ -157,7 +157,7 @@ func (c change) undoBlock() error {
 	if sum(content) != c.Before {
 		return removeLeftovers(directory)
 	}
-	return errors.Join(removeLeftovers(directory), setModTime(c.Path, c.Mtime), setModTime(directory, mtime))
+	return errors.Join(removeLeftovers(directory), setModTime(c.Path, c.Edited), setModTime(directory, c.Mtime))
 }
 
 func sum(content []byte) string {

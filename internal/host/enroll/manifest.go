@@ -37,7 +37,8 @@ type change struct {
 	Kind    kind      `json:"kind"`
 	Path    string    `json:"path,omitempty"`
 	Text    string    `json:"text,omitempty"`    // of a block
-	Mtime   time.Time `json:"mtime,omitzero"`    // of what was there before: the file of a block, the directory of a file
+	Mtime   time.Time `json:"mtime,omitzero"`    // of the directory that a file or directory was put into
+	Edited  time.Time `json:"edited,omitzero"`   // of the file before the block
 	Before  string    `json:"before,omitempty"`  // SHA-256 of the file before the block
 	Name    string    `json:"name,omitempty"`    // of a user or service
 	Program string    `json:"program,omitempty"` // sshd's

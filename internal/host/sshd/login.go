@@ -48,7 +48,7 @@ type Outcome struct {
 func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
-	signer, err := t.newKey(ctx)
+	signer, stranger, err := t.newKeys(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -66,7 +66,7 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	defer client.Close()
 	var log bytes.Buffer
 	cmd := exec.CommandContext(ctx, t.Server.Program, "-i", "-e", "-f", t.Config,
-		"-o", "AuthorizedKeysFile="+keys, "-o", "PidFile=none", "-o", "LogLevel=DEBUG3")
+		"-o", "AuthorizedKeysFile="+keys, "-o", "PidFile=none", "-o", "LogLevel=DEBUG3", "-o", "MaxAuthTries=6")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = server, server, &log
 	cmd.WaitDelay = time.Second
 	err = cmd.Start()
@@ -74,7 +74,7 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fmt.Errorf("start %s: %w", t.Server.Program, err)
 	}
-	loginErr := logIn(ctx, client, t.Login, signer)
+	loginErr := logIn(ctx, client, t.Login, stranger, signer)
 	client.Close()
 	_ = cmd.Wait() // its exit status says how the connection ended, which we know
 	if loginErr != nil {
@@ -84,23 +84,31 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	return outcome(log.String()), nil
 }
 
-// newKey makes a key of a type that the configuration accepts.
-func (t Trial) newKey(ctx context.Context) (ssh.Signer, error) {
+// newKeys makes two keys of a type that the configuration accepts: one to allow, and a stranger's, to offer first.
+// An sshd that finds a key in a file may not ask the command at all; for a stranger's it must.
+func (t Trial) newKeys(ctx context.Context) (allowed, stranger ssh.Signer, err error) {
 	settings, err := t.Server.Effective(ctx, t.Config, User(t.Login))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	accepted := settings.Get("pubkeyacceptedalgorithms") + settings.Get("pubkeyacceptedkeytypes")
-	var key crypto.Signer
-	if accepted == "" || strings.Contains(accepted, ssh.KeyAlgoED25519) {
-		_, key, err = ed25519.GenerateKey(t.Random)
-	} else {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), t.Random)
+	newKey := func() (ssh.Signer, error) {
+		var key crypto.Signer
+		if accepted == "" || strings.Contains(accepted, ssh.KeyAlgoED25519) {
+			_, key, err = ed25519.GenerateKey(t.Random)
+		} else {
+			key, err = ecdsa.GenerateKey(elliptic.P256(), t.Random)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return ssh.NewSignerFromSigner(key)
 	}
-	if err != nil {
-		return nil, err
+	if allowed, err = newKey(); err != nil {
+		return nil, nil, err
 	}
-	return ssh.NewSignerFromSigner(key)
+	stranger, err = newKey()
+	return allowed, stranger, err
 }
 
 // ownConnection is a TCP connection from this process to itself, so that sshd sees an address as it will later.
@@ -138,11 +146,11 @@ func ownConnection(ctx context.Context) (client net.Conn, server *os.File, err e
 
 // logIn authenticates and runs a command. That the command itself fails, as under a nologin shell, does not
 // matter: whether somebody is let in was decided before.
-func logIn(ctx context.Context, conn net.Conn, login string, signer ssh.Signer) error {
+func logIn(ctx context.Context, conn net.Conn, login string, keys ...ssh.Signer) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	connection, channels, requests, err := ssh.NewClientConn(conn, "localhost", &ssh.ClientConfig{
 		User:            login,
-		Auth:            []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(keys...)},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // both ends of the connection are this process's
 	})
 	if err != nil {

@@ -1,0 +1,257 @@
+package enroll_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
+)
+
+// machine is the Debian of a scenario: sshd runs, and alice and root have an ordinary key.
+type machine struct {
+	plane    *standIn
+	ordinary string // file of the ordinary private key
+}
+
+const sshdConfig = "/etc/ssh/sshd_config"
+
+// newMachine prepares the Debian, with changes to sshd's configuration made before sshd starts.
+func newMachine(t *testing.T, configure func(t *testing.T)) *machine {
+	t.Helper()
+	m := &machine{ordinary: "/root/ordinary"}
+	public := writeKey(t, m.ordinary)
+	run(t, "useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", "alice")
+	for _, home := range []string{"/root", "/home/alice"} {
+		must(t, os.MkdirAll(home+"/.ssh", 0o700))
+		must(t, os.WriteFile(home+"/.ssh/authorized_keys", ssh.MarshalAuthorizedKey(public), 0o600))
+	}
+	run(t, "chown", "-R", "alice:alice", "/home/alice/.ssh")
+	if configure != nil {
+		configure(t)
+	}
+	run(t, "/usr/sbin/sshd")
+	m.plane = startStandIn(t)
+	waitFor(t, "sshd to listen", func() bool { _, err := os.Stat("/run/sshd.pid"); return err == nil })
+	return m
+}
+
+// writeKey makes a key and writes its private half for ssh.
+func writeKey(t *testing.T, path string) ssh.PublicKey {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	must(t, err)
+	must(t, os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
+	key, err := ssh.NewPublicKey(public)
+	must(t, err)
+	return key
+}
+
+// login tries the stock client.
+func login(user, key string) error {
+	cmd := exec.Command("ssh", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectionAttempts=5", user+"@127.0.0.1", "echo in as $(id -un)")
+	output, err := cmd.CombinedOutput()
+	if err == nil && !strings.Contains(string(output), "in as "+user) {
+		err = fmt.Errorf("the output is %q", output)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, output)
+	}
+	return nil
+}
+
+// pushedLogin pushes a fresh key and logs in with it.
+func (m *machine) pushedLogin(t *testing.T, user string) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pushed")
+	m.plane.push(t, user, writeKey(t, path))
+	return login(user, path)
+}
+
+// enroll runs sallyport-host enroll.
+func (m *machine) enroll(t *testing.T, flags ...string) (output string, err error) {
+	t.Helper()
+	cmd := exec.Command(hostProgram, append([]string{"enroll", "-"}, flags...)...)
+	cmd.Stdin = strings.NewReader(m.plane.token(t))
+	text, err := cmd.CombinedOutput()
+	return string(text), err
+}
+
+func (m *machine) mustEnroll(t *testing.T, flags ...string) string {
+	t.Helper()
+	output, err := m.enroll(t, flags...)
+	if err != nil {
+		log, _ := os.ReadFile("/etc/sallyport/agent.log")
+		t.Fatalf("enroll: %v\n%s\n%s", err, output, log)
+	}
+	return output
+}
+
+// loggingIn logs in by the ordinary key all the time, until the returned function is called, which fails the
+// test if one login failed.
+func (m *machine) loggingIn(t *testing.T) (end func()) {
+	t.Helper()
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := login("alice", m.ordinary); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	return func() {
+		t.Helper()
+		close(stop)
+		if err := <-done; err != nil {
+			t.Errorf("an ordinary login failed meanwhile: %v", err)
+		}
+	}
+}
+
+// bothWork makes sure that ordinary and pushed keys let people in, and that nothing else does.
+func (m *machine) bothWork(t *testing.T) {
+	t.Helper()
+	for _, user := range []string{"alice", "root"} {
+		if err := login(user, m.ordinary); err != nil {
+			t.Errorf("%s by the ordinary key: %v", user, err)
+		}
+	}
+	if err := m.pushedLogin(t, "alice"); err != nil {
+		t.Errorf("alice by a pushed key: %v", err)
+	}
+	stranger := filepath.Join(t.TempDir(), "stranger")
+	writeKey(t, stranger)
+	if login("alice", stranger) == nil {
+		t.Error("a key that nobody allowed lets alice in")
+	}
+}
+
+// tree is a file system as `unenroll` must leave it: what each path is, and its times.
+type tree map[string]string
+
+// looseTime may change their times, not their content: useradd and userdel rewrite the users' files and sshd
+// its PID file, and login itself writes logs.
+func looseTime(path string) bool {
+	switch path {
+	case "/etc", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/group-", "/etc/gshadow", "/etc/gshadow-",
+		"/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-", "/run":
+		return true
+	}
+	return strings.HasPrefix(path, "/etc/rc") && strings.HasSuffix(path, ".d") // update-rc.d rewrites all links
+}
+
+// notOurs is written by whoever logs in, and by sshd for itself.
+func notOurs(path string) bool {
+	return path == "/run/sshd.pid" || path == "/run/utmp" || path == "/etc/.pwd.lock" || strings.HasPrefix(path, "/var/log/") ||
+		path == "/var/log" || path == "/run/motd.dynamic" || path == "/root/.ssh" || path == "/home/alice/.cache"
+}
+
+func snapshot(t *testing.T) tree {
+	t.Helper()
+	found := tree{}
+	for _, top := range []string{"/etc", "/usr", "/var", "/run", "/root", "/home", "/opt", "/srv", "/tmp"} {
+		must(t, filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || notOurs(path) || strings.HasPrefix(path, "/tmp/Test") {
+				return err
+			}
+			info, err := entry.Info()
+			if err != nil {
+				return err
+			}
+			stat := info.Sys().(*syscall.Stat_t)
+			text := fmt.Sprintf("%v %d:%d", info.Mode(), stat.Uid, stat.Gid)
+			if info.Mode().IsRegular() {
+				text += fmt.Sprintf(" %d bytes", info.Size())
+				if !strings.HasPrefix(path, "/usr/") {
+					content, err := os.ReadFile(path)
+					if err != nil {
+						return err
+					}
+					text += fmt.Sprintf(" %x", sha256.Sum256(content))
+				}
+			}
+			if !looseTime(path) && path != "/tmp" {
+				text += " " + info.ModTime().UTC().Format(time.RFC3339Nano)
+			}
+			found[path] = text
+			return nil
+		}))
+	}
+	return found
+}
+
+// settle makes the backups of the users' files what any change of a user would make them, so that only what
+// enrollment adds is seen.
+func settle(t *testing.T) {
+	t.Helper()
+	run(t, "useradd", "--system", "--user-group", "--no-create-home", "settle")
+	run(t, "userdel", "settle")
+	for _, path := range []string{"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"} {
+		content, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path+"-", content, 0o600))
+	}
+}
+
+func (before tree) same(t *testing.T) {
+	t.Helper()
+	if diff := cmp.Diff(before, snapshot(t)); diff != "" {
+		t.Errorf("not as it was before:\n%s", diff)
+	}
+	if output, err := exec.Command("/usr/sbin/sshd", "-T").Output(); err == nil && bytes.Contains(output, []byte("sallyport")) {
+		t.Error("sshd's configuration still speaks of us")
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range processes {
+		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte("sallyport-host\x00agent")) {
+			t.Errorf("an agent still runs: %q", line)
+		}
+	}
+}
+
+func edit(t *testing.T, path string, change func(string) string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte(change(string(content))), 0o644))
+}
+
+func waitFor(t *testing.T, what string, ready func() bool) {
+	t.Helper()
+	for range 1500 {
+		if ready() {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("waited in vain for %s", what)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

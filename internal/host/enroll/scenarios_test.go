@@ -1,0 +1,380 @@
+package enroll_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func scenarios() map[string]func(*testing.T) {
+	return map[string]func(*testing.T){
+		"plain":                     plain,
+		"init script":               initScript,
+		"private sshd":              privateSSHD,
+		"existing command works":    existingWorks,
+		"existing command fails":    existingFails,
+		"existing command hangs":    existingHangs,
+		"existing command unsafe":   existingUnsafe,
+		"broken configuration":      brokenConfiguration,
+		"refused by sshd at last":   refusedAtLast,
+		"no include":                noInclude,
+		"drop-in that comes before": earlierDropIn,
+		"allow users":               allowUsers,
+		"nobody may log in":         nobodyMayLogIn,
+		"match block":               matchBlock,
+		"killed":                    killed,
+		"interrupted":               interrupted,
+		"bad token":                 badToken,
+		"dismissed":                 dismissed,
+	}
+}
+
+func plain(t *testing.T) {
+	m := newMachine(t, nil)
+	settle(t)
+	before := snapshot(t)
+	end := m.loggingIn(t)
+	output := m.mustEnroll(t)
+	end()
+	if !strings.Contains(output, standInInstance) {
+		t.Errorf("the output does not name the instance:\n%s", output)
+	}
+	m.bothWork(t)
+	waitFor(t, "the release to be reported", func() bool {
+		m.plane.mu.Lock()
+		defer m.plane.mu.Unlock()
+		return len(m.plane.released) > 0
+	})
+	status := run(t, hostProgram, "status", "--output", "json")
+	for _, want := range []string{`"enrolled": true`, `"linked": true`, `"sshd": "asks us"`} {
+		if !strings.Contains(status, want) {
+			t.Errorf("status lacks %s:\n%s", want, status)
+		}
+	}
+	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "enrolled already, as "+standInInstance) {
+		t.Errorf("a second enrollment: %v\n%s", err, output)
+	}
+	m.plane.stop() // unenroll needs no control plane
+	end = m.loggingIn(t)
+	run(t, hostProgram, "unenroll")
+	end()
+	before.same(t)
+	if err := login("alice", m.ordinary); err != nil {
+		t.Error(err)
+	}
+	if output, err := exec.Command(hostProgram, "unenroll").CombinedOutput(); err == nil || !strings.Contains(string(output), "not enrolled") {
+		t.Errorf("a second unenroll: %v\n%s", err, output)
+	}
+}
+
+func initScript(t *testing.T) {
+	m := newMachine(t, nil)
+	settle(t)
+	before := snapshot(t)
+	m.mustEnroll(t, "--service", "sysv")
+	m.bothWork(t)
+	run(t, "/etc/init.d/sallyport-host", "restart")
+	waitFor(t, "the agent to be back", func() bool { return exec.Command(hostProgram, "status").Run() == nil })
+	run(t, hostProgram, "unenroll")
+	before.same(t)
+}
+
+func privateSSHD(t *testing.T) {
+	const directory, config = "/var/lib/sallyport/first", "/opt/private/sshd_config"
+	m := newMachine(t, nil)
+	must(t, os.MkdirAll("/opt/private", 0o755))
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/opt/private/key")
+	must(t, os.WriteFile(config, []byte("ListenAddress 127.0.0.1:2222\nHostKey /opt/private/key\nPidFile /run/private.pid\nUsePAM no\n"), 0o644))
+	run(t, "/usr/sbin/sshd", "-f", config)
+	waitFor(t, "the private sshd", func() bool { _, err := os.Stat("/run/private.pid"); return err == nil })
+	before := snapshot(t)
+	delete(before, "/run/private.pid")
+	m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached", "--address", "127.0.0.1")
+	for path := range snapshot(t) {
+		if _, known := before[path]; !known && strings.HasPrefix(path, "/etc/") {
+			t.Errorf("%s was made", path)
+		}
+	}
+	pushed := t.TempDir() + "/pushed"
+	m.plane.push(t, "alice", writeKey(t, pushed))
+	output, err := exec.Command("ssh", "-p", "2222", "-i", pushed, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "alice@127.0.0.1", "true").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	run(t, hostProgram, "unenroll", "--directory", directory)
+	after := snapshot(t)
+	delete(after, "/run/private.pid")
+	if len(after) != len(before) {
+		t.Errorf("%d files instead of %d", len(after), len(before))
+	}
+	for path, was := range before {
+		if after[path] != was {
+			t.Errorf("%s was %s and is %s", path, was, after[path])
+		}
+	}
+}
+
+// existing enrolls a machine that has an AuthorizedKeysCommand: a script.
+func existing(t *testing.T, script string) *machine {
+	t.Helper()
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte("#!/bin/sh\n"+script), 0o755))
+		edit(t, sshdConfig, func(text string) string {
+			return text + "\nAuthorizedKeysCommand /usr/local/bin/existing-keys --user=%u \"two words\"\nAuthorizedKeysCommandUser nobody\n"
+		})
+	})
+	before := snapshot(t)
+	m.mustEnroll(t)
+	t.Cleanup(func() {
+		run(t, hostProgram, "unenroll")
+		before.same(t)
+	})
+	m.bothWork(t)
+	return m
+}
+
+func existingWorks(t *testing.T) {
+	key := t.TempDir() + "/third"
+	public := writeKey(t, key)
+	must(t, os.WriteFile("/usr/local/share/third.pub", []byte(public.Type()+" "+base64Key(public)+"\n"), 0o644))
+	existing(t, `[ "$1" = --user=alice ] && [ "$2" = "two words" ] && cat /usr/local/share/third.pub; exit 0`)
+	if err := login("alice", key); err != nil {
+		t.Errorf("a key of the existing command: %v", err)
+	}
+	if login("root", key) == nil {
+		t.Error("the existing command is not told who logs in")
+	}
+}
+
+func existingFails(t *testing.T) { existing(t, "echo ssh-ed25519 half; exit 3\n") }
+
+func existingHangs(t *testing.T) { existing(t, "sleep 600\n") }
+
+// existingUnsafe: sshd refuses to run a command that others may write, and must go on refusing.
+func existingUnsafe(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte("#!/bin/sh\n"), 0o777))
+		must(t, os.Chmod("/usr/local/bin/existing-keys", 0o777))
+		edit(t, sshdConfig, func(text string) string {
+			return text + "\nAuthorizedKeysCommand /usr/local/bin/existing-keys\nAuthorizedKeysCommandUser nobody\n"
+		})
+	})
+	before := snapshot(t)
+	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "chmod go-w /usr/local/bin/existing-keys") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+}
+
+func brokenConfiguration(t *testing.T) {
+	m := newMachine(t, nil)
+	edit(t, sshdConfig, func(text string) string { return text + "\nNoSuchKeyword yes\n" })
+	before := snapshot(t)
+	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "NoSuchKeyword") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+}
+
+// refusedAtLast: an sshd that finds fault with the drop-in only when it stands in its place.
+func refusedAtLast(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.Mkdir("/usr/lib/real", 0o755))
+		must(t, os.Rename("/usr/sbin/sshd", "/usr/lib/real/sshd"))
+		must(t, os.WriteFile("/usr/sbin/sshd", []byte(`#!/bin/sh
+case "$*" in "-t -f /etc/ssh/sshd_config") [ -e /etc/ssh/sshd_config.d/00-sallyport-host.conf ] && { echo "injected fault" >&2; exit 255; };; esac
+exec /usr/lib/real/sshd "$@"
+`), 0o755))
+	})
+	settle(t)
+	before := snapshot(t)
+	end := m.loggingIn(t)
+	output, err := m.enroll(t)
+	end()
+	if err == nil || !strings.Contains(output, "injected fault") || !strings.Contains(output, "terminate-instances --instance-ids "+standInInstance) {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+}
+
+func noInclude(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		edit(t, sshdConfig, func(text string) string { return strings.Replace(text, "\nInclude ", "\n# Include ", 1) })
+	})
+	settle(t)
+	before := snapshot(t)
+	m.mustEnroll(t)
+	m.bothWork(t)
+	content, err := os.ReadFile(sshdConfig)
+	must(t, err)
+	if n := strings.Count(string(content), "\nInclude "); n != 1 {
+		t.Errorf("%d Include lines:\n%s", n, content)
+	}
+	run(t, hostProgram, "unenroll")
+	before.same(t)
+}
+
+// earlierDropIn sets an AuthorizedKeysCommand in a file that sshd reads before ours: ours must still win.
+func earlierDropIn(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.WriteFile("/etc/ssh/sshd_config.d/00-first.conf", []byte("AuthorizedKeysCommand /bin/true\nAuthorizedKeysCommandUser nobody\n"), 0o644))
+	})
+	before := snapshot(t)
+	m.mustEnroll(t)
+	m.bothWork(t)
+	// Somebody edits the file meanwhile: their edit stays.
+	edit(t, sshdConfig, func(text string) string { return text + "# an edit\n" })
+	run(t, hostProgram, "unenroll")
+	edit(t, sshdConfig, func(text string) string { return strings.TrimSuffix(text, "# an edit\n") })
+	after := snapshot(t)
+	delete(before, sshdConfig)
+	delete(before, "/etc/ssh")
+	delete(after, sshdConfig)
+	delete(after, "/etc/ssh")
+	for path, was := range before {
+		if after[path] != was {
+			t.Errorf("%s was %s and is %s", path, was, after[path])
+		}
+	}
+}
+
+func allowUsers(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		edit(t, sshdConfig, func(text string) string { return text + "\nPermitRootLogin no\nAllowUsers alice\n" })
+	})
+	output := m.mustEnroll(t, "--output", "json")
+	if !strings.Contains(output, `"testLogin": "alice"`) {
+		t.Errorf("the test login was not alice's:\n%s", output)
+	}
+	if err := m.pushedLogin(t, "alice"); err != nil {
+		t.Error(err)
+	}
+	if m.pushedLogin(t, "root") == nil {
+		t.Error("root may log in by a pushed key, though sshd forbids root to")
+	}
+}
+
+func nobodyMayLogIn(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		edit(t, sshdConfig, func(text string) string { return text + "\nAllowUsers somebody-else\n" })
+	})
+	settle(t)
+	before := snapshot(t)
+	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "--skip-test-login") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+	m.mustEnroll(t, "--skip-test-login")
+	run(t, hostProgram, "unenroll")
+	before.same(t)
+}
+
+func matchBlock(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		edit(t, sshdConfig, func(text string) string {
+			return text + "\nMatch User bob\n  AuthorizedKeysCommand /bin/true\n  AuthorizedKeysCommandUser nobody\n"
+		})
+	})
+	output := m.mustEnroll(t)
+	if !strings.Contains(output, "Match User bob") {
+		t.Errorf("the Match block is not named:\n%s", output)
+	}
+	m.bothWork(t)
+}
+
+// killed kills enroll at each of its steps; unenroll, or enroll again, cleans up.
+func killed(t *testing.T) {
+	m := newMachine(t, nil)
+	settle(t)
+	before := snapshot(t)
+	for i, step := range []string{"Install the keys helper", "Choose the keys helper's user", "Enroll with", "Wait for the link", "Write sshd's configuration", "Reload sshd"} {
+		m.enrollUntil(t, step, os.Kill)
+		if err := login("alice", m.ordinary); err != nil {
+			t.Errorf("killed at %q: %v", step, err)
+		}
+		if i%2 == 1 {
+			m.mustEnroll(t)
+		}
+		run(t, hostProgram, "unenroll")
+		before.same(t)
+	}
+}
+
+// interrupted: Ctrl-C rolls back.
+func interrupted(t *testing.T) {
+	m := newMachine(t, nil)
+	settle(t)
+	before := snapshot(t)
+	m.enrollUntil(t, "Wait for the link", os.Interrupt)
+	before.same(t)
+}
+
+// enrollUntil sends the signal when the step is announced, and waits for the end.
+func (m *machine) enrollUntil(t *testing.T, step string, signal os.Signal) {
+	t.Helper()
+	cmd := exec.Command(hostProgram, "enroll", "-")
+	cmd.Stdin = strings.NewReader(m.plane.token(t))
+	progress, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	scanner := bufio.NewScanner(progress)
+	scanner.Split(bufio.ScanWords)
+	seen := ""
+	for scanner.Scan() {
+		seen += scanner.Text() + " "
+		if signal != nil && strings.Contains(seen, step) {
+			must(t, cmd.Process.Signal(signal))
+			signal = nil
+		}
+	}
+	if cmd.Wait() == nil {
+		t.Fatalf("enroll succeeded before it could be stopped at %q: %s", step, seen)
+	}
+}
+
+func badToken(t *testing.T) {
+	m := newMachine(t, nil)
+	settle(t)
+	before := snapshot(t)
+	cmd := exec.Command(hostProgram, "enroll")
+	cmd.Env = append(os.Environ(), "SALLYPORT_HOST_TOKEN=nonsense")
+	if output, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(output), "The enrollment token") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+	spent := m.plane.token(t)
+	m.plane.tokens = map[string]bool{}
+	cmd = exec.Command(hostProgram, "enroll", spent)
+	if output, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(output), "The token is not valid") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+	other := startStandIn(t) // an impostor at the address of the real one
+	token := strings.Clone(m.plane.token(t))
+	m.plane.url, other.url = other.url, m.plane.url
+	forged := m.plane.token(t)
+	_ = token
+	cmd = exec.Command(hostProgram, "enroll", forged)
+	if output, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(output), "not the one") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+}
+
+// dismissed: TerminateInstances at the control plane takes everything off the machine.
+func dismissed(t *testing.T) {
+	m := newMachine(t, nil)
+	settle(t)
+	before := snapshot(t)
+	m.mustEnroll(t)
+	m.plane.dismiss(t)
+	waitFor(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
+	waitFor(t, "unenroll to end", func() bool { return exec.Command("pgrep", "-f", "sallyport-host unenroll").Run() != nil })
+	before.same(t)
+	if err := login("alice", m.ordinary); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,214 @@
+package enroll_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/keyblob"
+)
+
+const (
+	standInInstance = "i-0123456789abcdef0"
+	standInRegion   = "on-prem-1"
+)
+
+// standIn is as much of a control plane as a machine sees: it enrolls whoever has a token it made, welcomes the
+// agent, pushes grants, and dismisses.
+type standIn struct {
+	authority *ca.Authority
+	signer    keyblob.Signer
+	server    *http.Server
+	url       string
+
+	mu       sync.Mutex
+	tokens   map[string]bool // unused
+	stream   *hostproto.Stream
+	linked   chan struct{} // closed when a stream is there
+	acks     map[uint64]chan hostproto.Ack
+	next     uint64
+	released []hostproto.Release
+	gone     bool
+}
+
+func startStandIn(t *testing.T) *standIn {
+	t.Helper()
+	authority, err := ca.New("123456789012", time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := authority.Signer(standInRegion, "sallyport.internal", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &standIn{authority: authority, signer: signer, tokens: map[string]bool{}, linked: make(chan struct{}), acks: map[uint64]chan hostproto.Ack{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {})
+	mux.HandleFunc("POST "+hostproto.EnrollPath, s.enroll)
+	mux.HandleFunc("GET "+hostproto.LinkPath, s.link)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "https://" + listener.Addr().String()
+	s.server = &http.Server{Handler: mux}
+	config := authority.ServerTLS([]string{"127.0.0.1"}, time.Now)
+	config.NextProtos = []string{"http/1.1"}
+	go s.server.Serve(tls.NewListener(listener, config))
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *standIn) stop() {
+	s.server.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stream != nil {
+		s.stream.Close()
+	}
+}
+
+// token makes an enrollment token.
+func (s *standIn) token(t *testing.T) string {
+	t.Helper()
+	fingerprint, err := ca.Fingerprint(s.authority.Certificate().Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	text, err := hostproto.FormatToken(hostproto.Token{Server: s.url, Fingerprint: fingerprint, ID: "ht-1", Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[text] = true
+	return text
+}
+
+func (s *standIn) enroll(w http.ResponseWriter, r *http.Request) {
+	var request hostproto.Enroll
+	_, hasKey := ca.ClientKey(r.TLS)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || !hasKey || !s.tokens[request.Token] {
+		w.WriteHeader(http.StatusForbidden)
+		json.NewEncoder(w).Encode(hostproto.Refusal{Message: "The token is not valid."})
+		return
+	}
+	delete(s.tokens, request.Token)
+	json.NewEncoder(w).Encode(hostproto.Enrolled{InstanceID: standInInstance, Account: "123456789012", Region: standInRegion,
+		Zone: standInRegion + "a", Authority: s.authority.Certificate().Raw})
+}
+
+func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	session, stream, err := hostproto.Accepted(context.Background(), ws)
+	if err != nil {
+		return
+	}
+	defer session.Close()
+	for {
+		m, err := stream.Receive(10 * time.Minute)
+		if err != nil {
+			return
+		}
+		switch {
+		case m.Hello != nil:
+			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version, Time: time.Now()}})
+			s.mu.Lock()
+			s.stream = stream
+			select {
+			case <-s.linked:
+			default:
+				close(s.linked)
+			}
+			s.mu.Unlock()
+		case m.Ping != nil:
+			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{Time: time.Now()}})
+		case m.Ack != nil:
+			s.mu.Lock()
+			if waiting := s.acks[m.ID]; waiting != nil {
+				waiting <- *m.Ack
+			}
+			s.mu.Unlock()
+		case m.Release != nil:
+			s.mu.Lock()
+			s.released = append(s.released, *m.Release)
+			s.mu.Unlock()
+			err = stream.Send(hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}})
+		case m.Report != nil:
+			err = stream.Send(hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}})
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// push grants a key for a minute and returns once the agent has it.
+func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
+	t.Helper()
+	statement := keyblob.Statement{
+		Expires: time.Now().Add(time.Minute), InstanceID: standInInstance, OSUser: user, RequestID: "request-1",
+		Caller: "arn:aws:iam::123456789012:user/test", PublicKey: key.Type() + " " + base64Key(key),
+	}
+	blob, err := keyblob.Sign(statement, s.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack := s.call(t, hostproto.Message{Grant: &hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob}})
+	if ack.Code != "" {
+		t.Fatalf("the agent refuses the grant: %s %s", ack.Code, ack.Message)
+	}
+}
+
+func (s *standIn) dismiss(t *testing.T) {
+	s.mu.Lock()
+	stream := s.stream
+	s.mu.Unlock()
+	if err := stream.Send(hostproto.Message{ID: 99, Dismiss: &hostproto.Dismiss{}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *standIn) call(t *testing.T, m hostproto.Message) hostproto.Ack {
+	t.Helper()
+	select {
+	case <-s.linked:
+	case <-time.After(20 * time.Second):
+		t.Fatal("no agent is linked")
+	}
+	answer := make(chan hostproto.Ack, 1)
+	s.mu.Lock()
+	s.next++
+	m.ID = s.next
+	s.acks[m.ID] = answer
+	stream := s.stream
+	s.mu.Unlock()
+	if err := stream.Send(m); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case ack := <-answer:
+		return ack
+	case <-time.After(20 * time.Second):
+		t.Fatal("the agent does not acknowledge")
+	}
+	return hostproto.Ack{}
+}
