@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -137,20 +136,21 @@ func runChained(command []string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if n := out.Len(); n > 0 && out.Bytes()[n-1] != '\n' {
-		out.WriteByte('\n')
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, '\n')
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
-// bounded is a buffer that refuses to hold more than maxChained.
-type bounded struct{ bytes.Buffer }
+// bounded refuses to hold more than maxChained.
+type bounded []byte
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxChained {
+	if len(*b)+len(p) > maxChained {
 		return 0, errors.New("the output is too long")
 	}
-	return b.Buffer.Write(p)
+	*b = append(*b, p...)
+	return len(p), nil
 }
 
 // Syslog writes a line to the system's log, facility authpriv, as sshd does. Without a log it does nothing.
