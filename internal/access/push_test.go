@@ -41,7 +41,7 @@ func TestPush(t *testing.T) {
 		t.Errorf("live: %v", live)
 	}
 	events := w.events("EventName", "SendSSHPublicKey")
-	if len(events) != 3 || events[0].Response["success"] != true || events[0].Response["requestId"] != grant.RequestID { // two enrolled
+	if len(events) != 3 || events[0].Response["success"] != true || events[0].Response["requestId"] != grant.RequestID { // the making of the host bears the name too
 		t.Errorf("events: %+v", events)
 	}
 	w.sleep(time.Minute)
