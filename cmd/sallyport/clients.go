@@ -75,11 +75,11 @@ func explain(err error) string {
 		text := err.Error()
 		switch {
 		case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"), strings.Contains(text, "i/o timeout"):
-			return fmt.Sprintf("%s: the API does not answer: %v\nIs the control plane running, and is the profile's endpoint_url right? See: sallyport up, sallyport configure --help", sending.OperationName, innermost(err))
+			return fmt.Sprintf("%s: the API does not answer: %v\nIs the control plane running, and is the profile's endpoint_url right? See: sallyport up, sallyport configure --help", sending.OperationName, innermost(sending))
 		case strings.Contains(text, "certificate"):
-			return fmt.Sprintf("%s: %v\nSet ca_bundle in the profile, or AWS_CA_BUNDLE, to the control plane's ca.pem.", sending.OperationName, innermost(err))
+			return fmt.Sprintf("%s: %v\nSet ca_bundle in the profile, or AWS_CA_BUNDLE, to the control plane's ca.pem.", sending.OperationName, innermost(sending))
 		case strings.Contains(text, "credentials"):
-			return fmt.Sprintf("%s: no credentials were found: %v\nName a profile by --profile or AWS_PROFILE. See: sallyport configure --help", sending.OperationName, innermost(err))
+			return fmt.Sprintf("%s: no credentials were found: %v\nName a profile by --profile or AWS_PROFILE. See: sallyport configure --help", sending.OperationName, innermost(sending))
 		}
 	}
 	return err.Error()

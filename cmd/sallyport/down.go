@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/host/enroll"
@@ -77,17 +78,18 @@ func stopDaemon(d daemon) (string, error) {
 func purge(directory upDirectory) (string, error) {
 	note := "removed"
 	files := profileFilesFromEnvironment()
-	ours, err := readCredentials(directory.data())
-	switch {
-	case err != nil || profileKey(files, defaultProfile) != ours.AccessKeyID:
-		note += "; the AWS profile " + defaultProfile + " is another's and stays"
-		if !hasProfile(files, defaultProfile) {
-			note = "removed"
-		}
-	default:
+	if ours, err := readCredentials(directory.data()); err == nil && profileKey(files, defaultProfile) == ours.AccessKeyID {
 		if err := removeProfile(files, defaultProfile); err != nil {
 			return "", err
 		}
+	} else if hasProfile(files, defaultProfile) {
+		note = "removed, but for the AWS profile " + defaultProfile + ", which is another's"
 	}
-	return note, os.RemoveAll(string(directory))
+	if err := os.RemoveAll(string(directory)); err != nil {
+		return "", err
+	}
+	if directory == rootUpDirectory {
+		os.Remove(filepath.Dir(string(directory))) // unless somebody else uses it
+	}
+	return note, nil
 }

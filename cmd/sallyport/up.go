@@ -314,7 +314,7 @@ func (u *up) showEnrollment(step enroll.Step) {
 		u.steps.detail("ok   " + step.Text)
 	case enroll.Failed:
 		u.steps.detail("fail " + step.Text + ": " + step.Error)
-	case enroll.Warned, enroll.Noted, enroll.Undone:
+	case enroll.Noted, enroll.Undone:
 		u.steps.detail(string(step.Phase) + ": " + step.Text)
 	}
 }
@@ -369,15 +369,14 @@ func (u *up) sayNext() {
 	sallyportCommand := u.shortName()
 	fmt.Fprintf(u.term.out, `
 Try next, as root:
-  %[1]s ssh %[2]s                      a shell there
-  %[1]s hosts                                 your machines
-  %[1]s trail                                 who did what
-  export AWS_PROFILE=sallyport
-  aws sts get-caller-identity                           any AWS client works
-  aws ec2 describe-instances
-  aws --endpoint-url %[3]s ec2 describe-instances   for an aws CLI older than 2.13 (Debian 12's)
-  %[1]s host-token --name web-1               enroll another machine
-  %[1]s down                                  stop it all
+  %[1]s ssh %[2]s    # a shell there
+  %[1]s hosts               # your machines
+  %[1]s trail               # who did what
+  %[1]s host-token --help   # enroll another machine
+  %[1]s down                # stop it all
+And any AWS client works:
+  aws --profile sallyport ec2 describe-instances
+  aws --profile sallyport --endpoint-url %[3]s ec2 describe-instances    # aws older than 2.13, as Debian 12's
 `, sallyportCommand, upHostName, u.endpoint())
 }
 
@@ -402,7 +401,7 @@ Run this as root for both, or enroll a machine where you are root:
   %[1]s host-token --name web-1
 And any AWS client works:
   aws --profile sallyport sts get-caller-identity
-  aws --profile sallyport --endpoint-url %[2]s sts get-caller-identity   for an aws CLI older than 2.13
+  aws --profile sallyport --endpoint-url %[2]s sts get-caller-identity    # aws older than 2.13, as Debian 12's
 Stop it with: %[1]s down
 `, u.shortName(), u.endpoint())
 }
