@@ -10,27 +10,30 @@ import (
 )
 
 // selectCredential reads all that belongs to an access key in one statement, and so in one view: the key or
-// session, its user, and a row for each policy (or one without).
+// session, its user, and a row for each policy (or one without). CROSS JOIN with a condition is a plain join that
+// SQLite does in the order written: from the one key to what belongs to it, by index all the way.
 const selectCredential = `
-	WITH held AS (
+	WITH held AS MATERIALIZED (
 		SELECT id, user_id, secret, active, created, used, used_service, used_region, NULL AS token, 0 AS expires, 0 AS temporary
 		FROM iam_access_key WHERE id = $1
 		UNION ALL
 		SELECT id, user_id, secret, TRUE, created, 0, '', '', token, expires, 1
 		FROM iam_session WHERE id = $1
-	), owner AS (
-		SELECT u.id, 'user' AS kind, u.name FROM held JOIN iam_user u ON u.id = held.user_id
+	), owner AS MATERIALIZED (
+		SELECT u.id, 'user' AS kind, u.name
+		FROM held CROSS JOIN iam_user u WHERE u.id = held.user_id
 		UNION ALL
 		SELECT g.id, 'group', g.name
-		FROM held JOIN iam_member m ON m.user_id = held.user_id JOIN iam_group g ON g.id = m.group_id
+		FROM held CROSS JOIN iam_member m CROSS JOIN iam_group g WHERE m.user_id = held.user_id AND g.id = m.group_id
 	), applied AS (
 		SELECT owner.kind, owner.name AS owner, '' AS arn, p.name, p.document
-		FROM owner JOIN iam_inline_policy p ON p.owner_id = owner.id
+		FROM owner CROSS JOIN iam_inline_policy p WHERE p.owner_id = owner.id
 		UNION ALL
 		SELECT owner.kind, owner.name, a.policy_arn, COALESCE(p.name, ''), COALESCE(v.document, '')
-		FROM owner JOIN iam_attachment a ON a.owner_id = owner.id
+		FROM owner CROSS JOIN iam_attachment a
 			LEFT JOIN iam_policy p ON p.arn = a.policy_arn
 			LEFT JOIN iam_policy_version v ON v.policy_id = p.id AND v.number = p.default_version
+		WHERE a.owner_id = owner.id
 	)
 	SELECT held.id, held.user_id, held.secret, held.active, held.created, held.used, held.used_service, held.used_region,
 		held.token, held.expires, held.temporary, u.id, u.name, u.path, u.arn, u.created, u.tags,

@@ -66,7 +66,7 @@ func (r eventRow) append(tx *session) error {
 		INSERT INTO trail (time, sequence, id, name, source, region, username, access_key_id, read_only, error_code, record)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (id) DO NOTHING`,
-		at, r.sequence, e.ID, cleanText(e.Name), cleanText(e.Source), cleanText(e.Region), cleanText(e.Identity.Username()),
+		at, r.sequence, cleanText(e.ID), cleanText(e.Name), cleanText(e.Source), cleanText(e.Region), cleanText(e.Identity.Username()),
 		cleanText(e.Identity.AccessKeyID), e.ReadOnly, cleanText(e.ErrorCode), r.record)
 	if err != nil {
 		return fmt.Errorf("append the event: %w", err)
@@ -85,13 +85,13 @@ func (r eventRow) replace(tx *session) error {
 	replaced, err := tx.exec(`
 		UPDATE trail SET name = $2, source = $3, region = $4, username = $5, access_key_id = $6, read_only = $7, error_code = $8, record = $9
 		WHERE id = $1 AND error_code = ''`,
-		e.ID, cleanText(e.Name), cleanText(e.Source), cleanText(e.Region), cleanText(e.Identity.Username()),
+		cleanText(e.ID), cleanText(e.Name), cleanText(e.Source), cleanText(e.Region), cleanText(e.Identity.Username()),
 		cleanText(e.Identity.AccessKeyID), e.ReadOnly, cleanText(e.ErrorCode), r.record)
 	if err != nil || replaced == 0 {
 		return err
 	}
 	var at, sequence int64
-	if err := tx.row(`SELECT time, sequence FROM trail WHERE id = $1`, e.ID).Scan(&at, &sequence); err != nil {
+	if err := tx.row(`SELECT time, sequence FROM trail WHERE id = $1`, cleanText(e.ID)).Scan(&at, &sequence); err != nil {
 		return err
 	}
 	if _, err := tx.exec(`DELETE FROM trail_resource WHERE time = $1 AND sequence = $2`, at, sequence); err != nil {
@@ -133,20 +133,21 @@ func lookup(q trail.Query) (query string, args []any, err error) {
 		}
 		conditions = append(conditions, condition)
 	}
+	value := cleanText(q.Value) // as it is stored
 	from := "trail t"
 	place := "t" // which table's (time, sequence) orders and bounds
 	switch q.Attribute {
 	case "":
 	case "EventId":
-		where("t.id = ?", q.Value)
+		where("t.id = ?", value)
 	case "EventName":
-		where("t.name = ?", q.Value)
+		where("t.name = ?", value)
 	case "EventSource":
-		where("t.source = ?", q.Value)
+		where("t.source = ?", value)
 	case "Username":
-		where("t.username = ?", q.Value)
+		where("t.username = ?", value)
 	case "AccessKeyId":
-		where("t.access_key_id = ?", q.Value)
+		where("t.access_key_id = ?", value)
 	case "ReadOnly":
 		if q.Value != "true" && q.Value != "false" {
 			return "", nil, fault.New(fault.Invalid, "attribute", "The value of the lookup attribute ReadOnly must be true or false, not %q.", q.Value)
@@ -155,21 +156,22 @@ func lookup(q trail.Query) (query string, args []any, err error) {
 	case "ResourceType", "ResourceName":
 		column := map[string]string{"ResourceType": "type", "ResourceName": "name"}[q.Attribute]
 		from, place = "trail_resource r JOIN trail t ON t.time = r.time AND t.sequence = r.sequence", "r"
-		where("r."+column+" = ?", q.Value)
+		where("r."+column+" = ?", value)
 	default:
 		return "", nil, fault.New(fault.Invalid, "attribute", "%q is no lookup attribute. Use EventId, EventName, ReadOnly, Username, ResourceType, ResourceName, EventSource or AccessKeyId.", q.Attribute)
 	}
 	if q.Region != "" {
-		where("t.region = ?", q.Region)
+		where("t.region = ?", cleanText(q.Region))
 	}
 	if !q.From.IsZero() {
 		where(place+".time >= ?", micros(q.From))
 	}
-	if !q.To.IsZero() {
-		where(place+".time < ?", micros(q.To))
-	}
-	if q.Before != (trail.Position{}) {
+	// One upper bound, the lower of the two: given both, SQLite may enter the index at the wrong one and walk
+	// over all the pages that were read before.
+	if q.Before != (trail.Position{}) && (q.To.IsZero() || q.Before.Time.Before(q.To)) {
 		where("("+place+".time, "+place+".sequence) < (?, ?)", micros(q.Before.Time), q.Before.Sequence)
+	} else if !q.To.IsZero() {
+		where(place+".time < ?", micros(q.To))
 	}
 	filter := ""
 	if len(conditions) > 0 {

@@ -87,9 +87,11 @@ func hostileText(b *bench) {
 	e.Resources = []trail.Resource{{ARN: "arn:\x00/\xfe", Type: "\x00"}, {}, {}}
 	e.Parameters = map[string]any{"k\x00": "v\x00\xff"}
 	b.ok(b.AppendEvent(ctx, e))
-	entries, err := b.Events(ctx, trail.Query{Attribute: "Username", Value: e.Identity.PrincipalID})
-	b.ok(err)
-	b.same(len(entries), 1)
+	for attribute, value := range map[string]string{"Username": e.Identity.PrincipalID, "EventName": e.Name, "AccessKeyId": e.Identity.AccessKeyID} {
+		entries, err := b.Events(ctx, trail.Query{Attribute: attribute, Value: value})
+		b.ok(err)
+		b.same(len(entries), 1)
+	}
 }
 
 func unknownAttribute(b *bench) {
