@@ -25,7 +25,10 @@ func (hostTokenCommand) Help() string {
 	return `  sallyport host-token --name web-1 --tag env=prod
 
 The token lets one machine enroll, once, and pins this control plane: the machine talks to no other. It is a secret.
-Copy bin/sallyport-host to the machine, then run there, as root, the command this prints.`
+Copy bin/sallyport-host to the machine, then run there, as root, the command this prints. Or both from here:
+
+  scp bin/sallyport-host root@web-1:/usr/local/bin/
+  sallyport host-token --name web-1 | ssh root@web-1 sallyport-host enroll -`
 }
 
 func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
@@ -45,6 +48,6 @@ func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
 		return json.NewEncoder(term.out).Encode(out)
 	}
 	fmt.Fprintf(term.out, "%s\n", out.Token)
-	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  sallyport-host enroll %s\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), out.Token)
+	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  SALLYPORT_HOST_TOKEN=%s sallyport-host enroll\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), out.Token)
 	return nil
 }
