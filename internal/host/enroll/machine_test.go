@@ -223,12 +223,20 @@ func (before tree) same(t *testing.T) {
 	if output, err := exec.Command("/usr/sbin/sshd", "-T").Output(); err == nil && bytes.Contains(output, []byte("sallyport")) {
 		t.Error("sshd's configuration still speaks of us")
 	}
+	if runs("sallyport-host\x00agent") {
+		t.Error("an agent still runs")
+	}
+}
+
+// runs tells whether a process has the words in its command line, each of which ends in a NUL.
+func runs(words string) bool {
 	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range processes {
-		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte("sallyport-host\x00agent")) {
-			t.Errorf("an agent still runs: %q", line)
+		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte(words)) {
+			return true
 		}
 	}
+	return false
 }
 
 func edit(t *testing.T, path string, change func(string) string) {

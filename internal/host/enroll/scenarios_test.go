@@ -352,12 +352,9 @@ func badToken(t *testing.T) {
 		t.Errorf("%v\n%s", err, output)
 	}
 	before.same(t)
-	other := startStandIn(t) // an impostor at the address of the real one
-	token := strings.Clone(m.plane.token(t))
-	m.plane.url, other.url = other.url, m.plane.url
-	forged := m.plane.token(t)
-	_ = token
-	cmd = exec.Command(hostProgram, "enroll", forged)
+	impostor := startStandIn(t)
+	m.plane.url = impostor.url // the token pins the real one's authority, and the impostor answers
+	cmd = exec.Command(hostProgram, "enroll", m.plane.token(t))
 	if output, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(output), "not the one") {
 		t.Errorf("%v\n%s", err, output)
 	}
@@ -370,9 +367,9 @@ func dismissed(t *testing.T) {
 	settle(t)
 	before := snapshot(t)
 	m.mustEnroll(t)
-	m.plane.dismiss(t)
+	m.plane.dismiss()
 	waitFor(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
-	waitFor(t, "unenroll to end", func() bool { return exec.Command("pgrep", "-f", "sallyport-host unenroll").Run() != nil })
+	waitFor(t, "unenroll to end", func() bool { return !runs("unenroll\x00--dismissed") })
 	before.same(t)
 	if err := login("alice", m.ordinary); err != nil {
 		t.Error(err)

@@ -71,7 +71,7 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 	switch service {
 	case ServiceSystemd:
 		path := "/etc/systemd/system/" + name + ".service"
-		if err := m.makeFile(path, []byte(systemdUnit(agent)), 0o644); err != nil {
+		if err := m.makeFile(path, []byte(systemdUnit(agent, m.directory)), 0o644); err != nil {
 			return err
 		}
 		if err := m.record(change{Kind: madeService, Name: name, Path: path}); err != nil {
@@ -103,7 +103,11 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 }
 
 // systemdUnit runs the agent as root, since its directory is root's, with little else of root's powers.
-func systemdUnit(agent string) string {
+func systemdUnit(agent, directory string) string {
+	writable := ""
+	if directory != host.DefaultDirectory {
+		writable = "ReadWritePaths=" + directory + "\n" // its socket and spool stand there
+	}
 	return `[Unit]
 Description=Sallyport host agent
 Documentation=https://github.com/sallyport/sallyport
@@ -118,7 +122,7 @@ RestartSec=2
 NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_CHROOT
 ProtectSystem=full
-ProtectHome=read-only
+` + writable + `ProtectHome=read-only
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes

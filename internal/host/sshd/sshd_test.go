@@ -1,0 +1,205 @@
+package sshd
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// TestBlockComesOutAgain: whatever the configuration holds, and whatever is added behind the block.
+func TestBlockComesOutAgain(t *testing.T) {
+	block := IncludeBlock("/etc/ssh/sshd_config.d/00-sallyport-host.conf")
+	rapid.Check(t, func(t *rapid.T) {
+		config, added := rapid.String().Draw(t, "config"), rapid.String().Draw(t, "added")
+		got, ok := Remove(Prepend(config, block)+added, block)
+		if !ok || got != config+added {
+			t.Fatalf("%q, %v", got, ok)
+		}
+	})
+}
+
+func TestRemoveEditedBlock(t *testing.T) {
+	block := IncludeBlock("/x.conf")
+	for name, test := range map[string]struct {
+		config, want string
+		ok           bool
+	}{
+		"gone":            {"Port 22\n", "Port 22\n", false},
+		"empty":           {"", "", false},
+		"line in between": {strings.Replace(block, "\nInclude", "\n# mine\nInclude", 1) + "Port 22\n", "# mine\nPort 22\n", true},
+		"comment gone":    {"Include /x.conf\nPort 22\n", "Port 22\n", true},
+		"other include":   {"Include /x.conf.d/*\n\nPort 22\n", "Include /x.conf.d/*\n\nPort 22\n", false},
+	} {
+		if got, ok := Remove(test.config, block); got != test.want || ok != test.ok {
+			t.Errorf("%s: %q, %v", name, got, ok)
+		}
+	}
+}
+
+func TestChain(t *testing.T) {
+	const ours = "/usr/lib/sallyport/sallyport-host keys --directory /etc/sallyport %u %f"
+	for existing, want := range map[string]string{
+		"":                         ours,
+		"/bin/true":                ours + " -- /bin/true %u",
+		"/bin/true %u":             ours + " -- /bin/true %u",
+		"  /bin/echo  \"a b\"  %h": ours + ` -- /bin/echo "a b"  %h`,
+	} {
+		if got, err := Chain(ours, KeysCommand{Command: existing, User: "nobody"}); err != nil || got != want {
+			t.Errorf("%q: %q, %v", existing, got, err)
+		}
+	}
+	for existing, user := range map[string]string{
+		`"/bin/with space" %u`: "nobody",
+		"relative":             "nobody",
+		"/bin/true":            "%u",
+		"/tmp/anybodys":        "nobody",
+	} {
+		if got, err := Chain(ours, KeysCommand{Command: existing, User: user}); err == nil {
+			t.Errorf("%q as %q is chained: %q", existing, user, got)
+		}
+	}
+}
+
+func TestCheckSafePath(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: files of root need root")
+	}
+	top, err := os.MkdirTemp("/root", "safe-path-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	directory := filepath.Join(top, "directory")
+	program := filepath.Join(directory, "program")
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{program, filepath.Join(directory, "not/there/yet")} {
+		if err := CheckSafePath(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	link := filepath.Join(top, "link")
+	if err := os.Symlink("/tmp/somewhere", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"program", directory + "/a b", directory + "/%u", "/tmp/x"} {
+		if err := CheckSafePath(path); err == nil {
+			t.Errorf("%s is safe", path)
+		}
+	}
+	if err := os.Chmod(directory, 0o775); err != nil {
+		t.Fatal(err)
+	}
+	err = CheckSafePath(program)
+	if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "chmod go-w "+directory) {
+		t.Errorf("the component is not named: %v", err)
+	}
+	if err := os.Chmod(directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(program, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckSafePath(program); err == nil || !strings.Contains(err.Error(), "chown root "+program) {
+		t.Errorf("the component is not named: %v", err)
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	directory := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	included := write("a.conf", "Match Group admins\n\tauthorizedkeyscommand=/bin/a %u\n")
+	within := write("b.inc", "AuthorizedKeysCommand /bin/b\n")
+	config := write("sshd_config", "# Match x\nAuthorizedKeysCommand /bin/global\nInclude "+directory+"/*.conf # all\n"+
+		"Match User bob\n  Include \""+within+"\"\nMatch all\n AuthorizedKeysCommand /bin/later\n")
+	got, err := Overrides(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Override{
+		{File: included, Line: 2, Match: "Group admins", Command: "/bin/a %u"},
+		{File: within, Line: 1, Match: "User bob", Command: "/bin/b"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	loop := write("loop", "Include "+directory+"/loop\n")
+	if _, err := Overrides(loop); err != nil {
+		t.Errorf("a file that includes itself: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	settings := parseSettings("port 22\nlistenaddress [::]:2200\nlistenaddress 0.0.0.0:22\nauthorizedkeyscommand none\npidfile /run/sshd.pid\n")
+	if got := settings.Listens().String(); got != "[::1]:2200" {
+		t.Error(got)
+	}
+	if got := settings.KeysCommand(); got != (KeysCommand{}) {
+		t.Error(got)
+	}
+	if got := settings.Difference(parseSettings("port 22\n")); got == "" {
+		t.Error("settings that lack lines are equal")
+	}
+	if !settings.Equal(settings) {
+		t.Error("settings differ from themselves")
+	}
+}
+
+// TestOutcome knows the words of several releases of OpenSSH.
+func TestOutcome(t *testing.T) {
+	for log, want := range map[string]Outcome{
+		"debug3: Running AuthorizedKeysCommand: \"/x keys\" as \"nobody\"\n":                                                               {CommandRan: true},
+		"debug3: subprocess: AuthorizedKeysCommand command \"/x keys\" running as nobody (flags 0x6)\n":                                    {CommandRan: true},
+		"debug3: subprocess: AuthorizedKeysCommand command \"/x\" running as n\nerror: AuthorizedKeysCommand /x keys failed, status 3\r\n": {CommandRan: true, CommandProblem: "error: AuthorizedKeysCommand /x keys failed, status 3"},
+		"error: Unsafe AuthorizedKeysCommand \"/x\": bad ownership or modes for file /x\n":                                                 {CommandProblem: "error: Unsafe AuthorizedKeysCommand \"/x\": bad ownership or modes for file /x"},
+		"debug1: trying public key file /root/.ssh/authorized_keys\n":                                                                      {},
+	} {
+		if diff := cmp.Diff(want, outcome(log)); diff != "" {
+			t.Errorf("%s: %s", log, diff)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, test := range []struct {
+		version Version
+		include bool
+	}{{Version{7, 4}, false}, {Version{8, 1}, false}, {Version{8, 2}, true}, {Version{10, 0}, true}} {
+		if test.version.HasInclude() != test.include {
+			t.Errorf("%v", test.version)
+		}
+	}
+}
+
+// FuzzSplitDirective: no line makes the reader of configurations fail or invent words.
+func FuzzSplitDirective(f *testing.F) {
+	f.Add("Match User \"a b\" # c")
+	f.Add("Include='x'=")
+	f.Fuzz(func(t *testing.T, line string) {
+		keyword, value := splitDirective(line)
+		if !strings.Contains(line, value) || len(keyword) > len(line) {
+			t.Fatalf("%q gives %q and %q", line, keyword, value)
+		}
+		for _, word := range splitWords(value) {
+			if len(word) > len(value)*3 { // an invalid byte reads as three
+				t.Fatalf("%q gives %q", value, word)
+			}
+		}
+	})
+}
