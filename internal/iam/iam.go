@@ -114,10 +114,11 @@ type OwnedPolicy struct {
 	Document string
 }
 
-// Store keeps identities. Names are compared without regard to case. Methods that change something commit the
-// event in the same transaction and return only when both are durable. Errors are NotFound, Exists, InUse and
-// Limit faults whose Resource is "user", "group", "policy", "policy-version", "access-key", "attachment" or
-// "membership"; the messages are IAM's own where it has them.
+// Store keeps identities. Names are compared without regard to case, ARNs and ids exactly, because policies were
+// asked about them as they were given. Methods that change something commit the event in the same transaction
+// and return only when both are durable. Errors are NotFound, Exists, InUse and Limit faults whose Resource is
+// "user", "group", "policy", "policy-version", "access-key", "attachment" or "membership"; the messages are IAM's
+// own where it has them.
 type Store interface {
 	CreateUser(ctx context.Context, user User, event trail.Event) error
 	User(ctx context.Context, name string) (User, error)
@@ -167,6 +168,7 @@ type Store interface {
 	CreateAccessKey(ctx context.Context, key AccessKey, event trail.Event) error
 	AccessKeys(ctx context.Context, userName string) ([]AccessKey, error) // oldest first
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
+	// SetAccessKeyActive and DeleteAccessKey find a key only under its own user's name.
 	SetAccessKeyActive(ctx context.Context, userName, id string, active bool, event trail.Event) error
 	DeleteAccessKey(ctx context.Context, userName, id string, event trail.Event) error
 	// TouchAccessKey records a use. It is called for every request and does not wait for the database, so that a

@@ -78,6 +78,22 @@ func TestKeysBelongToTheirOwner(t *testing.T) {
 	}
 }
 
+// Whoever is renamed while their call is under way does not act for the one who has the name by then.
+func TestAPassIsNotForWhoeverHasTheName(t *testing.T) {
+	w := newWorld(t)
+	bob := w.user("bob")
+	w.user("eve")
+	late := w.as(bob.ID)
+	w.ok(w.service.UpdateUser(w.ctx, w.pass(), "bob", "robert", ""))
+	w.ok(w.service.UpdateUser(w.ctx, w.pass(), "eve", "bob", ""))
+	_, err := w.service.CreateAccessKey(w.ctx, late, "")
+	w.refused(err, fault.NotFound, "bob")
+	_, err = w.service.NewSession(w.ctx, late, time.Hour)
+	w.refused(err, fault.NotFound, "bob")
+	_, err = w.service.AccessKeys(w.ctx, late, "")
+	w.refused(err, fault.NotFound, "bob")
+}
+
 func TestEnsureRoot(t *testing.T) {
 	w := newWorld(t)
 	again := func(iam.IssuedKey) error { t.Error("a second root key"); return nil }

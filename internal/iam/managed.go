@@ -69,23 +69,15 @@ func (s *Service) policy(ctx context.Context, arn string) (ManagedPolicy, error)
 		return ManagedPolicy{}, err
 	}
 	if !ofAWS(arn) {
-		p, err := s.store.Policy(ctx, arn)
-		if err == nil && p.ARN != arn {
-			return ManagedPolicy{}, noPolicy(arn) // policies were asked about the spelling in the request
-		}
-		return p, err
+		return s.store.Policy(ctx, arn)
 	}
 	builtIn, ok := awsPolicy(arn)
 	if !ok {
-		return ManagedPolicy{}, noPolicy(arn)
+		return ManagedPolicy{}, fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
 	}
 	owners, err := s.store.PolicyOwners(ctx, arn)
 	builtIn.Attachments = len(owners)
 	return builtIn.ManagedPolicy, err
-}
-
-func noPolicy(arn string) error {
-	return fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
 }
 
 // ownPolicy refuses a policy that is AWS's own or does not exist.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
@@ -59,6 +60,10 @@ func (s *Service) loadPrincipal(ctx context.Context, accessKeyID string) (gate.P
 	p.Tags = user.Tags
 	p.Policies, err = parsePolicies(credential.Policies)
 	return p, err
+}
+
+func noAccessKey(id string) error {
+	return fault.New(fault.NotFound, "access-key", "The Access Key with id %s cannot be found.", id)
 }
 
 // ownerOf is the name of the user a credential was issued to; empty for root.

@@ -21,11 +21,10 @@ func (s *Service) EnsureRoot(ctx context.Context, region string, keep func(Issue
 		if err != nil || len(keys) > 0 {
 			return err
 		}
-		issued, err := s.issueKey("")
+		issued, err := s.issueKey("", s.now().UTC().Truncate(time.Microsecond))
 		if err != nil {
 			return err
 		}
-		issued.Created = s.now().UTC().Truncate(time.Microsecond)
 		if err := keep(issued); err != nil {
 			return fmt.Errorf("keep the root user's access key: %w", err)
 		}

@@ -30,7 +30,7 @@ type Service struct {
 	now     func() time.Time
 	random  io.Reader
 
-	changes    sync.Mutex // held by commit
+	changes    sync.RWMutex // held by commit; shared by who needs that nothing changes for a moment
 	principals principalCache
 }
 

@@ -28,6 +28,8 @@ type IssuedSession struct {
 // included. They end when they expire or the user is deleted. Credentials of a session cannot make another
 // one: it would outlive the first.
 func (s *Service) NewSession(ctx context.Context, pass gate.Pass, duration time.Duration) (IssuedSession, error) {
+	s.changes.RLock() // the user keeps the name while the session is made for it
+	defer s.changes.RUnlock()
 	owner, err := s.keyOwner(ctx, pass, "")
 	if err != nil {
 		return IssuedSession{}, err
@@ -46,10 +48,8 @@ func (s *Service) NewSession(ctx context.Context, pass gate.Pass, duration time.
 		return IssuedSession{}, err
 	}
 	response := map[string]any{"credentials": map[string]any{"accessKeyId": issued.AccessKeyID, "expiration": trailTime(issued.Expires)}}
-	err = s.commit(func() error {
-		return s.store.CreateSession(ctx, issued.Session, pass.Event(response, keyResource(issued.AccessKeyID)))
-	})
-	if err != nil {
+	// No cached principal is changed by a new one, so the cache stays.
+	if err := s.store.CreateSession(ctx, issued.Session, pass.Event(response, keyResource(issued.AccessKeyID))); err != nil {
 		return IssuedSession{}, err
 	}
 	return issued, nil
