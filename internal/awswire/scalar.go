@@ -14,7 +14,7 @@ import (
 
 // refuse is the fault of a parameter that cannot be read. What the caller wrote appears cut short.
 func refuse(path, problem string) error {
-	return fault.New(fault.Invalid, "parameter", "The parameter %s %s.", short(path), problem)
+	return fault.New(fault.Invalid, "parameter-value", "The parameter %s %s.", short(path), problem)
 }
 
 // unknown is the fault of a parameter the operation does not have.

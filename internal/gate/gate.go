@@ -298,14 +298,15 @@ func (c *requestContext) resourceTags() map[string]string {
 func one(value string) ([]string, bool) { return []string{value}, true }
 
 // tagValue finds a tag by its name in lower case: condition keys are compared without regard to case, the
-// tag's name within them too.
-func tagValue(tags map[string]string, name string) ([]string, bool) {
+// tag's name within them too. Of tags whose names differ in case only it returns every value, by which a
+// condition on a single value does not hold.
+func tagValue(tags map[string]string, name string) (values []string, ok bool) {
 	for key, value := range tags {
 		if strings.ToLower(key) == name {
-			return one(value)
+			values, ok = append(values, value), true
 		}
 	}
-	return nil, false
+	return values, ok
 }
 
 func cutAnyPrefix(s string, prefixes ...string) (string, bool) {

@@ -204,6 +204,21 @@ func TestTagsThatCannotBeReadDeny(t *testing.T) {
 	}
 }
 
+// TestTagsThatDifferInCaseOnly: whoever may tag an instance must not get past a condition on "team" by adding a
+// second tag "Team". Which of the two was asked once depended on the order of a map.
+func TestTagsThatDifferInCaseOnly(t *testing.T) {
+	for _, operator := range []string{"StringEquals", "StringNotEquals"} {
+		w, g := newWorld(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"`+operator+`":{"aws:ResourceTag/team":"red"}}}}`)
+		w.tags = map[string]map[string]string{instance: {"team": "blue", "Team": "red"}}
+		caller := login(t, g, "AKIAX")
+		for range 20 {
+			if _, err := g.Authorize(context.Background(), caller, push("x")); !fault.Is(err, fault.Denied) {
+				t.Fatalf("%s: %v", operator, err)
+			}
+		}
+	}
+}
+
 func TestOneEventACall(t *testing.T) {
 	w, g := newWorld(t, allowDebian)
 	ctx := context.Background()
