@@ -77,7 +77,7 @@ func assemble(s surroundings) (parts, error) {
 	identities := iam.New(s.account, s.store, seal, s.now, s.random)
 	instances := compute.New(s.store, links, regions, s.now, s.random)
 	keys := access.New(s.store, s.store, instances, links, s.authority.Signers(signerDomain, s.now), s.now)
-	guard := gate.New(s.account, identities, instances, s.store, s.now, s.random)
+	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.now, s.random)
 	numbers := newMetrics(links.Count)
 
 	services := []awsapi.Service{
