@@ -104,7 +104,7 @@ func showProgress(w io.Writer) enroll.Progress {
 		case enroll.Noted:
 			fmt.Fprintf(w, "\n%s\n", step.Text)
 		case enroll.Undone:
-			fmt.Fprintf(w, "  removed: %s\n", step.Text)
+			fmt.Fprintf(w, "  undone: %s\n", step.Text)
 		}
 	}
 }

@@ -181,7 +181,7 @@ func (c change) String() string {
 	case madeProcess:
 		return "the agent's process"
 	case reloadedSSHD:
-		return "sshd's configuration"
+		return "sshd's reload"
 	case madeBlock:
 		return "lines in " + c.Path
 	}

@@ -54,17 +54,22 @@ func (e *enrollment) lookAround(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if m != nil && m.Complete {
-		config, err := host.Load(e.Directory)
-		if err != nil {
-			return err
-		}
-		return fault.New(fault.Exists, "enrollment", "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
-	}
 	if m == nil {
 		return e.nothingInTheWay()
 	}
-	return nil
+	return e.refuseComplete(m)
+}
+
+// refuseComplete says so if the machine is enrolled; what is left of an enrollment that did not end is no error.
+func (e *enrollment) refuseComplete(m *manifest) error {
+	if !m.Complete {
+		return nil
+	}
+	config, err := host.Load(e.Directory)
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.Exists, "enrollment", "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
 }
 
 // nothingInTheWay refuses a directory that holds what is not ours.
@@ -135,13 +140,18 @@ func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
 	return nil
 }
 
-// begin undoes what a killed enrollment left, and starts the journal. The directory is the first change.
+// begin undoes what a killed enrollment left, and starts the journal. The directory is the first change; one that
+// exists and is empty, as an enrollment leaves it that is killed at its very start, is taken for ours.
 func (e *enrollment) begin() (release func(), err error) {
 	if old, err := readManifest(e.Directory); err != nil {
 		return nil, err
 	} else if old != nil {
 		release, err := lockDirectory(e.Directory)
 		if err != nil {
+			return nil, err
+		}
+		if err := e.refuseComplete(old); err != nil { // another process was faster
+			release()
 			return nil, err
 		}
 		e.progress.note("An earlier enrollment did not end: cleaning up after it.")
@@ -154,31 +164,22 @@ func (e *enrollment) begin() (release func(), err error) {
 		}
 	}
 	e.manifest = newManifest(e.Directory, e.Now())
-	missing, mtime, err := missingDirectories(e.Directory)
+	missing, mtime, err := missingDirectories(filepath.Dir(e.Directory))
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(e.Directory, 0o755); err != nil {
 		return nil, err
 	}
-	for i, path := range missing { // the manifest stands in the last of them, so here the changes come first
+	// The manifest stands in the last of them, so here the changes come before their record.
+	for _, path := range append(missing, e.Directory) {
 		if err := os.Chmod(path, 0o755); err != nil {
 			return nil, err
 		}
-		c := change{Kind: madeDirectory, Path: path}
-		if i == 0 {
-			c.Mtime = mtime
-		}
-		e.manifest.Changes = append(e.manifest.Changes, c)
+		e.manifest.Changes = append(e.manifest.Changes, change{Kind: madeDirectory, Path: path})
 	}
-	if len(missing) > 0 && missing[len(missing)-1] == e.Directory {
-		e.manifest.Changes = e.manifest.Changes[:len(missing)-1]
-	}
-	tree := change{Kind: madeTree, Path: e.Directory}
-	if len(missing) == 1 {
-		tree.Mtime = mtime
-	}
-	e.manifest.Changes = append(e.manifest.Changes, tree)
+	e.manifest.Changes[0].Mtime = mtime
+	e.manifest.Changes[len(missing)].Kind = madeTree
 	if release, err = lockDirectory(e.Directory); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ func scenarios() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"plain":                     plain,
 		"init script":               initScript,
+		"systemd":                   systemd,
 		"private sshd":              privateSSHD,
 		"existing command works":    existingWorks,
 		"existing command fails":    existingFails,
@@ -79,6 +80,46 @@ func initScript(t *testing.T) {
 	waitFor(t, "the agent to be back", func() bool { return exec.Command(hostProgram, "status").Run() == nil })
 	run(t, hostProgram, "unenroll")
 	before.same(t)
+}
+
+// systemd: as much of systemctl and systemd-run as enrollment uses. That the unit is one that systemd takes is for
+// systemd-analyze to say.
+func systemd(t *testing.T) {
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.MkdirAll("/etc/systemd/system/multi-user.target.wants", 0o755))
+		must(t, os.WriteFile("/usr/local/bin/systemctl", []byte(`#!/bin/sh
+unit=/etc/systemd/system/$3 link=/etc/systemd/system/multi-user.target.wants/$3
+case "$*" in
+daemon-reload) ;;
+"enable --now "*)
+	ln -s "$unit" "$link"
+	setsid $(sed -n 's/^ExecStart=//p' "$unit") >/dev/null 2>&1 &
+	echo $! >/tmp/agent.pid ;;
+"disable --now "*)
+	[ -e "$unit" ] || exit 1
+	rm "$link"
+	kill "$(cat /tmp/agent.pid)" 2>/dev/null
+	rm /tmp/agent.pid ;;
+*) exit 64 ;;
+esac
+`), 0o755))
+		must(t, os.WriteFile("/usr/local/bin/systemd-run", []byte("#!/bin/sh\nshift 2\nexec setsid \"$@\" &\n"), 0o755))
+	})
+	must(t, os.Setenv("PATH", "/usr/local/bin:"+os.Getenv("PATH")))
+	must(t, os.MkdirAll("/run/systemd/system", 0o755))
+	settle(t)
+	before := snapshot(t)
+	output := m.mustEnroll(t, "--output", "json")
+	if !strings.Contains(output, `"service": "systemd"`) {
+		t.Errorf("the service is not systemd's:\n%s", output)
+	}
+	m.bothWork(t)
+	m.plane.dismiss()
+	m.gone(t)
+	forget(before, "/etc/systemd/system/multi-user.target.wants")
+	after := snapshot(t)
+	forget(after, "/etc/systemd/system/multi-user.target.wants")
+	before.equals(t, after)
 }
 
 func privateSSHD(t *testing.T) {
@@ -346,7 +387,9 @@ func badToken(t *testing.T) {
 	}
 	before.same(t)
 	spent := m.plane.token(t)
-	m.plane.tokens = map[string]bool{}
+	m.plane.mu.Lock()
+	clear(m.plane.tokens)
+	m.plane.mu.Unlock()
 	cmd = exec.Command(hostProgram, "enroll", spent)
 	if output, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(output), "The token is not valid") {
 		t.Errorf("%v\n%s", err, output)
@@ -361,6 +404,13 @@ func badToken(t *testing.T) {
 	before.same(t)
 }
 
+// gone waits until an unenroll that nobody waits for is through.
+func (m *machine) gone(t *testing.T) {
+	t.Helper()
+	waitFor(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
+	waitFor(t, "unenroll to end", func() bool { return !runs("unenroll\x00--dismissed") })
+}
+
 // dismissed: TerminateInstances at the control plane takes everything off the machine.
 func dismissed(t *testing.T) {
 	m := newMachine(t, nil)
@@ -368,8 +418,7 @@ func dismissed(t *testing.T) {
 	before := snapshot(t)
 	m.mustEnroll(t)
 	m.plane.dismiss()
-	waitFor(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
-	waitFor(t, "unenroll to end", func() bool { return !runs("unenroll\x00--dismissed") })
+	m.gone(t)
 	before.same(t)
 	if err := login("alice", m.ordinary); err != nil {
 		t.Error(err)

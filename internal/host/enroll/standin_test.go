@@ -39,7 +39,6 @@ type standIn struct {
 	acks     map[uint64]chan hostproto.Ack
 	next     uint64
 	released []hostproto.Release
-	gone     bool
 }
 
 func startStandIn(t *testing.T) *standIn {
