@@ -1,0 +1,195 @@
+package controlplane
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+func startServer(t *testing.T, config Config) (*Server, error) {
+	t.Helper()
+	if config.Listen == "" {
+		config.Listen = "127.0.0.1:0"
+	}
+	server, err := Start(t.Context(), config, slog.New(slog.DiscardHandler), time.Now, rand.Reader)
+	if err == nil {
+		t.Cleanup(func() { stopServer(t, server) })
+	}
+	return server, err
+}
+
+func stopServer(t *testing.T, server *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := server.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func credentialsIn(t *testing.T, data string) rootCredentials {
+	t.Helper()
+	kept, ok, err := (&directory{path: data}).readCredentials()
+	if err != nil || !ok {
+		t.Fatalf("credentials: %v, %v", ok, err)
+	}
+	return kept
+}
+
+func TestStartAndStartAgain(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	first, err := startServer(t, Config{Data: data, Regions: []string{"home-1", "away-2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first.Account()) != 12 {
+		t.Errorf("account %q", first.Account())
+	}
+	if len(first.Services()) != 6 {
+		t.Errorf("%d services", len(first.Services()))
+	}
+	before := credentialsIn(t, data)
+	if before.Endpoint != first.Endpoint() || before.Region != "home-1" {
+		t.Errorf("credentials for %s in %s", before.Endpoint, before.Region)
+	}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	if got := fetch(t, client, first.Endpoint()+"/healthz"); !strings.Contains(got, `"status":"ok"`) {
+		t.Errorf("health: %s", got)
+	}
+	if got := fetch(t, client, first.Endpoint()+"/metrics"); !strings.Contains(got, "sallyport_linked_hosts 0") {
+		t.Errorf("metrics: %s", got)
+	}
+	if got := fetch(t, client, first.Endpoint()+hostproto.LinkPath); !strings.Contains(got, "https only") {
+		t.Errorf("the link over plain HTTP: %s", got)
+	}
+	if _, err := startServer(t, Config{Data: data}); err == nil || !strings.Contains(err.Error(), "another control plane") {
+		t.Errorf("a second one on the same data: %v", err)
+	}
+	stopServer(t, first)
+	stopServer(t, first) // does nothing
+
+	if _, err := startServer(t, Config{Data: data, Account: "000000000001"}); err == nil || !strings.Contains(err.Error(), "cannot be changed") {
+		t.Errorf("under another account: %v", err)
+	}
+	second, err := startServer(t, Config{Data: data, Account: first.Account()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := credentialsIn(t, data)
+	if after.AccessKeyID != before.AccessKeyID || after.Secret != before.Secret {
+		t.Error("the root user has another key after a restart")
+	}
+	if after.Endpoint != second.Endpoint() || after.Region != DefaultRegion {
+		t.Errorf("credentials for %s in %s, want today's %s in %s", after.Endpoint, after.Region, second.Endpoint(), DefaultRegion)
+	}
+}
+
+// TestKeysAndDatabaseBelongTogether: with other keys the hosts would not trust us and the secrets would not open. Better
+// no start than one that looks well.
+func TestKeysAndDatabaseBelongTogether(t *testing.T) {
+	for name, remove := range map[string][]string{"sealing key": {SealFile}, "authority": {AuthorityFile, AuthorityKey}} {
+		data := filepath.Join(t.TempDir(), "data")
+		server, err := startServer(t, Config{Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopServer(t, server)
+		for _, file := range remove {
+			if err := os.Remove(filepath.Join(data, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := startServer(t, Config{Data: data}); err == nil || !strings.Contains(err.Error(), "is not the one") {
+			t.Errorf("%s lost: %v", name, err)
+		}
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, config := range map[string]Config{
+		"port taken":  {Data: filepath.Join(t.TempDir(), "data"), Listen: taken.Addr().String()},
+		"no database": {Data: filepath.Join(t.TempDir(), "data"), Database: "postgres://nobody@127.0.0.1:1/none?connect_timeout=2"},
+		"bad region":  {Data: filepath.Join(t.TempDir(), "data"), Regions: []string{"here"}},
+	} {
+		if _, err := startServer(t, config); err == nil {
+			t.Errorf("%s: started", name)
+		}
+	}
+	// What a failed start took it gave back.
+	data := filepath.Join(t.TempDir(), "data")
+	if _, err := startServer(t, Config{Data: data, Listen: taken.Addr().String()}); err == nil {
+		t.Error("started on a taken port")
+	}
+	if _, err := startServer(t, Config{Data: data}); err != nil {
+		t.Errorf("after a failed start: %v", err)
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	say := func(word string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, word) })
+	}
+	var sick error
+	handler := func(allowPlain bool) http.Handler {
+		return route(say("api"), say("hosts"), say("metrics"), func(context.Context) error { return sick }, allowPlain)
+	}
+	ask := func(h http.Handler, method, path, from string, secure bool) (int, string) {
+		r := httptest.NewRequest(method, path, nil)
+		r.RemoteAddr, r.TLS = from, nil
+		if secure {
+			r.TLS = &tls.ConnectionState{}
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	const near, nearV6, mapped, far = "127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "192.0.2.1:1"
+	for _, c := range []struct {
+		path, from    string
+		secure, allow bool
+		status        int
+		says          string
+	}{
+		{"/", near, false, false, 200, "api"},
+		{"/", nearV6, false, false, 200, "api"},
+		{"/", mapped, false, false, 200, "api"},
+		{"/", far, true, false, 200, "api"},
+		{"/", far, false, false, 400, "ca_bundle"},
+		{"/healthz", far, false, false, 400, "ca_bundle"},
+		{"/metrics", far, false, false, 400, "ca_bundle"},
+		{"/", "nonsense", false, false, 400, "ca_bundle"},
+		{"/", far, false, true, 200, "api"},
+		{"/metrics", near, false, false, 200, "metrics"},
+		{hostproto.EnrollPath, far, true, false, 200, "hosts"},
+		{hostproto.EnrollPath, near, false, false, 400, "https only"},
+		{hostproto.LinkPath, far, false, true, 400, "https only"},
+	} {
+		status, says := ask(handler(c.allow), http.MethodGet, c.path, c.from, c.secure)
+		if status != c.status || !strings.Contains(says, c.says) {
+			t.Errorf("%s from %s, TLS %v, plain allowed %v: %d %q, want %d and %q", c.path, c.from, c.secure, c.allow, status, says, c.status, c.says)
+		}
+	}
+	sick = errors.New("no database at postgres://secret")
+	if status, says := ask(handler(false), http.MethodGet, "/healthz", near, false); status != 503 || strings.Contains(says, "secret") {
+		t.Errorf("a sick server: %d %s", status, says)
+	}
+}
