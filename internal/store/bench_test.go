@@ -2,11 +2,10 @@ package store_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"sync/atomic"
 
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/iam"
