@@ -51,7 +51,7 @@ const (
 
 func program(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), becomeProgram+"=1")
+	cmd.Env = append(os.Environ(), becomeProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
@@ -172,8 +172,8 @@ func TestKeysVerifies(t *testing.T) {
 	unsigned.Blob.Signature = nil
 	renamed.RequestID = "r2"
 	chopped.Blob.Text = strings.TrimSuffix(good.Blob.Text, "\n")
-	var current any
-	e.fakeAgent(t, func(map[string]string) any { return current })
+	replies := make(chan any, 1)
+	e.fakeAgent(t, func(map[string]string) any { return <-replies })
 
 	type answer struct {
 		Time   time.Time
@@ -206,7 +206,7 @@ func TestKeysVerifies(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			current = test.reply
+			replies <- test.reply
 			if got := e.keys(t, test.args...); got != test.want {
 				t.Errorf("printed %q, want %q", got, test.want)
 			}

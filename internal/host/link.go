@@ -120,7 +120,7 @@ func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	session, stream, err := hostproto.Dialed(ctx, ws)
+	session, stream, err := hostproto.Dialed(ws)
 	if err != nil {
 		return false, err
 	}

@@ -333,7 +333,7 @@ func (d *deployment) talk(m *machine) (*hostproto.Stream, func()) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	session, stream, err := hostproto.Dialed(ctx, ws)
+	session, stream, err := hostproto.Dialed(ws)
 	if err != nil {
 		d.t.Fatal(err)
 	}

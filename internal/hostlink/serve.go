@@ -1,11 +1,14 @@
 package hostlink
 
 import (
+	"bufio"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/coder/websocket"
@@ -41,15 +44,46 @@ func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, fault.New(fault.Throttled, "link", "The host connects too often."))
 		return
 	}
-	ws, err := websocket.Accept(w, r, nil)
+	origin := h.call(r, "", instance.Region)
+	ws, err := websocket.Accept(hijacker{w}, r, nil)
 	if err != nil {
 		return // Accept has answered
 	}
-	// The request's context ends with this handler and not with the connection, which is no longer HTTP's.
-	ctx := context.WithoutCancel(r.Context())
-	if err := ignoreEnd(h.serve(ctx, r, ws, instance)); err != nil {
-		h.Log.Info("a host's link ended", "instance", instance.ID, "error", err)
+	// The connection is no longer HTTP's. With this handler ends all that HTTP remembers of it, which is a good
+	// part of the memory that an idle link would cost.
+	go h.survive(func() {
+		if err := ignoreEnd(h.serve(origin, ws, instance)); err != nil {
+			h.Log.Info("a host's link ended", "instance", instance.ID, "error", err)
+		}
+	})
+}
+
+// hijacker hands connections over with small buffers: most links are idle most of the time, and HTTP's own
+// buffers are 8 KiB each.
+type hijacker struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
 	}
+	early, err := buffers.Reader.Peek(buffers.Reader.Buffered())
+	if err != nil || len(early) > 0 {
+		conn.Close()
+		return nil, nil, errors.New("hostlink: the agent did not wait for the answer")
+	}
+	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, 1024), bufio.NewWriterSize(conn, 2048)), nil
+}
+
+// survive runs something that a host asked for. What goes wrong in it is that host's loss.
+func (h *handler) survive(do func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.Log.Error("serving a host panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	do()
 }
 
 var errDismissed = errors.New("hostlink: the instance is terminated")
@@ -72,8 +106,8 @@ func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (compute.Ins
 }
 
 // serve runs the link until it ends.
-func (h *handler) serve(ctx context.Context, r *http.Request, ws *websocket.Conn, instance compute.Instance) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance compute.Instance) error {
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	session, stream, err := hostproto.Accepted(ctx, ws)
 	if err != nil {
@@ -81,7 +115,7 @@ func (h *handler) serve(ctx context.Context, r *http.Request, ws *websocket.Conn
 	}
 	defer session.Close()
 	c := &conversation{
-		handler: h, instance: instance, limits: h.limits.of(instance.ID), origin: h.call(r, "", instance.Region),
+		handler: h, instance: instance, limits: h.limits.of(instance.ID), origin: origin,
 		link: newLink(instance.ID, session, stream),
 	}
 	defer close(c.link.ended)
@@ -92,6 +126,7 @@ func (h *handler) serve(ctx context.Context, r *http.Request, ws *websocket.Conn
 	if hello.Hello == nil || hello.Hello.Version < 1 {
 		return errors.New("the agent did not begin with a hello")
 	}
+	stream.Shrink() // the hello is the longest message there will be for long
 	if !h.Links.add(c.link) {
 		c.link.bye(hostproto.ByeRestart)
 		return nil
@@ -118,7 +153,7 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 		return err
 	}
 	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hello.Report.Version)
-	c.link.later(func() { c.report(ctx, 0, hello.Report) })
+	c.later(func() { c.report(ctx, 0, hello.Report) })
 	c.see(ctx)
 	defer func() { c.write(context.WithoutCancel(ctx), c.Now()) }()
 	for {
@@ -177,7 +212,7 @@ func (c *conversation) take(ctx context.Context, m hostproto.Message) error {
 }
 
 func (c *conversation) later(job func()) error {
-	if !c.link.later(job) {
+	if !c.link.later(func() { c.survive(job) }) {
 		return errors.New("the agent sends more than it waits for")
 	}
 	return nil
@@ -231,7 +266,7 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 func (c *conversation) see(ctx context.Context) {
 	if now := c.Now(); now.Sub(c.seen) >= seeInterval {
 		c.seen = now
-		c.link.later(func() { c.write(ctx, now) })
+		c.later(func() { c.write(ctx, now) })
 	}
 }
 

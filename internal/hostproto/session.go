@@ -3,9 +3,9 @@ package hostproto
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/coder/websocket"
@@ -17,8 +17,8 @@ const OpenTimeout = 10 * time.Second
 
 // Dialed makes the agent's end of a session of the WebSocket it dialed and opens the control stream. Closing
 // the session ends everything.
-func Dialed(ctx context.Context, ws *websocket.Conn) (*yamux.Session, *Stream, error) {
-	session, err := yamux.Client(carry(ctx, ws), sessionConfig())
+func Dialed(ws *websocket.Conn) (*yamux.Session, *Stream, error) {
+	session, err := yamux.Client(carry(ws), sessionConfig())
 	if err != nil {
 		ws.CloseNow()
 		return nil, nil, fmt.Errorf("start the session: %w", err)
@@ -34,7 +34,7 @@ func Dialed(ctx context.Context, ws *websocket.Conn) (*yamux.Session, *Stream, e
 // Accepted makes the control plane's end of a session and waits for the control stream, no longer than
 // OpenTimeout. The machine can open no other.
 func Accepted(ctx context.Context, ws *websocket.Conn) (*yamux.Session, *Stream, error) {
-	session, err := yamux.Server(carry(ctx, ws), sessionConfig())
+	session, err := yamux.Server(carry(ws), sessionConfig())
 	if err != nil {
 		ws.CloseNow()
 		return nil, nil, fmt.Errorf("start the session: %w", err)
@@ -63,15 +63,41 @@ func sessionConfig() *yamux.Config {
 	return config
 }
 
-// carrier is a WebSocket as yamux uses it.
+// carrier is a WebSocket as yamux uses it: what websocket.NetConn is, without the deadlines that yamux does not
+// use and their cost, which counts for a thousand links that idle.
 type carrier struct {
-	net.Conn
-	ws   *websocket.Conn
-	held []byte // a header whose body is still to come
+	ws      *websocket.Conn
+	message io.Reader // what is left of the message that is being read
+	held    []byte    // a header whose body is still to come
 }
 
-func carry(ctx context.Context, ws *websocket.Conn) *carrier {
-	return &carrier{Conn: websocket.NetConn(ctx, ws, websocket.MessageBinary), ws: ws}
+func carry(ws *websocket.Conn) *carrier {
+	ws.SetReadLimit(-1) // messages are not gathered, but read as they come
+	return &carrier{ws: ws}
+}
+
+// Read reads the messages' content as one stream.
+func (c *carrier) Read(p []byte) (int, error) {
+	for {
+		if c.message == nil {
+			kind, message, err := c.ws.Reader(context.Background())
+			if err != nil {
+				return 0, err
+			}
+			if kind != websocket.MessageBinary {
+				return 0, fmt.Errorf("%w: a text frame", ErrMalformed)
+			}
+			c.message = message
+		}
+		n, err := c.message.Read(p)
+		if errors.Is(err, io.EOF) {
+			c.message, err = nil, nil
+			if n == 0 {
+				continue
+			}
+		}
+		return n, err
+	}
 }
 
 // Write sends yamux's header and body, which it writes one after the other, as one WebSocket message: half the
@@ -87,11 +113,12 @@ func (c *carrier) Write(p []byte) (int, error) {
 		message = append(c.held, p...)
 		c.held = nil
 	}
-	if _, err := c.Conn.Write(message); err != nil {
+	if err := c.ws.Write(context.Background(), websocket.MessageBinary, message); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// Close closes at once. The closing handshake could take seconds with an end that is gone.
+// Close closes at once, which ends Read and Write. The closing handshake could take seconds with an end that is
+// gone.
 func (c *carrier) Close() error { return c.ws.CloseNow() }

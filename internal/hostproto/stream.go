@@ -37,7 +37,7 @@ type Stream struct {
 
 // NewStream returns a Stream over the connection, which it owns.
 func NewStream(conn net.Conn) *Stream {
-	return &Stream{conn: conn, reader: bufio.NewReaderSize(conn, 1024)}
+	return &Stream{conn: conn, reader: bufio.NewReaderSize(conn, 512)}
 }
 
 // Send writes a Message. It is safe for concurrent use: what is sent while another Send is writing goes out
@@ -105,6 +105,14 @@ func (s *Stream) Receive(silence time.Duration) (Message, error) {
 		return Message{}, err
 	}
 	return ParseMessage(line)
+}
+
+// Shrink gives back the memory that a long message took, when short ones are to be expected. Nothing must be
+// received at the time.
+func (s *Stream) Shrink() {
+	if shrinker, ok := s.conn.(interface{ Shrink() }); ok { // a yamux.Stream
+		shrinker.Shrink()
+	}
 }
 
 // Close closes the connection.
