@@ -32,6 +32,7 @@ bench: ## measure, beside a baseline measured in the same run
 
 generate: ## make the generated files again
 	$(GO) generate ./...
+	$(GO) test ./internal/controlplane -run TestOperationsPage -write
 
 fuzz: ## run every fuzz target for FUZZTIME (15s)
 	scripts/fuzz $(FUZZTIME)
