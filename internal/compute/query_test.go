@@ -54,6 +54,16 @@ func TestStates(t *testing.T) {
 	if _, err := w.HostByKey(t.Context(), host.PublicKey); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an un-enrolled host is still known by its key: %v", err)
 	}
+	// Only a machine that proves the very key may be told to remove our agent.
+	for _, test := range []struct {
+		id  string
+		key []byte
+		yes bool
+	}{{host.ID, host.PublicKey, true}, {host.ID, []byte("another"), false}, {"i-00000000000000000", host.PublicKey, false}} {
+		if yes, err := w.Dismissed(t.Context(), test.id, test.key); err != nil || yes != test.yes {
+			t.Errorf("Dismissed(%s, %q): %v, %v", test.id, test.key, yes, err)
+		}
+	}
 	w.clock = w.clock.Add(30 * time.Minute)
 	if changes, err = w.Terminate(t.Context(), w.pass(region), []string{host.ID}); err != nil || changes[0].Previous != compute.Terminated {
 		t.Errorf("terminated twice: %v, %v", changes, err)
