@@ -22,13 +22,14 @@ func keysMain(args []string) {
 	keys := host.Keys{Directory: host.DefaultDirectory, Log: host.Syslog}
 	var own []string
 	for i := 0; i < len(args); i++ {
+		first := len(own) == 0 // options come before the user, who may be called anything
 		if args[i] == "--" {
 			keys.Chain = args[i+1:]
 			break
 		}
-		if directory, ok := strings.CutPrefix(args[i], "--directory="); ok {
+		if directory, ok := strings.CutPrefix(args[i], "--directory="); ok && first {
 			keys.Directory = directory
-		} else if args[i] == "--directory" && i+1 < len(args) {
+		} else if args[i] == "--directory" && first && i+1 < len(args) {
 			i++
 			keys.Directory = args[i]
 		} else {
