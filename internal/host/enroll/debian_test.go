@@ -184,16 +184,37 @@ func debianRoot(t *testing.T) string {
 		t.Fatal(err)
 	}
 	started := time.Now()
-	cmd := exec.CommandContext(t.Context(), mmdebstrap, "--mode=root", "--variant=minbase", "--include="+packages, suite, building)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		os.RemoveAll(building)
-		t.Skipf("SKIPPED: mmdebstrap cannot build a Debian here: %v\n%s", err, output)
+	var failures []string
+	for _, source := range aptSources() {
+		cmd := exec.CommandContext(t.Context(), mmdebstrap, append([]string{"--mode=root", "--variant=minbase", "--include=" + packages, suite, building}, source...)...)
+		output, err := cmd.CombinedOutput()
+		if err == nil {
+			failures = nil
+			break
+		}
+		failures = append(failures, fmt.Sprintf("from %q: %v\n%s", source, err, output))
+		if err := os.RemoveAll(building); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if failures != nil {
+		t.Skipf("SKIPPED: mmdebstrap cannot build a Debian here: %s", strings.Join(failures, "\n"))
 	}
 	if err := os.Rename(building, root); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("built %s in %v", root, time.Since(started).Round(time.Second))
 	return root
+}
+
+// aptSources are where to get the packages from: as this machine does, if it is a Debian, else Debian's own mirror.
+func aptSources() (sources [][]string) {
+	for _, file := range []string{"/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"} {
+		if content, err := os.ReadFile(file); err == nil && bytes.Contains(content, []byte(suite)) {
+			sources = append(sources, []string{file})
+		}
+	}
+	return append(sources, nil)
 }
 
 // buildProgram builds sallyport-host, static, as it is shipped.
