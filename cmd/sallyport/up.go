@@ -385,6 +385,9 @@ func (u *up) shortName() string {
 	if here, err := os.Getwd(); err == nil {
 		if self, err := os.Executable(); err == nil {
 			if relative, err := filepath.Rel(here, self); err == nil && !strings.HasPrefix(relative, "..") {
+				if !strings.Contains(relative, "/") {
+					return "./" + relative
+				}
 				return relative
 			}
 		}
