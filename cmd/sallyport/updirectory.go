@@ -44,8 +44,6 @@ func (d upDirectory) sshd() string         { return d.path("sshd") }
 func (d upDirectory) program() string      { return d.path("bin", "sallyport") }
 func (d upDirectory) hostProgram() string  { return d.path("bin", "sallyport-host") }
 func (d upDirectory) enrolledHost() string { return d.path("host", "sallyport-host") } // enrollment's own copy
-func (d upDirectory) hostToken() string    { return d.path("host-token") }
-func (d upDirectory) certificate() string  { return d.path("data", "ca.pem") }
 func (d upDirectory) controlPlane(port int) daemon {
 	return daemon{
 		name: "control-plane", directory: string(d), path: d.program(),
