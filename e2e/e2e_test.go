@@ -1,0 +1,221 @@
+// Package e2e runs the stories of users as scripts, testdata/*.txtar, in the words of users: the stock aws CLI,
+// OpenSSH, our programs as they are shipped. Each script has a Debian of its own.
+//
+//	go test ./e2e -run TestScripts/w1 -v
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sallyport/sallyport/internal/testkit/debian"
+)
+
+// script names, in the environment, the script to run inside the Debian; its text is in the environment too, as
+// the checkout is not within reach there.
+const (
+	script     = "SALLYPORT_TEST_SCRIPT"
+	scriptText = "SALLYPORT_TEST_SCRIPT_TEXT"
+)
+
+// programs is where the scripts find ours.
+const programs = "/opt/sallyport/bin"
+
+func TestMain(m *testing.M) {
+	if err := debian.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func TestScripts(t *testing.T) {
+	if debian.Inside() {
+		runScript(t)
+		return
+	}
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	bin := buildPrograms(t)
+	for _, path := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			enter(t, path, bin)
+		})
+	}
+}
+
+// enter runs one script in a Debian of its own.
+func enter(t *testing.T, path, bin string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, name := range []string{"sallyport", "sallyport-host"} {
+		files[filepath.Join(bin, name)] = filepath.Join(programs, name)
+	}
+	cmd, err := debian.Command(t.Context(), files, "-test.run=^TestScripts$", "-test.v", "-test.timeout=5m")
+	if errors.Is(err, debian.ErrUnavailable) {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Env, script+"="+filepath.Base(path), scriptText+"="+string(text), "TMPDIR="+t.TempDir())
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err = cmd.Run(); debian.Refused(err) {
+		t.Skipf("SKIPPED: this system does not permit namespaces: %v", err)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output.String())
+	}
+	if testing.Verbose() {
+		t.Log(output.String())
+	}
+}
+
+// runScript is the inside of enter.
+func runScript(t *testing.T) {
+	directory := t.TempDir()
+	if err := os.WriteFile(filepath.Join(directory, os.Getenv(script)), []byte(os.Getenv(scriptText)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeWrappers("/usr/local/bin"); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: directory,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", "/root")
+			env.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+			env.Setenv("AWS_PROFILE", "sallyport")
+			env.Setenv("AWS_PAGER", "")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"capture": capture, "extract": extract, "await": await, "sleep": sleep, "status": status,
+		},
+	})
+}
+
+// writeWrappers puts before the stock clients what a person has in ~/.ssh/config and in their shell's aliases. The
+// aws of Debian 12 is older than endpoint_url in a profile, so it is told by flag; ssh takes new host keys
+// without a question, as nobody is there to answer one, and offers the key it was given.
+func writeWrappers(directory string) error {
+	for name, text := range map[string]string{
+		"aws": "#!/bin/sh\nexec /usr/bin/aws --endpoint-url http://127.0.0.1:7474 \"$@\"\n",
+		"ssh": "#!/bin/sh\ncase \"$*\" in *StrictHostKeyChecking*) exec /usr/bin/ssh \"$@\";; esac\n" +
+			"exec /usr/bin/ssh -o StrictHostKeyChecking=accept-new -o IdentitiesOnly=yes -o BatchMode=yes \"$@\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(text), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// capture NAME REGEXP sets NAME to what the expression's first group matches in the last command's output.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("the output has nothing like %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// extract FILE PATH NAME sets NAME to the string at the dotted path of a JSON file.
+func extract(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: extract FILE PATH NAME")
+	}
+	var value any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &value))
+	for name := range strings.SplitSeq(args[1], ".") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			ts.Fatalf("%s has no %s", args[0], args[1])
+		}
+		value = object[name]
+	}
+	text, ok := value.(string)
+	if !ok {
+		ts.Fatalf("%s: %s is %v", args[0], args[1], value)
+	}
+	ts.Setenv(args[2], text)
+}
+
+// await DURATION COMMAND… runs a shell command every half second until it succeeds, or fails at the end.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await DURATION COMMAND…")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(limit); ; time.Sleep(500 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%v still fails after %v: %v", args[1:], limit, err)
+		}
+	}
+}
+
+// sleep SECONDS waits: expiry is by the clock, and no test may turn it.
+func sleep(ts *testscript.TestScript, neg bool, args []string) {
+	seconds, err := strconv.Atoi(args[0])
+	if neg || err != nil || seconds > 120 {
+		ts.Fatalf("usage: sleep SECONDS")
+	}
+	time.Sleep(time.Duration(seconds) * time.Second)
+}
+
+// status CODE COMMAND… checks a command's exit status.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var ended *exec.ExitError
+	if got := 0; want != 0 && (!errors.As(err, &ended) || ended.ExitCode() != want) || want == 0 && err != nil {
+		if ended != nil {
+			got = ended.ExitCode()
+		}
+		ts.Fatalf("%v ended with %d (%v), want %d", args[1:], got, err, want)
+	}
+}
+
+// buildPrograms builds both programs, static, as they are shipped.
+func buildPrograms(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", "github.com/sallyport/sallyport/cmd/sallyport", "github.com/sallyport/sallyport/cmd/sallyport-host")
+	cmd.Env = append(slices.Clone(os.Environ()), "CGO_ENABLED=0")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the programs: %v\n%s", err, output)
+	}
+	return bin
+}
