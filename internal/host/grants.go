@@ -29,7 +29,7 @@ type Users interface {
 // Grants are the keys that may be used now. They live in memory only: after a restart the control plane hands
 // over again those that are still live. It is safe for concurrent use.
 type Grants struct {
-	root       *x509.Certificate
+	verifier   keyblob.Verifier
 	instanceID string
 	clock      *Clock
 	users      Users
@@ -48,7 +48,7 @@ type held struct {
 
 // NewGrants returns no grants. Those that are added must be signed under the root for the instance.
 func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, users Users, log *slog.Logger) *Grants {
-	return &Grants{root: root, instanceID: instanceID, clock: clock, users: users, log: log,
+	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, users: users, log: log,
 		held: make(map[string]held), revoked: make(map[string]time.Time)}
 }
 
@@ -144,7 +144,7 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	if !known {
 		return held{}, errors.New("the control plane's time is not known yet")
 	}
-	statement, err := verifyGrant(grant, g.root, g.instanceID, now)
+	statement, err := verifyGrant(grant, &g.verifier, g.instanceID, now)
 	if err != nil {
 		return held{}, err
 	}
@@ -153,8 +153,8 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 
 // verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the
 // time.
-func verifyGrant(grant hostproto.Grant, root *x509.Certificate, instanceID string, now time.Time) (keyblob.Statement, error) {
-	statement, err := keyblob.Verify(grant.Blob, root, keyblob.Expectation{InstanceID: instanceID, OSUser: grant.OSUser, Now: now})
+func verifyGrant(grant hostproto.Grant, verifier *keyblob.Verifier, instanceID string, now time.Time) (keyblob.Statement, error) {
+	statement, err := verifier.Verify(grant.Blob, keyblob.Expectation{InstanceID: instanceID, OSUser: grant.OSUser, Now: now})
 	if err != nil {
 		return keyblob.Statement{}, err
 	}

@@ -81,10 +81,11 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	verifier := &keyblob.Verifier{Root: root}
 	var statements []keyblob.Statement
 	var refused error
 	for _, grant := range a.Grants {
-		statement, err := verifyGrant(grant, root, config.InstanceID, a.Time)
+		statement, err := verifyGrant(grant, verifier, config.InstanceID, a.Time)
 		switch {
 		case err != nil:
 			refused = errors.Join(refused, fmt.Errorf("grant %q: %w", grant.RequestID, err))

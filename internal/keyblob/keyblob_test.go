@@ -219,6 +219,14 @@ func TestAttacks(t *testing.T) {
 			if err == nil || got != (keyblob.Statement{}) {
 				t.Errorf("verified: %+v", got)
 			}
+			// Nor by a verifier that has just found the genuine signer good.
+			experienced := &keyblob.Verifier{Root: root.certificate}
+			if _, err := experienced.Verify(good, expectation()); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := experienced.Verify(blob, expectation()); err == nil || got != (keyblob.Statement{}) {
+				t.Errorf("verified by an experienced verifier: %+v", got)
+			}
 			if (name == "an expired grant") != errors.Is(err, keyblob.ErrExpired) {
 				t.Errorf("%v", err)
 			}
@@ -243,6 +251,31 @@ func TestAttacks(t *testing.T) {
 	}
 	if _, err := keyblob.Verify(good, genuine.certificate, expectation()); err == nil {
 		t.Error("verified with the signer itself as the root")
+	}
+}
+
+// TestRememberedSignerExpires: a signer that was good once is checked against the time at each use.
+func TestRememberedSignerExpires(t *testing.T) {
+	root := newRoot(t)
+	over := noon().Add(time.Hour)
+	signer := root.issue(t, newKey(t), func(c *x509.Certificate) { c.NotAfter = over }).signer(t)
+	blob, err := keyblob.Sign(keyblob.Statement{Expires: noon().Add(24 * time.Hour), InstanceID: expectation().InstanceID, Caller: "c", RequestID: "r", OSUser: expectation().OSUser, PublicKey: key}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &keyblob.Verifier{Root: root.certificate}
+	for _, c := range []struct {
+		at   time.Time
+		good bool
+	}{{noon(), true}, {over, true}, {over.Add(time.Second), false}, {noon(), true}} {
+		want := expectation()
+		want.Now = c.at
+		if _, err := v.Verify(blob, want); (err == nil) != c.good {
+			t.Errorf("at %s: %v", c.at, err)
+		}
+	}
+	if _, err := new(keyblob.Verifier).Verify(blob, expectation()); err == nil {
+		t.Error("the zero Verifier verified")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -88,19 +89,30 @@ type Expectation struct {
 	Now        time.Time // by the server's clock, as far as the host knows it
 }
 
+// Verify is Verifier.Verify under the root, for a single blob.
+func Verify(blob Blob, root *x509.Certificate, want Expectation) (Statement, error) {
+	return (&Verifier{Root: root}).Verify(blob, want)
+}
+
+// Verifier verifies blobs under one root. It remembers the last signer that the root stood behind, so that many
+// blobs of one signer cost one signature check each instead of two. It is safe for concurrent use; the zero
+// Verifier refuses everything.
+type Verifier struct {
+	Root *x509.Certificate
+
+	known atomic.Pointer[x509.Certificate] // a signer that passed checkSigner
+}
+
 // Verify returns what the blob says if all of this holds: its signer's certificate was issued by the root
 // directly, for signing and nothing else, and is valid now; the signature is over the whole text; the text is in
 // canonical form, for this instance and OS user, and has not expired. Otherwise it returns the zero Statement
 // and an error, which is ErrExpired only if nothing but the time is wrong. The zero Expectation is refused.
-func Verify(blob Blob, root *x509.Certificate, want Expectation) (Statement, error) {
-	if root == nil || want.InstanceID == "" || want.OSUser == "" || want.Now.IsZero() {
+func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
+	if v.Root == nil || want.InstanceID == "" || want.OSUser == "" || want.Now.IsZero() {
 		return Statement{}, errors.New("keyblob: verifying needs a root, an instance, an OS user and the time")
 	}
-	signer, err := x509.ParseCertificate(blob.Signer)
+	signer, err := v.signer(blob.Signer, want.Now)
 	if err != nil {
-		return Statement{}, fmt.Errorf("keyblob: read the signer's certificate: %w", err)
-	}
-	if err := checkSigner(signer, root, want.Now); err != nil {
 		return Statement{}, err
 	}
 	format, verify, err := formatOf(signer)
@@ -123,6 +135,27 @@ func Verify(blob Blob, root *x509.Certificate, want Expectation) (Statement, err
 		return Statement{}, fmt.Errorf("%w at %s", ErrExpired, statement.Expires.Format(time.RFC3339))
 	}
 	return statement, nil
+}
+
+// signer returns the certificate if the root stands behind it now. What is remembered is the whole certificate,
+// byte for byte, so nothing but the time can have changed since it was checked.
+func (v *Verifier) signer(der []byte, now time.Time) (*x509.Certificate, error) {
+	if known := v.known.Load(); known != nil && bytes.Equal(known.Raw, der) && validAt(known, now) && validAt(v.Root, now) {
+		return known, nil
+	}
+	signer, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("keyblob: read the signer's certificate: %w", err)
+	}
+	if err := checkSigner(signer, v.Root, now); err != nil {
+		return nil, err
+	}
+	v.known.Store(signer)
+	return signer, nil
+}
+
+func validAt(certificate *x509.Certificate, now time.Time) bool {
+	return !now.Before(certificate.NotBefore) && !now.After(certificate.NotAfter)
 }
 
 // checkSigner holds the certificate against the root. A chain is exactly these two: there are no intermediates

@@ -44,6 +44,10 @@ func (e *enrollment) lookAround(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if service == ServiceDetached && e.Service != ServiceDetached {
+		e.warn("There is no systemd here, so the agent will run as a process of its own and not come back after a boot: have `%s` run then.",
+			strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
+	}
 	e.Service = service
 	for _, path := range []string{e.Directory, defaultProgram(e.Directory)} {
 		if err := sshd.CheckSafePath(path); err != nil {

@@ -42,6 +42,9 @@ func plain(t *testing.T) {
 	if !strings.Contains(output, standInInstance) {
 		t.Errorf("the output does not name the instance:\n%s", output)
 	}
+	if !strings.Contains(output, "There is no systemd here") {
+		t.Errorf("the output does not say that the agent will not come back after a boot:\n%s", output)
+	}
 	m.bothWork(t)
 	waitFor(t, "the release to be reported", func() bool {
 		m.plane.mu.Lock()
@@ -132,7 +135,10 @@ func privateSSHD(t *testing.T) {
 	waitFor(t, "the private sshd", func() bool { _, err := os.Stat("/run/private.pid"); return err == nil })
 	before := snapshot(t)
 	delete(before, "/run/private.pid")
-	m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached", "--address", "127.0.0.1")
+	output := m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached", "--address", "127.0.0.1")
+	if strings.Contains(output, "Note:") { // a detached agent is what was asked for
+		t.Errorf("enrolling warns:\n%s", output)
+	}
 	for path := range snapshot(t) {
 		if _, known := before[path]; !known && strings.HasPrefix(path, "/etc/") {
 			t.Errorf("%s was made", path)
@@ -140,10 +146,10 @@ func privateSSHD(t *testing.T) {
 	}
 	pushed := t.TempDir() + "/pushed"
 	m.plane.push(t, "alice", writeKey(t, pushed))
-	output, err := exec.Command("ssh", "-p", "2222", "-i", pushed, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+	said, err := exec.Command("ssh", "-p", "2222", "-i", pushed, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
 		"-o", "UserKnownHostsFile=/dev/null", "alice@127.0.0.1", "true").CombinedOutput()
 	if err != nil {
-		t.Errorf("%v\n%s", err, output)
+		t.Errorf("%v\n%s", err, said)
 	}
 	run(t, hostProgram, "unenroll", "--directory", directory)
 	after := snapshot(t)

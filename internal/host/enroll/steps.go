@@ -145,11 +145,7 @@ func (e *enrollment) redeem(ctx context.Context) error {
 }
 
 func (e *enrollment) startAgent(ctx context.Context) error {
-	switch e.Service {
-	case ServiceDetached:
-		e.warn("There is no systemd here, so the agent runs as a process of its own and will not come back after a boot: have `%s` run then.",
-			strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
-	case ServiceNone:
+	if e.Service == ServiceNone {
 		e.progress.note("The agent is the caller's to run: " + strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
 	}
 	return e.manifest.startService(ctx, e.Service, defaultProgram(e.Directory))
