@@ -314,7 +314,7 @@ func (u *up) showEnrollment(step enroll.Step) {
 		u.steps.detail("ok   " + step.Text)
 	case enroll.Failed:
 		u.steps.detail("fail " + step.Text + ": " + step.Error)
-	case enroll.Noted, enroll.Undone:
+	case enroll.Warned, enroll.Noted, enroll.Undone:
 		u.steps.detail(string(step.Phase) + ": " + step.Text)
 	}
 }
