@@ -44,9 +44,9 @@ func measureIdle(ctx context.Context, bin string) ([]row, error) {
 	}
 	each := func(kb int) float64 { return float64(kb-before) / hosts }
 	return []row{{
-		what: fmt.Sprintf("idle server, %d linked hosts", hosts), command: "sallyport serve, VmRSS over 150 s",
-		baseline: fmt.Sprintf("%d MB without hosts", before/1024), figure: fmt.Sprintf("%.1f KB a host", each(lowest)),
-		spread: fmt.Sprintf("%.1f KB just after linking", each(first)), bar: fmt.Sprintf("≤ %d KB a host", barKB), met: each(lowest) <= barKB,
+		What: fmt.Sprintf("idle server, %d linked hosts", hosts), Command: "sallyport serve, VmRSS over 150 s",
+		Baseline: fmt.Sprintf("%d MB without hosts", before/1024), Figure: fmt.Sprintf("%.1f KB a host", each(lowest)),
+		Spread: fmt.Sprintf("%.1f KB just after linking", each(first)), Bar: fmt.Sprintf("≤ %d KB a host", barKB), Met: each(lowest) <= barKB,
 	}}, nil
 }
 

@@ -16,24 +16,38 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/sallyport/sallyport/internal/testkit/debian"
 )
 
 func main() {
+	if debian.Inside() {
+		err := debian.Enter()
+		if err == nil {
+			err = runInside(context.Background(), os.Args[1])
+		}
+		end(err)
+	}
 	bin := flag.String("bin", "bin", "`directory` of the programs, as make build makes it")
 	only := flag.String("only", "", "comma-separated `names` of what to measure: login, keys, push, idle (default: all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *bin, *only); err != nil {
+	end(run(ctx, *bin, *only))
+}
+
+func end(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 // row is one line of the table.
 type row struct {
-	what, command, baseline, figure, spread, bar string
-	met                                          bool
+	What, Command, Baseline, Figure, Spread, Bar string
+	Met                                          bool
 }
 
 func run(ctx context.Context, bin, only string) error {
@@ -44,7 +58,7 @@ func run(ctx context.Context, bin, only string) error {
 	benchmarks := []struct {
 		name string
 		run  func(ctx context.Context, bin string) ([]row, error)
-	}{{"login", measureLogin}, {"keys", measureKeys}, {"push", measurePush}, {"idle", measureIdle}}
+	}{{"login", insideMachine("login")}, {"keys", insideMachine("keys")}, {"push", measurePush}, {"idle", measureIdle}}
 	var rows []row
 	for _, b := range benchmarks {
 		if only != "" && !slices.Contains(strings.Split(only, ","), b.name) {
@@ -70,10 +84,10 @@ func printTable(rows []row) (missed int) {
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, r := range rows {
 		met := "yes"
-		if !r.met {
+		if !r.Met {
 			met, missed = "NO", missed+1
 		}
-		fmt.Printf("| %s | `%s` | %s | %s | %s | %s | %s |\n", r.what, r.command, r.baseline, r.figure, r.spread, r.bar, met)
+		fmt.Printf("| %s | `%s` | %s | %s | %s | %s | %s |\n", r.What, r.Command, r.Baseline, r.Figure, r.Spread, r.Bar, met)
 	}
 	return missed
 }

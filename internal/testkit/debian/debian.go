@@ -61,7 +61,8 @@ func Command(ctx context.Context, files map[string]string, args ...string) (*exe
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Env = append(os.Environ(), entryVariable+"="+string(told))
+	// A fresh machine has a fresh environment: nothing in it names this machine's files or accounts.
+	cmd.Env = []string{entryVariable + "=" + string(told), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
