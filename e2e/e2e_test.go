@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // script names, in the environment, the script to run inside the Debian; its text is in the environment too, as
@@ -72,7 +73,7 @@ func enter(t *testing.T, path, bin string) {
 	}
 	cmd, err := debian.Command(t.Context(), files, "-test.run=^TestScripts$", "-test.v", "-test.timeout=5m")
 	if errors.Is(err, debian.ErrUnavailable) {
-		t.Skipf("SKIPPED: %v", err)
+		prerequisite.Missing(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func enter(t *testing.T, path, bin string) {
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err = cmd.Run(); debian.Refused(err) {
-		t.Skipf("SKIPPED: this system does not permit namespaces: %v", err)
+		prerequisite.Missing(t, "this system does not permit namespaces: ", err)
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output.String())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/storetest"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // cluster is this process's PostgreSQL, started for the first test that asks.
@@ -48,7 +49,7 @@ func postgresURL(t testing.TB) string {
 		cluster.server, cluster.err = storetest.StartPostgres(ctx)
 	}
 	if errors.Is(cluster.err, storetest.ErrNoPostgres) {
-		t.Skip("not run on PostgreSQL: ", cluster.err)
+		prerequisite.Missing(t, cluster.err)
 	}
 	if cluster.err != nil {
 		t.Fatal(cluster.err)

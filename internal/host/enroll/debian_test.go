@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // scenario names, in the environment, what to run inside the Debian.
@@ -50,7 +51,7 @@ func TestDebian(t *testing.T) {
 func runInside(t *testing.T, name, program string) {
 	cmd, err := debian.Command(t.Context(), map[string]string{program: hostProgram}, "-test.run=^TestDebian$", "-test.v", "-test.timeout=150s")
 	if errors.Is(err, debian.ErrUnavailable) {
-		t.Skipf("SKIPPED: %v", err)
+		prerequisite.Missing(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func runInside(t *testing.T, name, program string) {
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err = cmd.Run(); debian.Refused(err) {
-		t.Skipf("SKIPPED: this system does not permit namespaces: %v", err)
+		prerequisite.Missing(t, "this system does not permit namespaces: ", err)
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output.String())

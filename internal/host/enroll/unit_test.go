@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 func started() time.Time { return time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC) }
@@ -141,7 +142,7 @@ func TestServices(t *testing.T) {
 func TestSystemdTakesTheUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("SKIPPED: there is no systemd-analyze (Debian: apt-get install systemd)")
+		prerequisite.Missing(t, "there is no systemd-analyze (Debian: apt-get install systemd)")
 	}
 	path := filepath.Join(t.TempDir(), "sallyport-host.service")
 	if err := os.WriteFile(path, []byte(systemdUnit("/bin/true agent --directory /x", "/x")), 0o644); err != nil {

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // TestBlockComesOutAgain: whatever the configuration holds, and whatever is added behind the block.
@@ -68,7 +69,7 @@ func TestChain(t *testing.T) {
 
 func TestCheckSafePath(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: files of root need root")
+		prerequisite.Missing(t, "files of root need root")
 	}
 	top, err := os.MkdirTemp("/root", "safe-path-")
 	if err != nil {
