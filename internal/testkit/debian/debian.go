@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -105,7 +106,7 @@ func (e entry) enter() (err error) {
 	if err != nil {
 		return err
 	}
-	must("make mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must("make mounts private", makeMountsPrivate())
 	must("mount memory", unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755"))
 	root := filepath.Join(work, "root")
 	for _, directory := range []string{"upper", "work", "root"} {
@@ -133,6 +134,34 @@ func (e entry) enter() (err error) {
 	must("set HOME", os.Setenv("HOME", "/root"))
 	must("unset SUDO_USER", os.Unsetenv("SUDO_USER"))
 	return err
+}
+
+// makeMountsPrivate keeps what is mounted from now on from being seen outside.
+func makeMountsPrivate() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	// We are in a chroot that is no mount point. To enter the namespace in which one is already leads to its own
+	// root; only a thread that shares its root with no other may do that.
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this function
+		done <- func() error {
+			if err := unix.Unshare(unix.CLONE_FS); err != nil {
+				return err
+			}
+			namespace, err := os.Open("/proc/thread-self/ns/mnt")
+			if err != nil {
+				return err
+			}
+			defer namespace.Close()
+			if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNS); err != nil {
+				return err
+			}
+			return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}()
+	}()
+	return <-done
 }
 
 func mountDevices(dev string) error {
