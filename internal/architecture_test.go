@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/awswire": {"internal/fault", "internal/awswire"},
 	"internal/trail":   {"internal/fault"},
 	"internal/page":    {"internal/fault"},
+	"internal/durable": {},
 	// gate and domain
 	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail"},
 	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate"},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	// edges
 	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto"},
 	// on the machine
-	"internal/host": {"internal/fault", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host"},
+	"internal/host": {"internal/fault", "internal/durable", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host"},
 	// the places that know every room
 	"internal/controlplane": {"internal"},
 	"internal/testkit":      {"internal"},

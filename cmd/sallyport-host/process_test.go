@@ -7,9 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"net"
 	"net/http"
@@ -77,22 +75,12 @@ func newEnrolled(t *testing.T, server string) enrolled {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	e := enrolled{directory: t.TempDir(), authority: authority, signer: signer}
 	e.config = host.Config{
 		Server: server, InstanceID: instanceID,
 		Socket: filepath.Join(e.directory, "s"), Spool: filepath.Join(e.directory, "releases"),
 	}
-	certificate, _ := authority.PEM()
-	err = errors.Join(
-		os.WriteFile(filepath.Join(e.directory, host.KeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600),
-		os.WriteFile(filepath.Join(e.directory, host.AuthorityFile), certificate, 0o644),
-		e.config.Save(e.directory),
-	)
-	if err != nil {
+	if err := errors.Join(host.SaveIdentity(e.directory, key, authority.Certificate().Raw), e.config.Save(e.directory)); err != nil {
 		t.Fatal(err)
 	}
 	return e

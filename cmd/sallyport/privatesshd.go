@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // privateSSHD is an OpenSSH server of our own beside the system's: own configuration, own host keys, own port on
@@ -84,7 +86,7 @@ func (s privateSSHD) prepare() error {
 		}
 		text = []byte(strings.Join(lines, "\n"))
 	}
-	if err := replaceFile(s.config(), text, 0o644, s.directory); err != nil {
+	if err := durable.WriteFile(s.config(), text, 0o644); err != nil {
 		return err
 	}
 	out, err := exec.Command(s.program, "-t", "-f", s.config()).CombinedOutput()

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // process names a process for good: a pid alone may be somebody else's tomorrow.
@@ -178,7 +180,7 @@ func (d daemon) start() (process, error) {
 	}
 	text, err := json.Marshal(p)
 	if err == nil {
-		err = replaceFile(d.record(), text, 0o600, d.directory)
+		err = durable.WriteFile(d.record(), text, 0o600)
 	}
 	if err != nil {
 		p.signal(syscall.SIGKILL)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // defaultProfile is the name of the AWS profile we write and look for.
@@ -260,44 +262,30 @@ func editFile(path string, edit func(string) string) (changed bool, err error) {
 	if bytes.Equal(old, text) {
 		return false, nil
 	}
-	directory := filepath.Dir(path)
-	if err := os.MkdirAll(directory, 0o700); err != nil {
-		return false, fmt.Errorf("write the AWS profile: %w", err)
-	}
-	mode, like := fs.FileMode(0o600), directory
-	if info, err := os.Stat(path); err == nil {
-		mode, like = info.Mode().Perm(), path
-	}
-	if err := replaceFile(path, text, mode, like); err != nil {
+	if err := writeProfileFile(path, text); err != nil {
 		return false, fmt.Errorf("write the AWS profile: %w", err)
 	}
 	return true, nil
 }
 
-// replaceFile writes a file whole or not at all, with the owner of the file or directory like.
-func replaceFile(path string, content []byte, mode fs.FileMode, like string) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".sallyport-*")
+// writeProfileFile keeps a file's mode and owner. A new one nobody else may read, and it belongs to the owner of its
+// directory: a profile in somebody's home that root writes must be theirs.
+func writeProfileFile(path string, text []byte) error {
+	if _, err := os.Stat(path); err == nil {
+		return durable.Rewrite(path, text)
+	}
+	directory := filepath.Dir(path)
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(directory)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name()) // gone already if all went well
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Chmod(mode), keepOwner(temporary, like), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
-}
-
-// keepOwner matters to root alone: a profile in somebody's home must stay theirs.
-func keepOwner(file *os.File, like string) error {
-	info, err := os.Stat(like)
-	if err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
+	return durable.Replace(path, text, func(file *os.File) error {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			return file.Chown(int(owner.Uid), int(owner.Gid))
+		}
 		return nil
-	}
-	return file.Chown(int(owner.Uid), int(owner.Gid))
+	})
 }

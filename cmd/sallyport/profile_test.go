@@ -162,7 +162,7 @@ func TestWriteProfile(t *testing.T) {
 	if info, err := os.Stat(files.Credentials); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("new credentials have mode %v, %v", info.Mode(), err)
 	}
-	if left, err := filepath.Glob(filepath.Join(directory, "*", ".sallyport-*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(directory, "*", ".*")); err != nil || len(left) > 0 {
 		t.Errorf("left over: %v, %v", left, err)
 	}
 	credentials, err := ini.Load(files.Credentials)

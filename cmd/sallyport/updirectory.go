@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // upDirectory is where `up` keeps everything, so that `down --purge` can take it away again.
@@ -74,7 +76,7 @@ func (d upDirectory) writeState(state upState) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(d.path("up.json"), append(text, '\n'), 0o644, string(d))
+	return durable.WriteFile(d.path("up.json"), append(text, '\n'), 0o644)
 }
 
 // freePort returns the remembered port or, if there is none or somebody has it, the next free one from first on.
@@ -106,5 +108,5 @@ func copyProgram(from, to string) (changed bool, err error) {
 	if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, fresh) {
 		return false, nil
 	}
-	return true, replaceFile(to, fresh, 0o755, filepath.Dir(to))
+	return true, durable.WriteFile(to, fresh, 0o755)
 }

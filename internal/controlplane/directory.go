@@ -16,6 +16,7 @@ import (
 	"gopkg.in/ini.v1"
 
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // The files of a data directory.
@@ -116,10 +117,10 @@ func (d *directory) makeAuthority(account string, now time.Time, random io.Reade
 		return nil, err
 	}
 	certificate, key := authority.PEM()
-	if err := d.write(AuthorityKey, key, 0o600); err != nil {
+	if err := durable.WriteFile(d.file(AuthorityKey), key, 0o600); err != nil {
 		return nil, err
 	}
-	return authority, d.write(AuthorityFile, certificate, 0o644)
+	return authority, durable.WriteFile(d.file(AuthorityFile), certificate, 0o644)
 }
 
 // sealKey reads the key that seals secrets in the database, or makes it at the first start.
@@ -130,7 +131,7 @@ func (d *directory) sealKey(random io.Reader) ([]byte, error) {
 		if _, err := io.ReadFull(random, key); err != nil {
 			return nil, fmt.Errorf("make the sealing key: %w", err)
 		}
-		return key, d.write(SealFile, key, 0o600)
+		return key, durable.WriteFile(d.file(SealFile), key, 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the sealing key: %w", err)
@@ -182,34 +183,5 @@ func (d *directory) writeCredentials(c rootCredentials) error {
 	fmt.Fprintf(&text, "[%s]\n", profileName)
 	fmt.Fprintf(&text, "aws_access_key_id = %s\naws_secret_access_key = %s\n", c.AccessKeyID, c.Secret)
 	fmt.Fprintf(&text, "region = %s\nendpoint_url = %s\n", c.Region, c.Endpoint)
-	return d.write(CredentialsFile, []byte(text.String()), 0o600)
-}
-
-// write replaces a file as a whole; it is durable when this returns.
-func (d *directory) write(name string, content []byte, mode fs.FileMode) error {
-	temporary, err := os.CreateTemp(d.path, ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer os.Remove(temporary.Name()) // gone already if all went well
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), d.file(name))
-	}
-	if err == nil {
-		err = syncDirectory(d.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
-}
-
-func syncDirectory(path string) error {
-	open, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(open.Sync(), open.Close())
+	return durable.WriteFile(d.file(CredentialsFile), []byte(text.String()), 0o600)
 }

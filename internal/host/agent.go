@@ -2,16 +2,12 @@ package host
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -90,28 +86,6 @@ func both(ctx context.Context, f, g func(context.Context) error) error {
 	stop()
 	<-results
 	return first
-}
-
-// LoadKey reads the key the agent proves itself with.
-func LoadKey(directory string) (ed25519.PrivateKey, error) {
-	path := filepath.Join(directory, KeyFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, fmt.Errorf("%s holds no private key", path)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s holds no Ed25519 key", path)
-	}
-	return key, nil
 }
 
 // userID finds the user's id, or our own for no name.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
@@ -97,7 +98,7 @@ func (c Config) Save(directory string) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(directory, ConfigFile), append(text, '\n'), 0o644)
+	return durable.WriteFile(filepath.Join(directory, ConfigFile), append(text, '\n'), 0o644)
 }
 
 func (c Config) check() error {
@@ -112,19 +113,4 @@ func (c Config) check() error {
 		return fault.New(fault.Invalid, "sshPort", "%d is no port.", c.SSHPort)
 	}
 	return nil
-}
-
-// replaceFile writes a file beside path and moves it there once it is durable.
-func replaceFile(path string, content []byte, mode fs.FileMode) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // a no-op once it was moved
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(file.Name(), path)
 }

@@ -2,15 +2,12 @@ package host
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -96,24 +93,6 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 		}
 	}
 	return statements, refused
-}
-
-// LoadAuthority reads the certificate authority that was pinned at enrollment.
-func LoadAuthority(directory string) (*x509.Certificate, error) {
-	path := filepath.Join(directory, AuthorityFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("%s holds no certificate", path)
-	}
-	root, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return root, nil
 }
 
 // runChained returns the command's output if it succeeds in time. sshd, which would have checked the command's

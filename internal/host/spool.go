@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -138,7 +139,7 @@ func (s *Spool) rewrite() error {
 		s.size = 0
 		return nil
 	}
-	if err := replaceFile(s.path, text, 0o600); err != nil {
+	if err := durable.WriteFile(s.path, text, 0o600); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(s.path, os.O_WRONLY|os.O_APPEND, 0o600)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
@@ -89,7 +90,7 @@ func (m *manifest) save() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(m.directory, ManifestFile), append(text, '\n'), 0o600)
+	return durable.WriteFile(filepath.Join(m.directory, ManifestFile), append(text, '\n'), 0o600)
 }
 
 // record must return before the change is made.
@@ -138,7 +139,7 @@ func (m *manifest) makeFile(path string, content []byte, mode fs.FileMode) error
 	if err := m.record(change{Kind: madeFile, Path: path, Mtime: mtime}); err != nil {
 		return err
 	}
-	return writeFile(path, content, mode)
+	return durable.WriteFile(path, content, mode)
 }
 
 // undo takes the changes back, the last first. What fails is reported and stays in the manifest, the rest is

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/sshd"
@@ -83,7 +84,7 @@ func (e *enrollment) nothingInTheWay() error {
 		return ignoreMissing(err)
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".sallyport-new-") {
+		if !durable.IsLeftover(entry.Name()) {
 			return fault.New(fault.Exists, "enrollment", "%s exists and is not empty, but holds no enrollment. Move it away, or choose another --directory.", e.Directory)
 		}
 	}

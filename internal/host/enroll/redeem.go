@@ -4,19 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/fault"
-	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -111,21 +107,4 @@ func (c *controlPlane) redeem(ctx context.Context, token string, report hostprot
 
 func (c *controlPlane) unreachable(err error) error {
 	return fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s cannot be reached, or is not the one that made the token (%v). Check the address, and that this machine may connect to it.", c.server, err)
-}
-
-// saveIdentity writes what the agent needs: its key, the pinned authority, the configuration.
-func saveIdentity(directory string, key ed25519.PrivateKey, authority []byte, config host.Config) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := writeFile(filepath.Join(directory, host.KeyFile), text, 0o600); err != nil {
-		return err
-	}
-	text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority})
-	if err := writeFile(filepath.Join(directory, host.AuthorityFile), text, 0o644); err != nil {
-		return err
-	}
-	return config.Save(directory)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/sshd"
@@ -77,7 +78,7 @@ func (e *enrollment) writeTrialConfig(directory string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(directory, "sshd_config")
-	return path, writeFile(path, []byte(sshd.Prepend(string(present), e.command.DropIn())), 0o600)
+	return path, durable.WriteFile(path, []byte(sshd.Prepend(string(present), e.command.DropIn())), 0o600)
 }
 
 // tryUsers looks for a user who can log in under the new configuration. One who can under the present one but
@@ -141,7 +142,10 @@ func (e *enrollment) redeem(ctx context.Context) error {
 	config.InstanceID, config.Account, config.Region, config.Zone = enrolled.InstanceID, enrolled.Account, enrolled.Region, enrolled.Zone
 	e.result.InstanceID, e.result.Account, e.result.Region, e.result.Zone = enrolled.InstanceID, enrolled.Account, enrolled.Region, enrolled.Zone
 	e.result.Server, e.result.Directory, e.result.Service = config.Server, e.Directory, e.Service
-	return saveIdentity(e.Directory, e.key, enrolled.Authority, config)
+	if err := host.SaveIdentity(e.Directory, e.key, enrolled.Authority); err != nil {
+		return err
+	}
+	return config.Save(e.Directory) // last: without it there is no enrollment
 }
 
 func (e *enrollment) startAgent(ctx context.Context) error {

@@ -98,17 +98,6 @@ func TestManifestOfALaterReleaseIsRefused(t *testing.T) {
 	}
 }
 
-func TestRewriteRefusesWhatIsNoFile(t *testing.T) {
-	directory := t.TempDir()
-	link := filepath.Join(directory, "link")
-	if err := os.Symlink("elsewhere", link); err != nil {
-		t.Fatal(err)
-	}
-	if err := rewriteFile(link, []byte("x")); err == nil {
-		t.Error("a symbolic link was rewritten")
-	}
-}
-
 func TestWithoutLineOf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd-")
 	text := "root:x:0:0::/root:/bin/sh\nsallyport:x:9:9::/:/sbin/nologin\nsallyporter:x:8:8::/:/bin/sh\n"

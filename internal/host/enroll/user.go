@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
@@ -77,7 +78,7 @@ func withoutLineOf(path, name string) error {
 	if kept.Len() == len(content) {
 		return nil
 	}
-	return rewriteFile(path, kept.Bytes())
+	return durable.Rewrite(path, kept.Bytes())
 }
 
 // command runs a system tool; the error has what it printed.
