@@ -24,11 +24,11 @@ type enrollCommand struct {
 	Token   string       `arg:"" optional:"" help:"The token, from 'sallyport host-token'. Other users of this machine see arguments: better give it in SALLYPORT_HOST_TOKEN or, with '-', on standard input."`
 	Address []netip.Addr `help:"An address to report, where people reach this machine, instead of its own. May be repeated." placeholder:"IP"`
 
-	SSHDConfig    string `name:"sshd-config" help:"The configuration of the sshd to set up." default:"/etc/ssh/sshd_config" type:"path" placeholder:"FILE"`
+	SSHDConfig    string `name:"sshd-config" help:"The configuration of the sshd to set up (${default})." default:"/etc/ssh/sshd_config" type:"path" placeholder:"FILE"`
 	SSHDPIDFile   string `name:"sshd-pid-file" help:"The PID file of that sshd, if its configuration does not say." type:"path" placeholder:"FILE"`
 	Port          int    `help:"The port to report, if it is not the one sshd listens on." placeholder:"PORT"`
 	KeysUser      string `help:"The user sshd runs the keys helper as. Without it a system user 'sallyport' is made, or that of an AuthorizedKeysCommand already there is kept." placeholder:"USER"`
-	Service       string `help:"How the agent is kept running: auto, systemd, sysv, detached or none." enum:"auto,systemd,sysv,detached,none" default:"auto"`
+	Service       string `help:"How the agent is kept running: by systemd, by an init script (sysv), as a process of its own that does not come back after a boot (detached), or not (none). ${default}: the first that the machine has." enum:"auto,systemd,sysv,detached,none" default:"auto"`
 	NoService     bool   `help:"You run the agent yourself: the same as --service none."`
 	SkipTestLogin bool   `help:"Go on if there is no user to try a login with."`
 	Output        string `help:"How the result is printed: text or json. Progress goes to standard error." enum:"text,json" default:"text"`
@@ -36,9 +36,7 @@ type enrollCommand struct {
 
 // Help is what the command's --help says after the flags' line.
 func (enrollCommand) Help() string {
-	return `Makes this machine an instance: starts the agent, and has sshd ask it for keys.
-
-Nobody is locked out: sshd's new configuration is checked and tried by a real login before the running sshd hears of it, and anything that goes wrong is taken back. An AuthorizedKeysCommand that is there already is kept and asked too.
+	return `Starts the agent, and has sshd ask it for keys. Nobody is locked out: sshd's new configuration is checked and tried by a real login before the running sshd hears of it, and anything that goes wrong is taken back. An AuthorizedKeysCommand that is there already is kept and asked too.
 
     sallyport host-token > token          where the control plane runs
     sallyport-host enroll - < token       on the machine, as root

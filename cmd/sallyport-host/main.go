@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -32,7 +33,7 @@ type commands struct {
 
 // enrollment is the flag of every command about one enrollment.
 type enrollment struct {
-	Directory string `help:"Where the enrollment's files are." default:"/etc/sallyport" type:"path" placeholder:"DIR"`
+	Directory string `help:"Where the enrollment's files are (${default})." default:"/etc/sallyport" type:"path" placeholder:"DIR"`
 }
 
 type versionCommand struct{}
@@ -43,8 +44,8 @@ func (versionCommand) Run() error {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "keys" {
-		keysMain(os.Args[2:])
+	if args := os.Args[1:]; len(args) > 0 && args[0] == "keys" && !slices.Equal(args[1:], []string{"--help"}) {
+		keysMain(args[1:])
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -21,7 +21,7 @@ func (configureCommand) Help() string {
 	return `Writes [NAME] into ~/.aws/credentials and [profile NAME] into ~/.aws/config (or AWS_SHARED_CREDENTIALS_FILE and
 AWS_CONFIG_FILE). Nothing else in these files changes, and doing it twice changes nothing.
 
-  sallyport configure --data /var/lib/sallyport
+  sallyport configure --data /var/lib/sallyport/data
   aws --profile sallyport sts get-caller-identity`
 }
 

@@ -22,10 +22,12 @@ type hostsCommand struct {
 
 // Help is shown by sallyport hosts --help.
 func (hostsCommand) Help() string {
-	return `  sallyport hosts
+	return `A host is running while its agent is linked to the control plane, stopped while it is not.
+
+  sallyport hosts
   sallyport hosts --output json | jq -r '.[] | select(.State=="running").InstanceId'
 
-A host is running while its agent is linked to the control plane, stopped while it is not. AWS's own view of the same:
+AWS's own view of the same:
   aws --profile sallyport ec2 describe-instances`
 }
 

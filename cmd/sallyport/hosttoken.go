@@ -22,9 +22,10 @@ type hostTokenCommand struct {
 
 // Help is shown by sallyport host-token --help.
 func (hostTokenCommand) Help() string {
-	return `  sallyport host-token --name web-1 --tag env=prod
+	return `The token lets one machine enroll, once, and pins this control plane: the machine talks to no other. It is a secret.
 
-The token lets one machine enroll, once, and pins this control plane: the machine talks to no other. It is a secret.
+  sallyport host-token --name web-1 --tag env=prod
+
 Copy bin/sallyport-host to the machine, then run there, as root, the command this prints. Or both from here:
 
   scp bin/sallyport-host root@web-1:/usr/local/bin/

@@ -27,8 +27,10 @@ type serveCommand struct {
 
 // Help is shown by sallyport serve --help.
 func (serveCommand) Help() string {
-	return `  sallyport serve --data ~/sallyport
-  sallyport serve --data /var/lib/sallyport --listen 0.0.0.0:7474 --hostname bastion.example.com
+	return `For this machine only, or for others too:
+
+  sallyport serve --data ~/sallyport
+  sallyport serve --data /var/lib/sallyport/data --listen 0.0.0.0:7474 --hostname bastion.example.com
 
 The first start writes the root user's access key to DIR/credentials, as an AWS profile named sallyport. HTTP and HTTPS
 share the port; plain HTTP is for this machine only. The certificate is signed by DIR/ca.pem: clients elsewhere set
