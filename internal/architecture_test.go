@@ -7,12 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const module = "github.com/sallyport/sallyport/"
@@ -51,6 +55,53 @@ var mayImport = map[string][]string{
 	"cmd/sallyport-host":    {"internal/fault", "internal/host", "internal/hostproto", "internal/ca", "internal/keyblob", "internal/sshkey"},
 	"e2e":                   {"internal/testkit"},
 	"bench":                 {"internal"},
+}
+
+// architecture returns the page that mayImport has in words.
+func architecture(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestThePageNamesEveryRoom: the list of rooms and mayImport have the same ones.
+func TestThePageNamesEveryRoom(t *testing.T) {
+	var named []string
+	for _, match := range regexp.MustCompile(`(?m)^ {4}( {2})?([a-z0-9/-]+)/ {2}`).FindAllStringSubmatch(architecture(t), -1) {
+		if match[1] != "" {
+			match[2] = "internal/" + match[2]
+		}
+		named = append(named, match[2])
+	}
+	slices.Sort(named)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(mayImport)), named); diff != "" {
+		t.Errorf("mayImport (-) and docs/ARCHITECTURE.md (+):\n%s", diff)
+	}
+}
+
+// TestEachStepIsWhereThePageSays: a row of the table names functions, and the file that has them.
+func TestEachStepIsWhereThePageSays(t *testing.T) {
+	steps := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| [^|]*\\| (`.*?`) in \\[[^]]*\\]\\(\\.\\./([^)]*)\\)").FindAllStringSubmatch(architecture(t), -1) {
+		code, err := os.ReadFile(filepath.Join("..", row[2]))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, name := range strings.Split(row[1], ", ") {
+			steps++
+			name = strings.Trim(name, "`")
+			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + name + `[[(]`).Match(code) {
+				t.Errorf("%s has no function %s", row[2], name)
+			}
+		}
+	}
+	if steps < 10 {
+		t.Errorf("only %d steps were found", steps)
+	}
 }
 
 // neverReach says what must not be in a program or room at all, however it would get there.
