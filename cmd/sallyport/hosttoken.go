@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
 type hostTokenCommand struct {
@@ -50,5 +53,18 @@ func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
 	}
 	fmt.Fprintf(term.out, "%s\n", out.Token)
 	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  SALLYPORT_HOST_TOKEN=%s sallyport-host enroll\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), out.Token)
+	if token, err := hostproto.ParseToken(out.Token); err == nil && onLoopback(token.Server) {
+		fmt.Fprintf(term.err, "\nThe token names %s, which only this machine reaches: for others start the control plane as\nsallyport serve --help says, with --listen and --hostname.\n", token.Server)
+	}
 	return nil
+}
+
+// onLoopback tells whether the URL names this machine, whoever reads it.
+func onLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }

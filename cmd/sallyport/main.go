@@ -44,17 +44,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 func main() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }
 
 func run(args []string, term terminal) (status int) {
-	var line commandLine
-	parser, err := kong.New(&line,
-		kong.Name("sallyport"),
-		kong.Description("SSH keys that live 60 seconds, for any Linux machine: pushed by an API call that a policy allowed and a trail recorded."),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-		kong.Writers(term.out, term.err),
-		kong.Exit(func(code int) { panic(exitStatus(code)) }), // after --help
-		kong.BindTo(context.Background(), (*context.Context)(nil)),
-		kong.Bind(term),
-	)
+	parser, err := newParser(term)
 	if err != nil {
 		fmt.Fprintln(term.err, "sallyport:", err)
 		return 2
@@ -82,4 +72,17 @@ func run(args []string, term terminal) (status int) {
 	}
 	fmt.Fprintln(term.err, "sallyport:", explain(err))
 	return 1
+}
+
+func newParser(term terminal) (*kong.Kong, error) {
+	return kong.New(&commandLine{},
+		kong.Name("sallyport"),
+		kong.Description("SSH keys that live 60 seconds, for any Linux machine: pushed by an API call that a policy allowed and a trail recorded."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.Writers(term.out, term.err),
+		kong.Exit(func(code int) { panic(exitStatus(code)) }), // after --help
+		kong.BindTo(context.Background(), (*context.Context)(nil)),
+		kong.Bind(term),
+	)
 }

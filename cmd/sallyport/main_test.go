@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -25,6 +28,46 @@ func TestHelpTeaches(t *testing.T) {
 		if command != "version" && !strings.Contains(help, "sallyport "+command+" ") && !strings.Contains(help, "sallyport down") {
 			t.Errorf("%s --help has no example:\n%s", command, help)
 		}
+	}
+}
+
+// TestDocumentedCommandsAreOurs: what the pages and the help texts tell people to type is what the program takes.
+func TestDocumentedCommandsAreOurs(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, page := range append(pages, "../../README.md", "../../README.ko.md", "../../CONTRIBUTING.md") {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(content)
+	}
+	for _, c := range []interface{ Help() string }{sshCommand{}, hostsCommand{}, hostTokenCommand{}, trailCommand{}, configureCommand{}, serveCommand{}, upCommand{}, downCommand{}} {
+		text.WriteString(c.Help() + "\n")
+	}
+	indented := regexp.MustCompile("(?m)^ +(?:bin/)?sallyport ([^#|>\n]+)")
+	inline := regexp.MustCompile("`(?:bin/)?sallyport ([^`#|>\n]+)`")
+	seen := 0
+	for _, match := range append(indented.FindAllStringSubmatch(text.String(), -1), inline.FindAllStringSubmatch(text.String(), -1)...) {
+		// Three blanks set off a remark.
+		line, _, _ := strings.Cut(strings.TrimSpace(match[1]), "   ")
+		parser, err := newParser(terminal{out: io.Discard, err: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(line, "--help") || line == "ssh" {
+			continue // ends the program; speaks of the command
+		}
+		seen++
+		if _, err := parser.Parse(strings.Fields(line)); err != nil {
+			t.Errorf("sallyport %s: %v", line, err)
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d commands were found", seen)
 	}
 }
 
