@@ -1,18 +1,17 @@
 package main
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
 // sshSession holds a fresh key in memory and offers it to ssh as an agent does, over a socket in a directory of
@@ -26,23 +25,19 @@ type sshSession struct {
 }
 
 func newSSHSession(target sshTarget) (s *sshSession, err error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	pair, err := sshkey.Generate(rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	line, err := ssh.NewPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return nil, err
 	}
 	keys := agent.NewKeyring()
-	if err := keys.Add(agent.AddedKey{PrivateKey: private, Comment: "sallyport"}); err != nil {
+	if err := keys.Add(agent.AddedKey{PrivateKey: pair.Signer(), Comment: "sallyport"}); err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	directory, err := os.MkdirTemp("", "sallyport-ssh-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the session: %w", err)
 	}
-	s = &sshSession{directory: directory, publicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line)))}
+	s = &sshSession{directory: directory, publicKey: pair.Public.Line}
 	defer func() {
 		if err != nil {
 			s.close()

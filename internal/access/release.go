@@ -68,11 +68,9 @@ func (s *Service) releaseEvent(pass gate.Pass, grant Grant, release Release) tra
 	event.Source, event.Name, event.Type, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", trail.AwsServiceEvent, true
 	event.Time = within(release.At, grant.Issued, s.now()).UTC().Truncate(time.Second)
 	event.Parameters = nil
-	details := map[string]any{"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser}
-	if key, err := sshkey.ParsePublic(grant.PublicKey); err == nil {
-		details["publicKeyFingerprint"] = key.Fingerprint()
+	event.ServiceDetails = map[string]any{
+		"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser, "publicKeyFingerprint": sshkey.Fingerprint(grant.PublicKey),
 	}
-	event.ServiceDetails = details
 	event.Resources = []trail.Resource{{
 		ARN: compute.InstanceARN(pass.Region(), pass.Account(), grant.InstanceID), AccountID: pass.Account(), Type: compute.InstanceType,
 	}}

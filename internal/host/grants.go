@@ -2,9 +2,7 @@ package host
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"maps"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
 // maxGrants bounds what the control plane can make a machine remember.
@@ -148,7 +147,7 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	return held{grant: grant, fingerprint: fingerprint(statement.PublicKey), expires: statement.Expires}, nil
+	return held{grant: grant, fingerprint: sshkey.Fingerprint(statement.PublicKey), expires: statement.Expires}, nil
 }
 
 // verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the
@@ -162,18 +161,6 @@ func verifyGrant(grant hostproto.Grant, verifier *keyblob.Verifier, instanceID s
 		return keyblob.Statement{}, errors.New("the grant goes by another request's id")
 	}
 	return statement, nil
-}
-
-// fingerprint is the key's SHA-256 fingerprint as OpenSSH shows it. The line is "TYPE BASE64"; one that is not
-// has no fingerprint, and matches none.
-func fingerprint(line string) string {
-	_, encoded, _ := strings.Cut(line, " ")
-	blob, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(blob) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(blob)
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
 // matches tells whether a key with the fingerprint is one that is asked for. sshd compares the keys itself in

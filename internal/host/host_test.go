@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
 const (
@@ -183,7 +184,7 @@ func TestGrants(t *testing.T) {
 		want              []string
 	}{
 		{"alice", "", []string{"r1"}},
-		{"alice", fingerprint(publicKey), []string{"r1"}},
+		{"alice", sshkey.Fingerprint(publicKey), []string{"r1"}},
 		{"alice", "SHA256:another", nil},
 		{"bob", "", []string{"r4"}},
 		{"eve", "", nil},
@@ -218,18 +219,6 @@ type users map[string]error
 func (u users) Exists(_ context.Context, name string) (bool, error) {
 	err, ok := u[name]
 	return ok, err
-}
-
-func TestFingerprint(t *testing.T) {
-	const want = "SHA256:HJuR0YAFdO4/luQdnoaff70Rl1w9XARQymYh/AWHDIg" // as ssh-keygen -lf shows it
-	if got := fingerprint(publicKey); got != want {
-		t.Errorf("got %q", got)
-	}
-	for _, bad := range []string{"", "ssh-ed25519", "ssh-ed25519 ???"} {
-		if got := fingerprint(bad); got != "" {
-			t.Errorf("%q has the fingerprint %q", bad, got)
-		}
-	}
 }
 
 func TestSpool(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/host/sshd"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
 // The bounds of another AuthorizedKeysCommand that is asked too.
@@ -52,7 +53,7 @@ func (k Keys) Run() {
 	}
 	for _, s := range statements {
 		fmt.Fprintln(k.Out, s.PublicKey)
-		k.Log(fmt.Sprintf("providing the SSH key with fingerprint %s for user %q, request %s, caller %s", fingerprint(s.PublicKey), k.User, s.RequestID, s.Caller))
+		k.Log(fmt.Sprintf("providing the SSH key with fingerprint %s for user %q, request %s, caller %s", sshkey.Fingerprint(s.PublicKey), k.User, s.RequestID, s.Caller))
 	}
 	waiting.Wait()
 	k.Out.Write(chained)
@@ -88,7 +89,7 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 			refused = errors.Join(refused, fmt.Errorf("grant %q: %w", grant.RequestID, err))
 		case statement.OSUser != k.User:
 			refused = errors.Join(refused, fmt.Errorf("grant %q is for the user %q", grant.RequestID, statement.OSUser))
-		case matches(fingerprint(statement.PublicKey), k.Fingerprint):
+		case matches(sshkey.Fingerprint(statement.PublicKey), k.Fingerprint):
 			statements = append(statements, statement)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
 // recorder is a spool in memory, which can be full.
@@ -64,7 +65,7 @@ func TestDesk(t *testing.T) {
 	kept := &recorder{}
 	socket := serveDesk(t, kept, uint32(os.Geteuid()))
 	for range 2 {
-		a, err := ask(socket, question{User: "alice", Fingerprint: fingerprint(publicKey)})
+		a, err := ask(socket, question{User: "alice", Fingerprint: sshkey.Fingerprint(publicKey)})
 		if err != nil || len(a.Grants) != 1 || a.Time.IsZero() {
 			t.Fatalf("got %+v, %v", a, err)
 		}

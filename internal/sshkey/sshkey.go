@@ -30,10 +30,13 @@ type Public struct {
 	Bits    int    // the size of the key: of the modulus for RSA, of the curve otherwise
 }
 
-// Fingerprint returns the key's fingerprint as ssh-keygen prints it: "SHA256:" and unpadded base64; empty for
-// the zero Public.
-func (p Public) Fingerprint() string {
-	_, text, _ := strings.Cut(p.Line, " ")
+// Fingerprint is that of the key; empty for the zero Public.
+func (p Public) Fingerprint() string { return Fingerprint(p.Line) }
+
+// Fingerprint returns the fingerprint of the key in a line "TYPE BASE64" as ssh-keygen prints it: "SHA256:" and
+// unpadded base64. A line of another form has none: the result is empty. It does not check the key.
+func Fingerprint(line string) string {
+	_, text, _ := strings.Cut(line, " ")
 	blob, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(blob) == 0 {
 		return ""

@@ -210,6 +210,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestFingerprint(t *testing.T) {
+	const line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
+	const want = "SHA256:HJuR0YAFdO4/luQdnoaff70Rl1w9XARQymYh/AWHDIg" // as ssh-keygen -lf shows it
+	if got := sshkey.Fingerprint(line); got != want {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"", "ssh-ed25519", "ssh-ed25519 ???"} {
+		if got := sshkey.Fingerprint(bad); got != "" {
+			t.Errorf("%q has the fingerprint %q", bad, got)
+		}
+	}
+}
+
 func TestGenerate(t *testing.T) {
 	pair, err := sshkey.Generate(rand.Reader)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
@@ -28,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
 // Host is a simulated machine: the real agent's link and grant cache, without sshd, files or root.
@@ -124,17 +122,13 @@ func redeem(ctx context.Context, token hostproto.Token, text string, certificate
 
 // simulatedReport describes a machine with a host key of its own.
 func simulatedReport(name string, users []string) (hostproto.Report, error) {
-	public, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return hostproto.Report{}, err
-	}
-	key, err := ssh.NewPublicKey(public)
+	key, err := sshkey.Generate(rand.Reader)
 	if err != nil {
 		return hostproto.Report{}, err
 	}
 	return hostproto.Report{
 		Hostname: name, OS: "Debian GNU/Linux 12 (bookworm)", Architecture: "x86_64", Addresses: []string{"127.0.0.1"}, SSHPort: 22,
-		HostKeys: []string{key.Type() + " " + base64.StdEncoding.EncodeToString(key.Marshal())}, Users: users, Version: "test",
+		HostKeys: []string{key.Public.Line}, Users: users, Version: "test",
 	}, nil
 }
 
