@@ -4,7 +4,7 @@ GO ?= go
 FUZZTIME ?= 15s
 # cgo is off: the programs are static and run on any Linux of their architecture.
 # The version is ours to set: Go would ask git, which refuses a checkout that is somebody else's.
-BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+BUILD := GO=$(GO) CGO_ENABLED=0 scripts/build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
 .PHONY: help build up down test bench generate fuzz clean
 .DEFAULT_GOAL := help
@@ -13,8 +13,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## put sallyport and sallyport-host into bin/
-	$(BUILD) -o bin/sallyport ./cmd/sallyport
-	$(BUILD) -o bin/sallyport-host ./cmd/sallyport-host
+	@echo "Building sallyport and sallyport-host $(VERSION); the first time takes a few minutes."
+	@$(BUILD) -o bin/sallyport ./cmd/sallyport
+	@$(BUILD) -o bin/sallyport-host ./cmd/sallyport-host
 
 up: build ## set everything up on this machine and open a first SSH session
 	bin/sallyport up
