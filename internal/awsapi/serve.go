@@ -127,10 +127,11 @@ func (s *Server) protect(x *exchange) (out any, err error) {
 // perform is the way of a request, top to bottom. Authentication comes before anything that depends on what
 // the request says, so a stranger learns nothing but which services exist.
 func (s *Server) perform(x *exchange) (any, error) {
-	if err := s.readBody(x); err != nil {
-		return nil, err
+	bodyErr := s.readBody(x)
+	claim, err := s.route(x) // in any case: it finds the dialect to say in what is wrong with the body
+	if bodyErr != nil {
+		return nil, bodyErr
 	}
-	claim, err := s.route(x)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +157,9 @@ func (s *Server) perform(x *exchange) (any, error) {
 }
 
 func (s *Server) readBody(x *exchange) error {
+	if encoding := x.request.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return fault.New(fault.Invalid, "request", "The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -178,7 +182,7 @@ func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
 		x.claimed = claim.AccessKeyID
 		sv, ok := s.services[claim.Service]
 		if !ok {
-			x.service = s.guess(x.request, x.body)
+			x.service = unserved(claim.Service, x.request)
 			return nil, fault.New(fault.Invalid, "operation", "The request is signed for the service %q, which is not served here. Served are: %s.", claim.Service, strings.Join(s.serviceNames(), ", "))
 		}
 		x.service = sv
@@ -202,21 +206,17 @@ func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
 }
 
 // guess finds the service whose dialect to answer in when the signature does not say: the one whose table has
-// the operation, else the first.
+// the operation, if one has.
 func (s *Server) guess(r *http.Request, body []byte) service {
-	var first service
 	for _, name := range s.serviceNames() {
 		sv := s.services[name]
-		if first.Codec == nil {
-			first = sv
-		}
 		if wire, err := sv.Codec.Parse(r, body); err == nil {
 			if _, ok := sv.operations[wire.Operation]; ok {
 				return sv
 			}
 		}
 	}
-	return first
+	return unserved("", r)
 }
 
 func (s *Server) serviceNames() []string {
@@ -301,7 +301,7 @@ func (s *Server) identity(x *exchange) trail.Identity {
 	if identity := x.caller.Identity(); identity.Type != "" {
 		return identity
 	}
-	return trail.Identity{Type: "Unknown", AccessKeyID: x.claimed}
+	return trail.Identity{Type: gate.Stranger, AccessKeyID: x.claimed}
 }
 
 func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err error) {

@@ -37,9 +37,10 @@ func errorOf(f *fault.Error) awswire.Error {
 		return awswire.Error{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " + f.Message}
 	case fault.Unauthenticated:
 		switch f.Resource {
-		case "skew", "expired-request", "expired-session":
+		case "expired-request", "expired-session":
 			return bad("RequestExpired")
 		}
+		// A wrong clock is among these: by AuthFailure the SDKs recognize it and correct theirs.
 		return awswire.Error{Status: http.StatusUnauthorized, Code: "AuthFailure"}
 	case fault.Unavailable:
 		return awswire.Error{Status: http.StatusServiceUnavailable, Code: "Unavailable"}

@@ -253,8 +253,14 @@ func TestOnesOwnKeys(t *testing.T) {
 	w.refused(err, "InvalidClientTokenId", "not active")
 	keys, err := bob.ListAccessKeys(w.ctx, nil)
 	w.ok(err)
-	if len(keys.AccessKeyMetadata) != 2 || keys.AccessKeyMetadata[1].Status != types.StatusTypeInactive || *keys.AccessKeyMetadata[0].UserName != "bob" {
-		t.Errorf("%+v", keys.AccessKeyMetadata)
+	for _, k := range keys.AccessKeyMetadata {
+		made := *k.AccessKeyId == *key.AccessKey.AccessKeyId
+		if *k.UserName != "bob" || made != (k.Status == types.StatusTypeInactive) || k.CreateDate.Nanosecond() != 0 {
+			t.Errorf("%s of %s is %s, created at %s", *k.AccessKeyId, *k.UserName, k.Status, k.CreateDate)
+		}
+	}
+	if len(keys.AccessKeyMetadata) != 2 {
+		t.Errorf("%d keys", len(keys.AccessKeyMetadata))
 	}
 	used, err := bob.GetAccessKeyLastUsed(w.ctx, &iam.GetAccessKeyLastUsedInput{AccessKeyId: aws.String(w.keys["bob"][0])})
 	w.ok(err)

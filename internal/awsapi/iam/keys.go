@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
@@ -28,7 +29,7 @@ func (a api) listAccessKeys(ctx context.Context, pass gate.Pass, in *iam.ListAcc
 		return nil, err
 	}
 	oldest := func(k domain.AccessKey) string {
-		return k.Created.UTC().Format("2006-01-02T15:04:05.000000") + " " + k.ID
+		return k.Created.UTC().Format(time.RFC3339) + " " + k.ID
 	}
 	l, err := cut(keys, oldest, in.Marker, in.MaxItems, "ListAccessKeys", deref(in.UserName))
 	if err != nil {

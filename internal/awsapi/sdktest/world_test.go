@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
@@ -90,7 +91,10 @@ func newWorld(t *testing.T) *world {
 		cloudtrail.New(s, w.now),
 		sallyport.New(w.instances, sallyport.Place{Server: "https://sallyport.example:8443", Fingerprint: fingerprint}),
 	)
-	server := httptest.NewServer(pipeline)
+	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+		answer.Header().Set("Date", w.now().UTC().Format(http.TimeFormat)) // net/http would give the client's own time
+		pipeline.ServeHTTP(answer, r)
+	}))
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w

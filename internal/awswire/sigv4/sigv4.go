@@ -187,11 +187,18 @@ func (c *Claim) checkSignedHeaders(header http.Header) error {
 	return nil
 }
 
+// checkTime begins its refusals with AWS's own words: the SDK for JavaScript knows a wrong clock by them.
 func (c *Claim) checkTime(now time.Time) error {
 	now = now.UTC()
-	if ahead := c.Time.Sub(now); ahead > maxSkew || !c.Presigned && ahead < -maxSkew {
-		return fault.New(fault.Unauthenticated, "skew", "The request was signed at %s; the time here is %s. They may differ by %d minutes at most: set the machine's clock right.",
-			c.Time.Format(time.RFC3339), now.Format(time.RFC3339), int(maxSkew.Minutes()))
+	skew := func(what string) error {
+		return fault.New(fault.Unauthenticated, "skew", "%s: the request was signed at %s; the time here is %s. They may differ by %d minutes at most: set the machine's clock right.",
+			what, c.Time.Format(time.RFC3339), now.Format(time.RFC3339), int(maxSkew.Minutes()))
+	}
+	switch ahead := c.Time.Sub(now); {
+	case ahead > maxSkew:
+		return skew("Signature not yet current")
+	case ahead < -maxSkew && !c.Presigned:
+		return skew("Signature expired")
 	}
 	if c.Presigned && now.After(c.Time.Add(c.Expires)) {
 		return fault.New(fault.Unauthenticated, "expired-request", "The presigned request expired at %s; the time here is %s. Sign a new one.",
