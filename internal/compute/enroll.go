@@ -101,7 +101,7 @@ func (s *Service) EnrollHost(ctx context.Context, pass gate.Pass, tokenID string
 	}
 	instance := Instance{
 		ID: s.newID("i-"), Reservation: s.newID("r-"), Region: token.Region, Zone: token.Zone,
-		PublicKey: publicKey, Report: report, Enrolled: pass.Time(), Tags: token.Tags,
+		PublicKey: publicKey, Report: report, Enrolled: pass.Time().Truncate(time.Second), Tags: token.Tags,
 	}
 	event := pass.Event(
 		map[string]any{"instanceId": instance.ID, "hostTokenId": token.ID, "availabilityZone": token.Zone},

@@ -52,8 +52,9 @@ func (s *Service) commit(change func() error) error {
 	return change()
 }
 
-// moment is the pass's time as it is kept: UTC, in microseconds, which is what both databases can hold.
-func moment(pass gate.Pass) time.Time { return pass.Time().UTC().Truncate(time.Microsecond) }
+// moment is the pass's time as it is kept: UTC, in whole seconds, as everywhere on AWS. Scripts that read times
+// count on there being no fraction.
+func moment(pass gate.Pass) time.Time { return pass.Time().UTC().Truncate(time.Second) }
 
 // trailTime writes a time as IAM does in responseElements.
 func trailTime(t time.Time) string { return t.UTC().Format("Jan 2, 2006 3:04:05 PM") }
