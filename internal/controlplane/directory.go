@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/durable"
+	"github.com/sallyport/sallyport/internal/iam"
 )
 
 // The files of a data directory.
@@ -24,10 +25,9 @@ const (
 	DatabaseFile    = "sallyport.db" // SQLite, unless another database is configured
 	AuthorityFile   = "ca.pem"       // the root certificate: what clients name as ca_bundle
 	AuthorityKey    = "ca.key"       // its key: whoever has it signs grants for every host
-	SealFile        = "secrets.key"  // 32 bytes that seal the secrets in the database
+	SealFile        = "secrets.key"  // iam.SealKeySize bytes that seal the secrets in the database
 	CredentialsFile = "credentials"  // the root user's access key, as an AWS profile
 	lockFile        = "lock"
-	sealSize        = 32
 )
 
 // profileName is the section of CredentialsFile.
@@ -127,7 +127,7 @@ func (d *directory) makeAuthority(account string, now time.Time, random io.Reade
 func (d *directory) sealKey(random io.Reader) ([]byte, error) {
 	key, err := os.ReadFile(d.file(SealFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		key = make([]byte, sealSize)
+		key = make([]byte, iam.SealKeySize)
 		if _, err := io.ReadFull(random, key); err != nil {
 			return nil, fmt.Errorf("make the sealing key: %w", err)
 		}
@@ -136,8 +136,8 @@ func (d *directory) sealKey(random io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the sealing key: %w", err)
 	}
-	if len(key) != sealSize || subtle.ConstantTimeCompare(key, make([]byte, sealSize)) == 1 {
-		return nil, fmt.Errorf("%s does not hold %d random bytes", d.file(SealFile), sealSize)
+	if len(key) != iam.SealKeySize || subtle.ConstantTimeCompare(key, make([]byte, iam.SealKeySize)) == 1 {
+		return nil, fmt.Errorf("%s does not hold %d random bytes", d.file(SealFile), iam.SealKeySize)
 	}
 	return key, nil
 }

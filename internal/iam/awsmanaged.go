@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// awsPolicyPrefix begins the ARNs of the policies that AWS itself manages. People know them by name and
+// AWSPolicyPrefix begins the ARNs of the policies that AWS itself manages. People know them by name and
 // scripts attach them by ARN, so the useful ones are here; they can be read and attached, and not changed.
-const awsPolicyPrefix = "arn:aws:iam::aws:policy/"
+const AWSPolicyPrefix = "arn:aws:iam::aws:policy/"
 
-func ofAWS(arn string) bool { return strings.HasPrefix(arn, awsPolicyPrefix) }
+func ofAWS(arn string) bool { return strings.HasPrefix(arn, AWSPolicyPrefix) }
 
 // builtIn is one of AWS's policies, as far as its actions exist here.
 type builtIn struct {
@@ -69,7 +69,7 @@ func awsPolicies() []builtIn {
 func newBuiltIn(name, description, document string) builtIn {
 	sum := sha256.Sum256([]byte(name))
 	return builtIn{document: document, ManagedPolicy: ManagedPolicy{
-		ID: policyPrefix + idAlphabet.EncodeToString(sum[:])[:17], Name: name, Path: "/", ARN: awsPolicyPrefix + name,
+		ID: policyPrefix + idAlphabet.EncodeToString(sum[:])[:17], Name: name, Path: "/", ARN: AWSPolicyPrefix + name,
 		Description: description, DefaultVersion: "v1", Created: builtInSince, Updated: builtInSince,
 	}}
 }

@@ -152,7 +152,6 @@ type Store interface {
 	// CreatePolicyVersion numbers the version itself, above every version the policy ever had, and refuses
 	// (Limit) a sixth. The event is made when the number is known.
 	CreatePolicyVersion(ctx context.Context, arn string, version PolicyVersion, makeDefault bool, event func(PolicyVersion) trail.Event) (PolicyVersion, error)
-	PolicyVersion(ctx context.Context, arn, version string) (PolicyVersion, error)
 	PolicyVersions(ctx context.Context, arn string) ([]PolicyVersion, error) // newest first
 	SetDefaultPolicyVersion(ctx context.Context, arn, version string, event trail.Event) error
 	DeletePolicyVersion(ctx context.Context, arn, version string, event trail.Event) error // refuses (InUse) the default

@@ -13,9 +13,6 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// awsPolicies begins the ARN of every policy of AWS's own.
-const awsPolicies = "arn:aws:iam::aws:policy/"
-
 // ownerID finds a user or a group.
 func ownerID(tx *session, owner iam.Owner) (string, error) {
 	switch owner.Kind {
@@ -99,7 +96,7 @@ func (s *Store) AttachPolicy(ctx context.Context, owner iam.Owner, arn string, e
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(arn, awsPolicies) {
+		if !strings.HasPrefix(arn, iam.AWSPolicyPrefix) {
 			if _, err := findPolicy(tx, arn); err != nil {
 				return err
 			}
@@ -141,7 +138,7 @@ func (s *Store) AttachedPolicies(ctx context.Context, owner iam.Owner) ([]string
 // with the ARN, unless it is one of AWS's own.
 func (s *Store) PolicyOwners(ctx context.Context, arn string) ([]iam.Owner, error) {
 	return get(ctx, s, func(tx *session) ([]iam.Owner, error) {
-		if !strings.HasPrefix(arn, awsPolicies) {
+		if !strings.HasPrefix(arn, iam.AWSPolicyPrefix) {
 			if _, err := findPolicy(tx, arn); err != nil {
 				return nil, err
 			}

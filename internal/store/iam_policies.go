@@ -145,17 +145,6 @@ func (s *Store) CreatePolicyVersion(ctx context.Context, arn string, v iam.Polic
 	return made, nil
 }
 
-// PolicyVersion implements iam.Store.
-func (s *Store) PolicyVersion(ctx context.Context, arn, version string) (iam.PolicyVersion, error) {
-	return get(ctx, s, func(tx *session) (iam.PolicyVersion, error) {
-		p, err := findPolicy(tx, arn)
-		if err != nil {
-			return iam.PolicyVersion{}, err
-		}
-		return findVersion(tx, p, version)
-	})
-}
-
 const versionColumns = `v.number, v.document, v.created, v.number = p.default_version`
 
 func findVersion(tx *session, p iam.ManagedPolicy, version string) (iam.PolicyVersion, error) {

@@ -10,10 +10,6 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// maxTags is how many tags a resource may have.
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-const maxTags = 50
-
 // PutTags implements compute.Store. NotFound if a resource does not exist.
 func (s *Store) PutTags(ctx context.Context, tags []compute.Tag, event trail.Event) error {
 	var ids []string
@@ -36,8 +32,8 @@ func (s *Store) PutTags(ctx context.Context, tags []compute.Tag, event trail.Eve
 			if err := tx.row(`SELECT COUNT(*) FROM tag WHERE resource_id = $1`, id).Scan(&count); err != nil {
 				return err
 			}
-			if count > maxTags {
-				return fault.New(fault.Limit, "tag", "The resource %s would have %d tags; at most %d are allowed. Delete some first.", id, count, maxTags)
+			if count > compute.MaxTags {
+				return fault.New(fault.Limit, "tag", "The resource %s would have %d tags; at most %d are allowed. Delete some first.", id, count, compute.MaxTags)
 			}
 		}
 		return nil
