@@ -94,7 +94,7 @@ func assemble(s surroundings) (parts, error) {
 			Account: s.account, Regions: s.config.Regions, Gate: guard, Observer: numbers, Log: s.log, Now: s.now, Random: s.random,
 		}, services...),
 		hosts: hostlink.Server{
-			Links: links, Instances: instances, Grants: keys, Gate: guard, Account: s.account,
+			Links: links, Instances: instances, Grants: keys, Gate: guard, Account: s.account, Region: s.config.Regions[0],
 			Authority: s.authority.Certificate().Raw, Now: s.now, Random: s.random, Log: s.log,
 		}.Handler(),
 		metrics: numbers, links: links, identities: identities, keys: keys,

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
@@ -41,6 +43,7 @@ type Principal struct {
 	Identity     trail.Identity
 	Secret       Secret            // what requests are signed with; empty refuses every signature
 	SessionToken Secret            // must accompany the access key; empty for long-lived keys
+	Issued       time.Time         // of the session; zero for long-lived keys
 	Expires      time.Time         // of the session; zero for long-lived keys
 	Root         bool              // the account's root user, whom no policy limits
 	Policies     []policy.Policy   // all that apply: the user's own and the groups'
@@ -76,7 +79,19 @@ type Gate struct {
 	account    string
 	now        func() time.Time
 	random     io.Reader
+	strangers  *rate.Limiter
 }
+
+// Stranger is the type of the Identity of somebody who proved nothing.
+const Stranger = "Unknown"
+
+// How many calls of strangers, of all together, become events. Whoever can reach the server can make as many as
+// they like, and each is durable: without a bound they would fill the disk, and then nobody's call could be
+// recorded.
+const (
+	strangersASecond = 5
+	strangersAtOnce  = 1000
+)
 
 // New returns a Gate. It panics if a collaborator is missing: a gate without principals or without a trail
 // must not exist.
@@ -84,7 +99,10 @@ func New(account string, principals Principals, tags Tags, store trail.Store, no
 	if account == "" || principals == nil || tags == nil || store == nil || now == nil || random == nil {
 		panic("gate: New needs an account, principals, tags, a trail, a clock and randomness")
 	}
-	return &Gate{principals: principals, tags: tags, trail: store, account: account, now: now, random: random}
+	return &Gate{
+		principals: principals, tags: tags, trail: store, account: account, now: now, random: random,
+		strangers: rate.NewLimiter(strangersASecond, strangersAtOnce),
+	}
 }
 
 // Caller is an authenticated Principal. The zero Caller is refused by Authorize.
@@ -188,8 +206,14 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 // call's error with the code it was answered with, or nil. identity is whoever was authenticated so far; pass
 // is zero if the call did not get that far. An error means that the record could not be written, and then the
 // call must fail whatever else it did.
+//
+// Calls of a Stranger are recorded too, though not more of them than strangersASecond: what is beyond stands in
+// the log only. Nothing a stranger does makes an event of somebody else's fail to be written.
 func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
 	state := pass.call
+	if state == nil && identity.Type == Stranger && !g.strangers.AllowN(g.now(), 1) {
+		return nil
+	}
 	if state == nil {
 		state = g.open(identity, call, trail.AwsAPICall).call
 	}
@@ -257,6 +281,11 @@ func (c *requestContext) Values(key string) ([]string, bool) {
 		return one(c.call.UserAgent)
 	case "aws:securetransport":
 		return one(fmt.Sprint(c.call.Secure))
+	case "aws:tokenissuetime":
+		if c.principal.Issued.IsZero() {
+			return nil, false // long-lived keys have none
+		}
+		return one(c.principal.Issued.UTC().Format(time.RFC3339))
 	case "aws:requestedregion":
 		return one(c.call.Region)
 	case "aws:username":

@@ -82,7 +82,7 @@ func (d *deployment) start() {
 	handler := hostlink.Server{
 		Links: d.links, Instances: d.instances, Grants: d.grants,
 		Gate:    gate.New(account, nobody{}, nobody{}, d.events, d.now, rand.Reader),
-		Account: account, Authority: d.authority.Certificate().Raw, Now: d.now, Random: rand.Reader, Log: d.log,
+		Account: account, Region: region, Authority: d.authority.Certificate().Raw, Now: d.now, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	listener, err := net.Listen("tcp", d.address)
 	if err != nil {
@@ -370,6 +370,12 @@ func (e *events) AppendEvent(_ context.Context, event trail.Event) error {
 	defer e.mu.Unlock()
 	e.all = append(e.all, event)
 	return nil
+}
+
+func (e *events) written() []trail.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.all)
 }
 
 func (e *events) Events(context.Context, trail.Query) ([]trail.Entry, error) { return nil, nil }

@@ -1,7 +1,9 @@
 package hostlink
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
 
@@ -18,10 +20,6 @@ func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 	key, ok := ca.ClientKey(r.TLS)
 	if !ok {
 		h.refuse(w, errNoKey)
-		return
-	}
-	if !h.limits.enrolls.AllowN(h.Now(), 1) {
-		h.refuse(w, fault.New(fault.Throttled, "host-token", "Too many machines enroll at this moment. Try again in a minute."))
 		return
 	}
 	var request hostproto.Enroll
@@ -45,11 +43,14 @@ func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// redeem enrolls and records how it went. Until it has an instance, the machine goes by its token.
+// redeem enrolls and records how it went. Until it has an instance, the machine goes by its token; one whose token
+// is not good is a stranger, whose words about itself do not enter the trail.
 func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, report hostproto.Report) (compute.Instance, error) {
-	identity := trail.Identity{Type: "Host", PrincipalID: token.ID, AccountID: h.Account}
-	call := h.call(r, "EnrollHost", "")
+	call := h.call(r, "EnrollHost", h.Region)
+	stranger := call
+	stranger.Parameters = map[string]any{"hostTokenId": token.ID}
 	call.Parameters = map[string]any{"hostTokenId": token.ID, "hostname": report.Hostname}
+	identity := trail.Identity{Type: "Host", PrincipalID: token.ID, AccountID: h.Account}
 	pass, err := h.Gate.AdmitHost(identity, call)
 	if err != nil {
 		return compute.Instance{}, err
@@ -59,15 +60,14 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	if err == nil {
 		instance, err = h.Instances.EnrollHost(r.Context(), pass, token.ID, gate.Secret(token.Secret), key, told)
 	}
-	var failure *gate.Failure
-	if err != nil {
-		f := fault.Of(err)
-		failure = &gate.Failure{Code: f.Kind.String(), Message: f.Message}
+	ctx := context.WithoutCancel(r.Context())
+	if err == nil {
+		return instance, h.Gate.Record(ctx, identity, call, pass, nil)
 	}
-	if failed := h.Gate.Record(r.Context(), identity, call, pass, failure); failed != nil {
-		return compute.Instance{}, failed
-	}
-	return instance, err
+	h.Log.Info("an enrollment failed", "source", call.SourceIP, "token", token.ID, "error", err)
+	f := fault.Of(err)
+	failed := h.Gate.Record(ctx, trail.Identity{Type: gate.Stranger}, stranger, gate.Pass{}, &gate.Failure{Code: f.Kind.String(), Message: f.Message})
+	return compute.Instance{}, errors.Join(err, failed)
 }
 
 var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")

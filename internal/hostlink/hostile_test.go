@@ -1,15 +1,24 @@
 package hostlink_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -119,5 +128,122 @@ func TestAgentThatConnectsTooOften(t *testing.T) {
 	}
 	if !statuses[http.StatusTooManyRequests] {
 		t.Errorf("got only %v", statuses)
+	}
+}
+
+// A stolen host opens its connection, is recognized, and holds its hello back until the instance is terminated.
+// The link that the late hello brings up must not stay.
+func TestHelloHeldBackUntilTermination(t *testing.T) {
+	d := newDeployment(t, 0)
+	m := d.enroll("i-stolen")
+	stream, hangUp := d.talk(m)
+	defer hangUp()
+	d.instances.terminate(m.id)
+	d.links.Dismiss(context.Background(), m.id) // finds no link: there is none yet
+	stream.Send(hostproto.Message{ID: 1, Hello: &hostproto.Hello{Version: hostproto.Version}}) // fails if the end is quick
+	for {
+		message, err := stream.Receive(patience)
+		if err != nil {
+			break
+		}
+		if message.Welcome != nil {
+			t.Error("a terminated instance is welcomed")
+		}
+	}
+	d.wait("the end", func() bool { return !d.links.Linked(m.id) })
+}
+
+// The same race with an honest agent: it learns that its enrollment is over.
+func TestTerminatedWhileConnecting(t *testing.T) {
+	d := newDeployment(t, 0)
+	m := d.enroll("i-late")
+	report := m.link.Report
+	m.link.Report = func(ctx context.Context) hostproto.Report { // between its being recognized and its hello
+		d.instances.terminate(m.id)
+		return report(ctx)
+	}
+	select {
+	case err := <-d.run(m):
+		if !errors.Is(err, host.ErrDismissed) {
+			t.Errorf("the agent ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the agent goes on")
+	}
+}
+
+// A stolen host sends pings of the multiplexer beneath the messages, for each of which it would start a goroutine,
+// and reads no answer: thousands in one write, millions a second.
+func TestFloodOfMultiplexerPings(t *testing.T) {
+	d := newDeployment(t, 0)
+	m := d.enroll("i-flood")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "https://"+d.address+hostproto.LinkPath, &websocket.DialOptions{HTTPClient: d.client(m.key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	ping := []byte{0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7} // version, type, flag SYN, stream, number
+	flood := bytes.Repeat(ping, 5000)
+	before := runtime.NumGoroutine()
+	for range 200 {
+		if err = ws.Write(ctx, websocket.MessageBinary, flood); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		_, _, err = ws.Read(ctx)
+	}
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("the connection goes on: %v", err)
+	}
+	if more := runtime.NumGoroutine() - before; more > 1000 {
+		t.Errorf("%d goroutines were started", more)
+	}
+}
+
+// A stranger enrolls with a token of their own making, under the name of somebody else. What the trail keeps of it
+// can be looked up, and holds nothing a stranger said but the token's id.
+func TestStrangersEnrollmentInTheTrail(t *testing.T) {
+	d := newDeployment(t, 0)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fingerprint, err := ca.Fingerprint(d.authority.Certificate().Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := hostproto.FormatToken(hostproto.Token{Server: "https://" + d.address, Fingerprint: fingerprint, ID: "root", Secret: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(hostproto.Enroll{Token: token, Report: hostproto.Report{Hostname: "\x1b]0;owned\x07\n" + strings.Repeat("x", 100_000)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := d.client(key)
+	const attempts = 1100
+	for range attempts {
+		response, err := client.Post("https://"+d.address+hostproto.EnrollPath, "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden {
+			t.Fatal(response.Status)
+		}
+	}
+	events := d.events.written()
+	if len(events) == 0 || len(events) == attempts {
+		t.Errorf("%d events of %d attempts", len(events), attempts)
+	}
+	e := events[0]
+	if e.Region != region || e.Name != "EnrollHost" || e.ErrorCode == "" {
+		t.Errorf("nobody finds it: %+v", e)
+	}
+	if e.Identity.Username() != "" || e.Parameters["hostTokenId"] != "root" || len(e.Parameters) != 1 {
+		t.Errorf("the stranger wrote into the trail: %+v %v", e.Identity, e.Parameters)
 	}
 }

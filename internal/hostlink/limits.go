@@ -10,8 +10,7 @@ import (
 // limits bound what machines can make the control plane do. A machine's limits outlive its links, so that
 // connecting anew gains nothing.
 type limits struct {
-	now     func() time.Time
-	enrolls *rate.Limiter // of everybody: they are tried without proof
+	now func() time.Time
 
 	mu    sync.Mutex
 	hosts map[string]*hostLimits // by instance id: there are no more than were enrolled
@@ -24,7 +23,7 @@ type hostLimits struct {
 }
 
 func newLimits(now func() time.Time) *limits {
-	return &limits{now: now, enrolls: rate.NewLimiter(20, 100), hosts: make(map[string]*hostLimits)}
+	return &limits{now: now, hosts: make(map[string]*hostLimits)}
 }
 
 func (l *limits) of(instanceID string) *hostLimits {

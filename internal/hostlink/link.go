@@ -122,5 +122,11 @@ func (l *link) bye(reason string) {
 	l.close()
 }
 
+// dismiss tells an agent that was not welcomed yet that its enrollment is over, and closes the link.
+func (l *link) dismiss() {
+	l.stream.Send(hostproto.Message{Dismiss: &hostproto.Dismiss{}})
+	l.close()
+}
+
 // close closes the link from outside; who reads from it then ends it.
 func (l *link) close() { l.session.Close() }

@@ -2,10 +2,12 @@ package hostlink
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -68,12 +70,18 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// HTTP answers before it lets the connection go, and may have read what a quick agent said in between.
 	early, err := buffers.Reader.Peek(buffers.Reader.Buffered())
-	if err != nil || len(early) > 0 {
+	if err != nil {
 		conn.Close()
-		return nil, nil, errors.New("hostlink: the agent did not wait for the answer")
+		return nil, nil, err
 	}
-	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, 1024), bufio.NewWriterSize(conn, 2048)), nil
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(1024, len(early)))
+	if _, err := reader.Peek(len(early)); err != nil { // so that it counts as buffered
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, 2048)), nil
 }
 
 // survive runs something that a host asked for. What goes wrong in it is that host's loss.
@@ -134,6 +142,9 @@ func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance compute.I
 	defer h.Links.leave(c.link)
 	defer c.link.working.Wait()
 	defer cancel()
+	if err := c.stillEnrolled(ctx); err != nil {
+		return err
+	}
 	return c.run(ctx, hello.ID, *hello.Hello)
 }
 
@@ -165,6 +176,17 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 			return err
 		}
 	}
+}
+
+// stillEnrolled ends the link of an instance that was terminated after its key was recognized: an agent decides
+// by itself how long it waits before its hello. Whoever terminates the instance from here on finds the link.
+func (c *conversation) stillEnrolled(ctx context.Context) error {
+	_, err := c.Instances.HostByKey(ctx, c.instance.PublicKey)
+	if fault.Is(err, fault.NotFound) {
+		err = errDismissed
+		c.link.dismiss()
+	}
+	return err
 }
 
 // welcome tells the agent the time and all live grants.

@@ -43,6 +43,7 @@ type Server struct {
 	Grants    Grants
 	Gate      *gate.Gate
 	Account   string
+	Region    string // in which the events stand of machines that could not be enrolled: the default one
 	Authority []byte // DER of the certificate authority that machines pin
 	Now       func() time.Time
 	Random    io.Reader // safe for concurrent use

@@ -68,6 +68,7 @@ func sessionConfig() *yamux.Config {
 type carrier struct {
 	ws      *websocket.Conn
 	message io.Reader // what is left of the message that is being read
+	frames  frames    // what has been read
 	held    []byte    // a header whose body is still to come
 }
 
@@ -96,6 +97,9 @@ func (c *carrier) Read(p []byte) (int, error) {
 				continue
 			}
 		}
+		if refused := c.frames.check(p[:n]); refused != nil {
+			return 0, refused
+		}
 		return n, err
 	}
 }
@@ -103,7 +107,6 @@ func (c *carrier) Read(p []byte) (int, error) {
 // Write sends yamux's header and body, which it writes one after the other, as one WebSocket message: half the
 // frames, TLS records and system calls. Only yamux's send loop calls it.
 func (c *carrier) Write(p []byte) (int, error) {
-	const headerSize, typeData = 12, 0
 	if c.held == nil && len(p) == headerSize && p[1] == typeData && binary.BigEndian.Uint32(p[8:]) > 0 {
 		c.held = append(c.held, p...)
 		return len(p), nil
@@ -117,6 +120,47 @@ func (c *carrier) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// yamux's frames: a header of version, type, flags (2 bytes), stream (4) and length (4), and for data a body of the
+// length. https://github.com/hashicorp/yamux/blob/master/spec.md
+const (
+	headerSize = 12
+	typeData   = 0
+	typePing   = 2
+)
+
+// frames follows the frames in what the other end sends.
+type frames struct {
+	header [headerSize]byte // of the frame that is being read
+	have   int              // bytes of it
+	body   uint32           // bytes of a body that are still to come
+}
+
+// check refuses yamux's pings, which our ends do not send to each other: yamux starts a goroutine for each, and
+// who sends millions and reads no answers would use up the control plane's memory.
+func (f *frames) check(read []byte) error {
+	for len(read) > 0 {
+		if f.body > 0 {
+			skip := min(uint64(f.body), uint64(len(read)))
+			f.body -= uint32(skip)
+			read = read[skip:]
+			continue
+		}
+		n := copy(f.header[f.have:], read)
+		read = read[n:]
+		if f.have += n; f.have < headerSize {
+			return nil
+		}
+		f.have = 0
+		switch f.header[1] {
+		case typePing:
+			return fmt.Errorf("%w: a ping of the multiplexer", ErrMalformed)
+		case typeData:
+			f.body = binary.BigEndian.Uint32(f.header[8:])
+		}
+	}
+	return nil
 }
 
 // Close closes at once, which ends Read and Write. The closing handshake could take seconds with an end that is

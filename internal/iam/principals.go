@@ -79,7 +79,7 @@ func (s *Service) unseal(c Credential, accessKeyID string) (p gate.Principal, er
 		p.Secret, err = s.seal.open(c.Key.Secret, accessKeyID, signingSecret)
 		return p, err
 	}
-	p.Expires = c.Session.Expires
+	p.Issued, p.Expires = c.Session.Created, c.Session.Expires
 	if p.Secret, err = s.seal.open(c.Session.Secret, accessKeyID, signingSecret); err != nil {
 		return p, err
 	}

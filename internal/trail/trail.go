@@ -75,8 +75,39 @@ type Resource struct {
 // Name is the resource's short name, by which LookupEvents finds it: the last part of its ARN.
 func (r Resource) Name() string { return r.ARN[strings.LastIndexAny(r.ARN, "/:")+1:] }
 
-// Record returns the event as CloudTrail writes it.
-func (e Event) Record() ([]byte, error) { return json.Marshal(e) }
+// CloudTrail's limits on what a caller can put into an event, in bytes. Whoever may call, even if every call is
+// denied, could fill the disk otherwise.
+const (
+	maxLine    = 1 << 10   // of a user agent or an error message: what is beyond is cut off
+	maxContent = 100 << 10 // of parameters, response or details, as JSON: more is left out
+)
+
+// Record returns the event as CloudTrail writes it, within CloudTrail's limits.
+func (e Event) Record() ([]byte, error) {
+	e.UserAgent, e.ErrorMessage = cut(e.UserAgent), cut(e.ErrorMessage)
+	record, err := json.Marshal(e)
+	if err != nil || len(record) <= maxContent {
+		return record, err
+	}
+	for _, content := range []*map[string]any{&e.Parameters, &e.Response, &e.ServiceDetails} {
+		text, err := json.Marshal(*content)
+		if err != nil {
+			return nil, err
+		}
+		if len(text) > maxContent {
+			*content = map[string]any{"omitted": true, "originalSize": len(text), "reason": "too large"}
+		}
+	}
+	return json.Marshal(e)
+}
+
+// cut leaves of a text what fits into maxLine, in whole characters.
+func cut(text string) string {
+	if len(text) <= maxLine {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxLine], "")
+}
 
 // Query selects events. Its zero fields select everything.
 type Query struct {

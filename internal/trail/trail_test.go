@@ -1,0 +1,44 @@
+package trail
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// A user without any permission sends policy documents of a megabyte with user agents of sixty kilobytes. Each call
+// is denied and each is an event: none may take much of the disk.
+func TestRecordHasABound(t *testing.T) {
+	loud := Event{
+		UserAgent: strings.Repeat("é", 30_000), ErrorMessage: strings.Repeat("x", 30_000),
+		Parameters:     map[string]any{"policyDocument": strings.Repeat("\x01", 1<<20)},
+		Response:       map[string]any{"text": strings.Repeat("x", 1<<20)},
+		ServiceDetails: map[string]any{"kept": true},
+	}
+	text, err := loud.Record()
+	if err != nil || len(text) > 4<<10 {
+		t.Fatalf("%d bytes, %v", len(text), err)
+	}
+	var read Event
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(read.UserAgent); n > maxLine || n < maxLine-4 || strings.Trim(read.UserAgent, "é") != "" {
+		t.Errorf("the user agent has %d bytes, ending in %q", n, read.UserAgent[n-4:])
+	}
+	if read.Parameters["omitted"] != true || read.Parameters["originalSize"] == nil || read.Response["omitted"] != true || read.ServiceDetails["kept"] != true {
+		t.Errorf("%v %v %v", read.Parameters, read.Response, read.ServiceDetails)
+	}
+	if len(loud.Parameters["policyDocument"].(string)) != 1<<20 {
+		t.Error("the caller's event was changed")
+	}
+}
+
+// What fits is kept as it is: a policy of the greatest size that IAM takes, a full page of ids.
+func TestRecordKeepsWhatFits(t *testing.T) {
+	whole := Event{UserAgent: strings.Repeat("x", maxLine), Parameters: map[string]any{"policyDocument": strings.Repeat("x", 90_000)}}
+	text, err := whole.Record()
+	if err != nil || len(text) < 90_000+maxLine {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}
