@@ -5,7 +5,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +20,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
-	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // script names, in the environment, the script to run inside the Debian; its text is in the environment too, as
@@ -52,47 +49,20 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	bin := buildPrograms(t)
+	bin := debian.Programs(t, programs, "sallyport", "sallyport-host")
 	for _, path := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			enter(t, path, bin)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			debian.Rerun(t, bin, 5*time.Minute, script+"="+filepath.Base(path), scriptText+"="+string(text))
 		})
 	}
 }
 
-// enter runs one script in a Debian of its own.
-func enter(t *testing.T, path, bin string) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, name := range []string{"sallyport", "sallyport-host"} {
-		files[filepath.Join(bin, name)] = filepath.Join(programs, name)
-	}
-	cmd, err := debian.Command(t.Context(), files, "-test.run=^TestScripts$", "-test.v", "-test.timeout=5m")
-	if errors.Is(err, debian.ErrUnavailable) {
-		prerequisite.Missing(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Env = append(cmd.Env, script+"="+filepath.Base(path), scriptText+"="+string(text), "TMPDIR="+t.TempDir())
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err = cmd.Run(); debian.Refused(err) {
-		prerequisite.Missing(t, "this system does not permit namespaces: ", err)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output.String())
-	}
-	if testing.Verbose() {
-		t.Log(output.String())
-	}
-}
-
-// runScript is the inside of enter.
+// runScript runs, inside the Debian, the script that the environment names.
 func runScript(t *testing.T) {
 	directory := t.TempDir()
 	if err := os.WriteFile(filepath.Join(directory, os.Getenv(script)), []byte(os.Getenv(scriptText)), 0o644); err != nil {
@@ -207,16 +177,4 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Fatalf("%v ended with %d (%v), want %d", args[1:], got, err, want)
 	}
-}
-
-// buildPrograms builds both programs, static, as they are shipped.
-func buildPrograms(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", "github.com/sallyport/sallyport/cmd/sallyport", "github.com/sallyport/sallyport/cmd/sallyport-host")
-	cmd.Env = append(slices.Clone(os.Environ()), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, output)
-	}
-	return bin
 }

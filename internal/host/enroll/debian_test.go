@@ -1,20 +1,17 @@
 package enroll_test
 
 import (
-	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
-	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // scenario names, in the environment, what to run inside the Debian.
@@ -38,45 +35,13 @@ func TestDebian(t *testing.T) {
 		t.Run(name, scenarios()[name])
 		return
 	}
-	program := buildProgram(t)
+	program := debian.Programs(t, "/root", "sallyport-host")
 	for name := range scenarios() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			runInside(t, name, program)
+			debian.Rerun(t, program, 150*time.Second, scenario+"="+name)
 		})
 	}
-}
-
-// runInside runs one scenario in a Debian of its own.
-func runInside(t *testing.T, name, program string) {
-	cmd, err := debian.Command(t.Context(), map[string]string{program: hostProgram}, "-test.run=^TestDebian$", "-test.v", "-test.timeout=150s")
-	if errors.Is(err, debian.ErrUnavailable) {
-		prerequisite.Missing(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Env = append(cmd.Env, scenario+"="+name, "TMPDIR="+t.TempDir())
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err = cmd.Run(); debian.Refused(err) {
-		prerequisite.Missing(t, "this system does not permit namespaces: ", err)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output.String())
-	}
-}
-
-// buildProgram builds sallyport-host, static, as it is shipped.
-func buildProgram(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "sallyport-host")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/sallyport/sallyport/cmd/sallyport-host")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build sallyport-host: %v\n%s", err, output)
-	}
-	return program
 }
 
 func base64Key(key ssh.PublicKey) string { return base64.StdEncoding.EncodeToString(key.Marshal()) }
