@@ -33,6 +33,19 @@ type Page struct {
 	Token string // from the page before; empty for the first
 }
 
+// PageOf makes a Page of a request's MaxResults, nil if it has none, and its token. Zero results asked for is not "as
+// many as you like": it is out of bounds, as any other wrong number.
+func PageOf(maxResults *int32, token string) Page {
+	p := Page{Token: token}
+	if maxResults != nil {
+		p.Size = int(*maxResults)
+		if p.Size == 0 {
+			p.Size = -1
+		}
+	}
+	return p
+}
+
 // Instances returns the instances of the pass's region that the query selects, by id, and the token of the
 // next page, empty on the last one. Instances that come or go between pages appear or not, and no other one is
 // missed or repeated. Errors are NotFound "instance", and Invalid "filter", "page-size", "page-token" or

@@ -3,6 +3,7 @@
 package ec2
 
 import (
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
@@ -50,37 +51,7 @@ func checkIDs(ids []string) error {
 func filters(in []types.Filter) []compute.Filter {
 	var out []compute.Filter
 	for _, f := range in {
-		out = append(out, compute.Filter{Name: deref(f.Name), Values: f.Values})
+		out = append(out, compute.Filter{Name: aws.ToString(f.Name), Values: f.Values})
 	}
 	return out
-}
-
-// pageOf makes a page of a request's MaxResults and NextToken. Zero results asked for is not "as many as you
-// like": it is out of bounds, as any other wrong number.
-func pageOf(size *int32, token *string) compute.Page {
-	p := compute.Page{Token: deref(token)}
-	switch {
-	case size == nil:
-	case *size == 0:
-		p.Size = -1
-	default:
-		p.Size = int(*size)
-	}
-	return p
-}
-
-func deref[T any](p *T) (value T) {
-	if p != nil {
-		value = *p
-	}
-	return value
-}
-
-// some returns a pointer to the value, or nil for the zero value, which is left out of a response.
-func some[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
 }

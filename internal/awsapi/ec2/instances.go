@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -26,12 +27,12 @@ func (a api) describeInstances() awsapi.Operation {
 				return nil, err
 			}
 			found, next, err := a.instances.Instances(ctx, pass, compute.Query{
-				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: pageOf(in.MaxResults, in.NextToken),
+				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: compute.PageOf(in.MaxResults, aws.ToString(in.NextToken)),
 			})
 			if err != nil {
 				return nil, err
 			}
-			out := &ec2.DescribeInstancesOutput{Reservations: []types.Reservation{}, NextToken: some(next)}
+			out := &ec2.DescribeInstancesOutput{Reservations: []types.Reservation{}, NextToken: awsapi.Optional(next)}
 			for _, instance := range found {
 				out.Reservations = append(out.Reservations, reservation(pass.Account(), instance))
 			}
@@ -59,8 +60,8 @@ func instance(i compute.Instance) types.Instance {
 		Placement:           &types.Placement{AvailabilityZone: &i.Zone, Tenancy: types.TenancyDefault},
 		LaunchTime:          &i.Enrolled,
 		Architecture:        types.ArchitectureValues(i.Report.Architecture),
-		PlatformDetails:     some(compute.PlatformDetails),
-		PrivateDnsName:      some(i.Report.Hostname),
+		PlatformDetails:     aws.String(compute.PlatformDetails),
+		PrivateDnsName:      awsapi.Optional(i.Report.Hostname),
 		PublicDnsName:       new(string),
 		PrivateIpAddress:    address(i.Report.PrivateAddress()),
 		PublicIpAddress:     address(i.Report.PublicAddress()),
@@ -104,7 +105,7 @@ func address(a netip.Addr) *string {
 	if !a.IsValid() {
 		return nil
 	}
-	return some(a.String())
+	return awsapi.Optional(a.String())
 }
 
 func tags(set map[string]string) []types.Tag {
@@ -127,13 +128,13 @@ func (a api) describeInstanceStatus() awsapi.Operation {
 				return nil, err
 			}
 			found, next, err := a.instances.Instances(ctx, pass, compute.Query{
-				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: pageOf(in.MaxResults, in.NextToken),
-				Status: true, Running: !deref(in.IncludeAllInstances),
+				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: compute.PageOf(in.MaxResults, aws.ToString(in.NextToken)),
+				Status: true, Running: !aws.ToBool(in.IncludeAllInstances),
 			})
 			if err != nil {
 				return nil, err
 			}
-			out := &ec2.DescribeInstanceStatusOutput{InstanceStatuses: []types.InstanceStatus{}, NextToken: some(next)}
+			out := &ec2.DescribeInstanceStatusOutput{InstanceStatuses: []types.InstanceStatus{}, NextToken: awsapi.Optional(next)}
 			for _, instance := range found {
 				out.InstanceStatuses = append(out.InstanceStatuses, status(instance))
 			}

@@ -3,6 +3,7 @@ package ec2
 import (
 	"context"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -26,7 +27,7 @@ func (a api) describeRegions() awsapi.Operation {
 			}
 			out := &ec2.DescribeRegionsOutput{Regions: []types.Region{}}
 			for _, r := range regions {
-				out.Regions = append(out.Regions, types.Region{RegionName: &r.Name, Endpoint: &a.endpoint, OptInStatus: some(optInStatus)})
+				out.Regions = append(out.Regions, types.Region{RegionName: &r.Name, Endpoint: &a.endpoint, OptInStatus: aws.String(optInStatus)})
 			}
 			return out, nil
 		},
@@ -48,7 +49,7 @@ func (a api) describeAvailabilityZones() awsapi.Operation {
 			for _, z := range zones {
 				out.AvailabilityZones = append(out.AvailabilityZones, types.AvailabilityZone{
 					ZoneName: &z.Name, ZoneId: &z.ID, RegionName: &z.Region, GroupName: &z.Region, NetworkBorderGroup: &z.Region,
-					ZoneType: some("availability-zone"), State: types.AvailabilityZoneStateAvailable, OptInStatus: optInStatus,
+					ZoneType: aws.String("availability-zone"), State: types.AvailabilityZoneStateAvailable, OptInStatus: optInStatus,
 					Messages: []types.AvailabilityZoneMessage{},
 				})
 			}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -25,7 +26,7 @@ func (a api) createTags() awsapi.Operation {
 		Do: func(ctx context.Context, pass gate.Pass, in *ec2.CreateTagsInput) (*ec2.CreateTagsOutput, error) {
 			set := map[string]string{}
 			for _, t := range in.Tags {
-				set[deref(t.Key)] = deref(t.Value)
+				set[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
 			return &ec2.CreateTagsOutput{}, a.instances.Tag(ctx, pass, in.Resources, set)
 		},
@@ -43,7 +44,7 @@ func (a api) deleteTags() awsapi.Operation {
 		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DeleteTagsInput) (*ec2.DeleteTagsOutput, error) {
 			var matches []compute.TagMatch
 			for _, t := range in.Tags {
-				matches = append(matches, compute.TagMatch{Key: deref(t.Key), Value: t.Value})
+				matches = append(matches, compute.TagMatch{Key: aws.ToString(t.Key), Value: t.Value})
 			}
 			return &ec2.DeleteTagsOutput{}, a.instances.Untag(ctx, pass, in.Resources, matches)
 		},
@@ -57,11 +58,11 @@ func (a api) describeTags() awsapi.Operation {
 		ReadOnly: true,
 		Accepts:  []string{"Filters", "MaxResults", "NextToken", "DryRun"},
 		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeTagsInput) (*ec2.DescribeTagsOutput, error) {
-			found, next, err := a.instances.Tags(ctx, pass, filters(in.Filters), pageOf(in.MaxResults, in.NextToken))
+			found, next, err := a.instances.Tags(ctx, pass, filters(in.Filters), compute.PageOf(in.MaxResults, aws.ToString(in.NextToken)))
 			if err != nil {
 				return nil, err
 			}
-			out := &ec2.DescribeTagsOutput{Tags: []types.TagDescription{}, NextToken: some(next)}
+			out := &ec2.DescribeTagsOutput{Tags: []types.TagDescription{}, NextToken: awsapi.Optional(next)}
 			for _, t := range found {
 				out.Tags = append(out.Tags, types.TagDescription{
 					ResourceId: &t.ResourceID, ResourceType: types.ResourceType(t.ResourceType), Key: &t.Key, Value: &t.Value,
@@ -80,7 +81,7 @@ func touchTags(scope awsapi.Scope, ids []string, tags []types.Tag) (awsapi.Touch
 	}
 	conditions, err := awsapi.RequestTags(func(yield func(key, value string) bool) {
 		for _, t := range tags {
-			if !yield(deref(t.Key), deref(t.Value)) {
+			if !yield(aws.ToString(t.Key), aws.ToString(t.Value)) {
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
@@ -13,23 +14,23 @@ import (
 )
 
 func (a api) attachUserPolicy(ctx context.Context, pass gate.Pass, in *iam.AttachUserPolicyInput) (*iam.AttachUserPolicyOutput, error) {
-	return &iam.AttachUserPolicyOutput{}, a.identities.AttachPolicy(ctx, pass, userOf(deref(in.UserName)), deref(in.PolicyArn))
+	return &iam.AttachUserPolicyOutput{}, a.identities.AttachPolicy(ctx, pass, userOf(aws.ToString(in.UserName)), aws.ToString(in.PolicyArn))
 }
 
 func (a api) detachUserPolicy(ctx context.Context, pass gate.Pass, in *iam.DetachUserPolicyInput) (*iam.DetachUserPolicyOutput, error) {
-	return &iam.DetachUserPolicyOutput{}, a.identities.DetachPolicy(ctx, pass, userOf(deref(in.UserName)), deref(in.PolicyArn))
+	return &iam.DetachUserPolicyOutput{}, a.identities.DetachPolicy(ctx, pass, userOf(aws.ToString(in.UserName)), aws.ToString(in.PolicyArn))
 }
 
 func (a api) attachGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.AttachGroupPolicyInput) (*iam.AttachGroupPolicyOutput, error) {
-	return &iam.AttachGroupPolicyOutput{}, a.identities.AttachPolicy(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PolicyArn))
+	return &iam.AttachGroupPolicyOutput{}, a.identities.AttachPolicy(ctx, pass, groupOf(aws.ToString(in.GroupName)), aws.ToString(in.PolicyArn))
 }
 
 func (a api) detachGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.DetachGroupPolicyInput) (*iam.DetachGroupPolicyOutput, error) {
-	return &iam.DetachGroupPolicyOutput{}, a.identities.DetachPolicy(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PolicyArn))
+	return &iam.DetachGroupPolicyOutput{}, a.identities.DetachPolicy(ctx, pass, groupOf(aws.ToString(in.GroupName)), aws.ToString(in.PolicyArn))
 }
 
 func (a api) listAttachedUserPolicies(ctx context.Context, pass gate.Pass, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
-	l, err := a.attached(ctx, pass, userOf(deref(in.UserName)), deref(in.PathPrefix), in.Marker, in.MaxItems)
+	l, err := a.attached(ctx, pass, userOf(aws.ToString(in.UserName)), aws.ToString(in.PathPrefix), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func (a api) listAttachedUserPolicies(ctx context.Context, pass gate.Pass, in *i
 }
 
 func (a api) listAttachedGroupPolicies(ctx context.Context, pass gate.Pass, in *iam.ListAttachedGroupPoliciesInput) (*iam.ListAttachedGroupPoliciesOutput, error) {
-	l, err := a.attached(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PathPrefix), in.Marker, in.MaxItems)
+	l, err := a.attached(ctx, pass, groupOf(aws.ToString(in.GroupName)), aws.ToString(in.PathPrefix), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (e entity) key() string {
 }
 
 func (a api) listEntitiesForPolicy(ctx context.Context, pass gate.Pass, in *iam.ListEntitiesForPolicyInput) (*iam.ListEntitiesForPolicyOutput, error) {
-	users, groups, err := a.identities.PolicyOwners(ctx, pass, deref(in.PolicyArn))
+	users, groups, err := a.identities.PolicyOwners(ctx, pass, aws.ToString(in.PolicyArn))
 	if err != nil {
 		return nil, err
 	}
@@ -81,16 +82,16 @@ func (a api) listEntitiesForPolicy(ctx context.Context, pass gate.Pass, in *iam.
 	}
 	var entities []entity
 	for _, g := range groups {
-		if withGroups && strings.HasPrefix(g.Path, deref(in.PathPrefix)) {
+		if withGroups && strings.HasPrefix(g.Path, aws.ToString(in.PathPrefix)) {
 			entities = append(entities, entity{group: &g})
 		}
 	}
 	for _, u := range users {
-		if withUsers && strings.HasPrefix(u.Path, deref(in.PathPrefix)) {
+		if withUsers && strings.HasPrefix(u.Path, aws.ToString(in.PathPrefix)) {
 			entities = append(entities, entity{user: &u})
 		}
 	}
-	l, err := cut(entities, entity.key, in.Marker, in.MaxItems, "ListEntitiesForPolicy", deref(in.PolicyArn), string(in.EntityFilter), deref(in.PathPrefix))
+	l, err := cut(entities, entity.key, in.Marker, in.MaxItems, "ListEntitiesForPolicy", aws.ToString(in.PolicyArn), string(in.EntityFilter), aws.ToString(in.PathPrefix))
 	if err != nil {
 		return nil, err
 	}

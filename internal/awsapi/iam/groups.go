@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
@@ -12,7 +13,7 @@ import (
 )
 
 func (a api) createGroup(ctx context.Context, pass gate.Pass, in *iam.CreateGroupInput) (*iam.CreateGroupOutput, error) {
-	created, err := a.identities.CreateGroup(ctx, pass, deref(in.GroupName), deref(in.Path))
+	created, err := a.identities.CreateGroup(ctx, pass, aws.ToString(in.GroupName), aws.ToString(in.Path))
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +22,7 @@ func (a api) createGroup(ctx context.Context, pass gate.Pass, in *iam.CreateGrou
 }
 
 func (a api) getGroup(ctx context.Context, pass gate.Pass, in *iam.GetGroupInput) (*iam.GetGroupOutput, error) {
-	found, members, err := a.identities.Group(ctx, pass, deref(in.GroupName))
+	found, members, err := a.identities.Group(ctx, pass, aws.ToString(in.GroupName))
 	if err != nil {
 		return nil, err
 	}
@@ -34,11 +35,11 @@ func (a api) getGroup(ctx context.Context, pass gate.Pass, in *iam.GetGroupInput
 }
 
 func (a api) listGroups(ctx context.Context, pass gate.Pass, in *iam.ListGroupsInput) (*iam.ListGroupsOutput, error) {
-	groups, err := a.identities.Groups(ctx, pass, deref(in.PathPrefix))
+	groups, err := a.identities.Groups(ctx, pass, aws.ToString(in.PathPrefix))
 	if err != nil {
 		return nil, err
 	}
-	l, err := cut(groups, byGroupName, in.Marker, in.MaxItems, "ListGroups", deref(in.PathPrefix))
+	l, err := cut(groups, byGroupName, in.Marker, in.MaxItems, "ListGroups", aws.ToString(in.PathPrefix))
 	if err != nil {
 		return nil, err
 	}
@@ -46,19 +47,19 @@ func (a api) listGroups(ctx context.Context, pass gate.Pass, in *iam.ListGroupsI
 }
 
 func (a api) updateGroup(ctx context.Context, pass gate.Pass, in *iam.UpdateGroupInput) (*iam.UpdateGroupOutput, error) {
-	return &iam.UpdateGroupOutput{}, a.identities.UpdateGroup(ctx, pass, deref(in.GroupName), deref(in.NewGroupName), deref(in.NewPath))
+	return &iam.UpdateGroupOutput{}, a.identities.UpdateGroup(ctx, pass, aws.ToString(in.GroupName), aws.ToString(in.NewGroupName), aws.ToString(in.NewPath))
 }
 
 func (a api) deleteGroup(ctx context.Context, pass gate.Pass, in *iam.DeleteGroupInput) (*iam.DeleteGroupOutput, error) {
-	return &iam.DeleteGroupOutput{}, a.identities.DeleteGroup(ctx, pass, deref(in.GroupName))
+	return &iam.DeleteGroupOutput{}, a.identities.DeleteGroup(ctx, pass, aws.ToString(in.GroupName))
 }
 
 func (a api) addUserToGroup(ctx context.Context, pass gate.Pass, in *iam.AddUserToGroupInput) (*iam.AddUserToGroupOutput, error) {
-	return &iam.AddUserToGroupOutput{}, a.identities.AddMember(ctx, pass, deref(in.GroupName), deref(in.UserName))
+	return &iam.AddUserToGroupOutput{}, a.identities.AddMember(ctx, pass, aws.ToString(in.GroupName), aws.ToString(in.UserName))
 }
 
 func (a api) removeUserFromGroup(ctx context.Context, pass gate.Pass, in *iam.RemoveUserFromGroupInput) (*iam.RemoveUserFromGroupOutput, error) {
-	return &iam.RemoveUserFromGroupOutput{}, a.identities.RemoveMember(ctx, pass, deref(in.GroupName), deref(in.UserName))
+	return &iam.RemoveUserFromGroupOutput{}, a.identities.RemoveMember(ctx, pass, aws.ToString(in.GroupName), aws.ToString(in.UserName))
 }
 
 func byGroupName(g domain.Group) string { return strings.ToLower(g.Name) }

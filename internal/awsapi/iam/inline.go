@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/sallyport/sallyport/internal/gate"
@@ -12,12 +13,12 @@ import (
 )
 
 func (a api) putUserPolicy(ctx context.Context, pass gate.Pass, in *iam.PutUserPolicyInput) (*iam.PutUserPolicyOutput, error) {
-	p := domain.InlinePolicy{Name: deref(in.PolicyName), Document: deref(in.PolicyDocument)}
-	return &iam.PutUserPolicyOutput{}, a.identities.PutInlinePolicy(ctx, pass, userOf(deref(in.UserName)), p)
+	p := domain.InlinePolicy{Name: aws.ToString(in.PolicyName), Document: aws.ToString(in.PolicyDocument)}
+	return &iam.PutUserPolicyOutput{}, a.identities.PutInlinePolicy(ctx, pass, userOf(aws.ToString(in.UserName)), p)
 }
 
 func (a api) getUserPolicy(ctx context.Context, pass gate.Pass, in *iam.GetUserPolicyInput) (*iam.GetUserPolicyOutput, error) {
-	p, err := a.identities.InlinePolicy(ctx, pass, userOf(deref(in.UserName)), deref(in.PolicyName))
+	p, err := a.identities.InlinePolicy(ctx, pass, userOf(aws.ToString(in.UserName)), aws.ToString(in.PolicyName))
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +26,7 @@ func (a api) getUserPolicy(ctx context.Context, pass gate.Pass, in *iam.GetUserP
 }
 
 func (a api) listUserPolicies(ctx context.Context, pass gate.Pass, in *iam.ListUserPoliciesInput) (*iam.ListUserPoliciesOutput, error) {
-	l, err := a.inlineNames(ctx, pass, userOf(deref(in.UserName)), in.Marker, in.MaxItems)
+	l, err := a.inlineNames(ctx, pass, userOf(aws.ToString(in.UserName)), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -33,16 +34,16 @@ func (a api) listUserPolicies(ctx context.Context, pass gate.Pass, in *iam.ListU
 }
 
 func (a api) deleteUserPolicy(ctx context.Context, pass gate.Pass, in *iam.DeleteUserPolicyInput) (*iam.DeleteUserPolicyOutput, error) {
-	return &iam.DeleteUserPolicyOutput{}, a.identities.DeleteInlinePolicy(ctx, pass, userOf(deref(in.UserName)), deref(in.PolicyName))
+	return &iam.DeleteUserPolicyOutput{}, a.identities.DeleteInlinePolicy(ctx, pass, userOf(aws.ToString(in.UserName)), aws.ToString(in.PolicyName))
 }
 
 func (a api) putGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.PutGroupPolicyInput) (*iam.PutGroupPolicyOutput, error) {
-	p := domain.InlinePolicy{Name: deref(in.PolicyName), Document: deref(in.PolicyDocument)}
-	return &iam.PutGroupPolicyOutput{}, a.identities.PutInlinePolicy(ctx, pass, groupOf(deref(in.GroupName)), p)
+	p := domain.InlinePolicy{Name: aws.ToString(in.PolicyName), Document: aws.ToString(in.PolicyDocument)}
+	return &iam.PutGroupPolicyOutput{}, a.identities.PutInlinePolicy(ctx, pass, groupOf(aws.ToString(in.GroupName)), p)
 }
 
 func (a api) getGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.GetGroupPolicyInput) (*iam.GetGroupPolicyOutput, error) {
-	p, err := a.identities.InlinePolicy(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PolicyName))
+	p, err := a.identities.InlinePolicy(ctx, pass, groupOf(aws.ToString(in.GroupName)), aws.ToString(in.PolicyName))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func (a api) getGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.GetGrou
 }
 
 func (a api) listGroupPolicies(ctx context.Context, pass gate.Pass, in *iam.ListGroupPoliciesInput) (*iam.ListGroupPoliciesOutput, error) {
-	l, err := a.inlineNames(ctx, pass, groupOf(deref(in.GroupName)), in.Marker, in.MaxItems)
+	l, err := a.inlineNames(ctx, pass, groupOf(aws.ToString(in.GroupName)), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (a api) listGroupPolicies(ctx context.Context, pass gate.Pass, in *iam.List
 }
 
 func (a api) deleteGroupPolicy(ctx context.Context, pass gate.Pass, in *iam.DeleteGroupPolicyInput) (*iam.DeleteGroupPolicyOutput, error) {
-	return &iam.DeleteGroupPolicyOutput{}, a.identities.DeleteInlinePolicy(ctx, pass, groupOf(deref(in.GroupName)), deref(in.PolicyName))
+	return &iam.DeleteGroupPolicyOutput{}, a.identities.DeleteInlinePolicy(ctx, pass, groupOf(aws.ToString(in.GroupName)), aws.ToString(in.PolicyName))
 }
 
 func (a api) inlineNames(ctx context.Context, pass gate.Pass, owner domain.Owner, marker *string, size *int32) (listing[string], error) {

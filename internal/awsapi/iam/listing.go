@@ -6,6 +6,8 @@ import (
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/page"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // The sizes of a page, in items.
@@ -33,7 +35,7 @@ func cut[T any](all []T, key func(T) string, marker *string, size *int32, query 
 		}
 	}
 	var after *string
-	if err := page.Position(deref(marker), query, &after); err != nil {
+	if err := page.Position(aws.ToString(marker), query, &after); err != nil {
 		return listing[T]{}, err
 	}
 	items := slices.Clone(all)

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"reflect"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
@@ -27,7 +28,7 @@ func (p parameters) value(name string) any {
 // text is the value of a *string field; empty if it is not set.
 func (p parameters) text(name string) string {
 	value, _ := p.value(name).(*string)
-	return deref(value)
+	return aws.ToString(value)
 }
 
 // list is the value of a []string field.
@@ -68,25 +69,9 @@ func (p parameters) tags() iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		tags, _ := p.value("Tags").([]types.Tag)
 		for _, tag := range tags {
-			if !yield(deref(tag.Key), deref(tag.Value)) {
+			if !yield(aws.ToString(tag.Key), aws.ToString(tag.Value)) {
 				return
 			}
 		}
 	}
-}
-
-func deref[T any](p *T) (value T) {
-	if p != nil {
-		value = *p
-	}
-	return value
-}
-
-// some returns a pointer to the value, or nil for the zero value, which is left out of a response.
-func some[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
 }

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
 )
@@ -18,7 +20,7 @@ func (a api) createPolicy(ctx context.Context, pass gate.Pass, in *iam.CreatePol
 		return nil, err
 	}
 	p, err := a.identities.CreatePolicy(ctx, pass, domain.NewPolicy{
-		Name: deref(in.PolicyName), Path: deref(in.Path), Description: deref(in.Description), Document: deref(in.PolicyDocument), Tags: tags,
+		Name: aws.ToString(in.PolicyName), Path: aws.ToString(in.Path), Description: aws.ToString(in.Description), Document: aws.ToString(in.PolicyDocument), Tags: tags,
 	})
 	if err != nil {
 		return nil, err
@@ -27,7 +29,7 @@ func (a api) createPolicy(ctx context.Context, pass gate.Pass, in *iam.CreatePol
 }
 
 func (a api) getPolicy(ctx context.Context, pass gate.Pass, in *iam.GetPolicyInput) (*iam.GetPolicyOutput, error) {
-	p, err := a.identities.Policy(ctx, pass, deref(in.PolicyArn))
+	p, err := a.identities.Policy(ctx, pass, aws.ToString(in.PolicyArn))
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +38,12 @@ func (a api) getPolicy(ctx context.Context, pass gate.Pass, in *iam.GetPolicyInp
 
 func (a api) listPolicies(ctx context.Context, pass gate.Pass, in *iam.ListPoliciesInput) (*iam.ListPoliciesOutput, error) {
 	policies, err := a.identities.Policies(ctx, pass, domain.PolicyFilter{
-		Scope: domain.PolicyScope(in.Scope), OnlyAttached: in.OnlyAttached, PathPrefix: deref(in.PathPrefix),
+		Scope: domain.PolicyScope(in.Scope), OnlyAttached: in.OnlyAttached, PathPrefix: aws.ToString(in.PathPrefix),
 	})
 	if err != nil {
 		return nil, err
 	}
-	l, err := cut(policies, byPolicyName, in.Marker, in.MaxItems, "ListPolicies", string(in.Scope), fmt.Sprint(in.OnlyAttached), deref(in.PathPrefix))
+	l, err := cut(policies, byPolicyName, in.Marker, in.MaxItems, "ListPolicies", string(in.Scope), fmt.Sprint(in.OnlyAttached), aws.ToString(in.PathPrefix))
 	if err != nil {
 		return nil, err
 	}
@@ -49,11 +51,11 @@ func (a api) listPolicies(ctx context.Context, pass gate.Pass, in *iam.ListPolic
 }
 
 func (a api) deletePolicy(ctx context.Context, pass gate.Pass, in *iam.DeletePolicyInput) (*iam.DeletePolicyOutput, error) {
-	return &iam.DeletePolicyOutput{}, a.identities.DeletePolicy(ctx, pass, deref(in.PolicyArn))
+	return &iam.DeletePolicyOutput{}, a.identities.DeletePolicy(ctx, pass, aws.ToString(in.PolicyArn))
 }
 
 func (a api) createPolicyVersion(ctx context.Context, pass gate.Pass, in *iam.CreatePolicyVersionInput) (*iam.CreatePolicyVersionOutput, error) {
-	v, err := a.identities.CreatePolicyVersion(ctx, pass, deref(in.PolicyArn), deref(in.PolicyDocument), in.SetAsDefault)
+	v, err := a.identities.CreatePolicyVersion(ctx, pass, aws.ToString(in.PolicyArn), aws.ToString(in.PolicyDocument), in.SetAsDefault)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func (a api) createPolicyVersion(ctx context.Context, pass gate.Pass, in *iam.Cr
 }
 
 func (a api) getPolicyVersion(ctx context.Context, pass gate.Pass, in *iam.GetPolicyVersionInput) (*iam.GetPolicyVersionOutput, error) {
-	v, err := a.identities.PolicyVersion(ctx, pass, deref(in.PolicyArn), deref(in.VersionId))
+	v, err := a.identities.PolicyVersion(ctx, pass, aws.ToString(in.PolicyArn), aws.ToString(in.VersionId))
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +74,11 @@ func (a api) getPolicyVersion(ctx context.Context, pass gate.Pass, in *iam.GetPo
 }
 
 func (a api) listPolicyVersions(ctx context.Context, pass gate.Pass, in *iam.ListPolicyVersionsInput) (*iam.ListPolicyVersionsOutput, error) {
-	versions, err := a.identities.PolicyVersions(ctx, pass, deref(in.PolicyArn))
+	versions, err := a.identities.PolicyVersions(ctx, pass, aws.ToString(in.PolicyArn))
 	if err != nil {
 		return nil, err
 	}
-	l, err := cut(versions, newestVersion, in.Marker, in.MaxItems, "ListPolicyVersions", deref(in.PolicyArn))
+	l, err := cut(versions, newestVersion, in.Marker, in.MaxItems, "ListPolicyVersions", aws.ToString(in.PolicyArn))
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +86,11 @@ func (a api) listPolicyVersions(ctx context.Context, pass gate.Pass, in *iam.Lis
 }
 
 func (a api) setDefaultPolicyVersion(ctx context.Context, pass gate.Pass, in *iam.SetDefaultPolicyVersionInput) (*iam.SetDefaultPolicyVersionOutput, error) {
-	return &iam.SetDefaultPolicyVersionOutput{}, a.identities.SetDefaultPolicyVersion(ctx, pass, deref(in.PolicyArn), deref(in.VersionId))
+	return &iam.SetDefaultPolicyVersionOutput{}, a.identities.SetDefaultPolicyVersion(ctx, pass, aws.ToString(in.PolicyArn), aws.ToString(in.VersionId))
 }
 
 func (a api) deletePolicyVersion(ctx context.Context, pass gate.Pass, in *iam.DeletePolicyVersionInput) (*iam.DeletePolicyVersionOutput, error) {
-	return &iam.DeletePolicyVersionOutput{}, a.identities.DeletePolicyVersion(ctx, pass, deref(in.PolicyArn), deref(in.VersionId))
+	return &iam.DeletePolicyVersionOutput{}, a.identities.DeletePolicyVersion(ctx, pass, aws.ToString(in.PolicyArn), aws.ToString(in.VersionId))
 }
 
 // byPolicyName orders policies by name; one of AWS's may have the same as one of the account's.
@@ -113,7 +115,7 @@ func managedPolicy(p domain.ManagedPolicy) types.Policy {
 
 func describedPolicy(p domain.ManagedPolicy) *types.Policy {
 	out := managedPolicy(p)
-	out.Description = some(p.Description)
+	out.Description = awsapi.Optional(p.Description)
 	if len(p.Tags) > 0 {
 		out.Tags = tagList(p.Tags)
 	}

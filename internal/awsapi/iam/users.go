@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
@@ -19,7 +21,7 @@ func (a api) createUser(ctx context.Context, pass gate.Pass, in *iam.CreateUserI
 	if err != nil {
 		return nil, err
 	}
-	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{Name: deref(in.UserName), Path: deref(in.Path), Tags: tags})
+	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{Name: aws.ToString(in.UserName), Path: aws.ToString(in.Path), Tags: tags})
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +29,7 @@ func (a api) createUser(ctx context.Context, pass gate.Pass, in *iam.CreateUserI
 }
 
 func (a api) getUser(ctx context.Context, pass gate.Pass, in *iam.GetUserInput) (*iam.GetUserOutput, error) {
-	user, err := a.identities.User(ctx, pass, deref(in.UserName))
+	user, err := a.identities.User(ctx, pass, aws.ToString(in.UserName))
 	if err != nil {
 		return nil, err
 	}
@@ -35,11 +37,11 @@ func (a api) getUser(ctx context.Context, pass gate.Pass, in *iam.GetUserInput) 
 }
 
 func (a api) listUsers(ctx context.Context, pass gate.Pass, in *iam.ListUsersInput) (*iam.ListUsersOutput, error) {
-	users, err := a.identities.Users(ctx, pass, deref(in.PathPrefix))
+	users, err := a.identities.Users(ctx, pass, aws.ToString(in.PathPrefix))
 	if err != nil {
 		return nil, err
 	}
-	l, err := cut(users, byUserName, in.Marker, in.MaxItems, "ListUsers", deref(in.PathPrefix))
+	l, err := cut(users, byUserName, in.Marker, in.MaxItems, "ListUsers", aws.ToString(in.PathPrefix))
 	if err != nil {
 		return nil, err
 	}
@@ -47,11 +49,11 @@ func (a api) listUsers(ctx context.Context, pass gate.Pass, in *iam.ListUsersInp
 }
 
 func (a api) updateUser(ctx context.Context, pass gate.Pass, in *iam.UpdateUserInput) (*iam.UpdateUserOutput, error) {
-	return &iam.UpdateUserOutput{}, a.identities.UpdateUser(ctx, pass, deref(in.UserName), deref(in.NewUserName), deref(in.NewPath))
+	return &iam.UpdateUserOutput{}, a.identities.UpdateUser(ctx, pass, aws.ToString(in.UserName), aws.ToString(in.NewUserName), aws.ToString(in.NewPath))
 }
 
 func (a api) deleteUser(ctx context.Context, pass gate.Pass, in *iam.DeleteUserInput) (*iam.DeleteUserOutput, error) {
-	return &iam.DeleteUserOutput{}, a.identities.DeleteUser(ctx, pass, deref(in.UserName))
+	return &iam.DeleteUserOutput{}, a.identities.DeleteUser(ctx, pass, aws.ToString(in.UserName))
 }
 
 func (a api) tagUser(ctx context.Context, pass gate.Pass, in *iam.TagUserInput) (*iam.TagUserOutput, error) {
@@ -59,19 +61,19 @@ func (a api) tagUser(ctx context.Context, pass gate.Pass, in *iam.TagUserInput) 
 	if err != nil {
 		return nil, err
 	}
-	return &iam.TagUserOutput{}, a.identities.TagUser(ctx, pass, deref(in.UserName), tags)
+	return &iam.TagUserOutput{}, a.identities.TagUser(ctx, pass, aws.ToString(in.UserName), tags)
 }
 
 func (a api) untagUser(ctx context.Context, pass gate.Pass, in *iam.UntagUserInput) (*iam.UntagUserOutput, error) {
-	return &iam.UntagUserOutput{}, a.identities.UntagUser(ctx, pass, deref(in.UserName), in.TagKeys)
+	return &iam.UntagUserOutput{}, a.identities.UntagUser(ctx, pass, aws.ToString(in.UserName), in.TagKeys)
 }
 
 func (a api) listUserTags(ctx context.Context, pass gate.Pass, in *iam.ListUserTagsInput) (*iam.ListUserTagsOutput, error) {
-	user, err := a.identities.User(ctx, pass, deref(in.UserName))
+	user, err := a.identities.User(ctx, pass, aws.ToString(in.UserName))
 	if err != nil {
 		return nil, err
 	}
-	byKey := func(t types.Tag) string { return deref(t.Key) }
+	byKey := func(t types.Tag) string { return aws.ToString(t.Key) }
 	l, err := cut(tagList(user.Tags), byKey, in.Marker, in.MaxItems, "ListUserTags", user.ID)
 	if err != nil {
 		return nil, err
@@ -80,11 +82,11 @@ func (a api) listUserTags(ctx context.Context, pass gate.Pass, in *iam.ListUserT
 }
 
 func (a api) listGroupsForUser(ctx context.Context, pass gate.Pass, in *iam.ListGroupsForUserInput) (*iam.ListGroupsForUserOutput, error) {
-	groups, err := a.identities.GroupsOf(ctx, pass, deref(in.UserName))
+	groups, err := a.identities.GroupsOf(ctx, pass, aws.ToString(in.UserName))
 	if err != nil {
 		return nil, err
 	}
-	l, err := cut(groups, byGroupName, in.Marker, in.MaxItems, "ListGroupsForUser", deref(in.UserName))
+	l, err := cut(groups, byGroupName, in.Marker, in.MaxItems, "ListGroupsForUser", aws.ToString(in.UserName))
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func byUserName(u domain.User) string { return strings.ToLower(u.Name) }
 
 // user is a user as listings show it: without tags. The root user has neither name nor path.
 func user(u domain.User) types.User {
-	return types.User{UserId: &u.ID, UserName: some(u.Name), Path: some(u.Path), Arn: &u.ARN, CreateDate: &u.Created}
+	return types.User{UserId: &u.ID, UserName: awsapi.Optional(u.Name), Path: awsapi.Optional(u.Path), Arn: &u.ARN, CreateDate: &u.Created}
 }
 
 func taggedUser(u domain.User) *types.User {
@@ -119,11 +121,11 @@ func tagList(tags map[string]string) []types.Tag {
 func tagMap(tags []types.Tag) (map[string]string, error) {
 	out := map[string]string{}
 	for _, tag := range tags {
-		key := deref(tag.Key)
+		key := aws.ToString(tag.Key)
 		if _, twice := out[key]; twice {
 			return nil, fault.New(fault.Invalid, "parameter", "The tag key %q is given twice.", key)
 		}
-		out[key] = deref(tag.Value)
+		out[key] = aws.ToString(tag.Value)
 	}
 	return out, nil
 }

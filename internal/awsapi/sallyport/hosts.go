@@ -55,11 +55,7 @@ func (a api) describeHosts() awsapi.Operation {
 			return touch, nil
 		},
 		Do: func(ctx context.Context, pass gate.Pass, in *DescribeHostsInput) (*DescribeHostsOutput, error) {
-			query := compute.Query{IDs: in.InstanceIds, Page: compute.Page{Token: in.NextToken}}
-			if in.MaxResults != nil {
-				query.Size = int(*in.MaxResults)
-			}
-			found, next, err := a.instances.Instances(ctx, pass, query)
+			found, next, err := a.instances.Instances(ctx, pass, compute.Query{IDs: in.InstanceIds, Page: compute.PageOf(in.MaxResults, in.NextToken)})
 			if err != nil {
 				return nil, err
 			}

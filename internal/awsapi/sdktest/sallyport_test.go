@@ -134,6 +134,12 @@ func TestDescribeHosts(t *testing.T) {
 	if len(seen) != 7 {
 		t.Errorf("%d hosts of 7", len(seen))
 	}
+	// Zero results asked for once meant all of them, here and not in EC2.
+	for _, size := range []int32{0, 4, 1001} {
+		if status, code := call(t, w.root(), "DescribeHosts", sallyport.DescribeHostsInput{MaxResults: &size}, &out); status != 400 || code != "ValidationException" {
+			t.Errorf("a page of %d: %d %s", size, status, code)
+		}
+	}
 	if status, code := call(t, w.root(), "DescribeHosts", sallyport.DescribeHostsInput{InstanceIds: []string{"x"}}, &out); status != 400 || code != "ValidationException" {
 		t.Errorf("malformed: %d %s", status, code)
 	}
