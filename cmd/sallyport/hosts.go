@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -67,10 +68,15 @@ func (c hostsCommand) Run(ctx context.Context, term terminal) error {
 		fmt.Fprintf(term.err, "No hosts in %s. Enroll one with: sallyport host-token\n", config.Region)
 		return nil
 	}
-	table := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	return printHosts(term.out, rows)
+}
+
+func printHosts(out io.Writer, rows []hostRow) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tNAME\tSTATE\tADDRESS\tUSERS\tSYSTEM\tSEEN")
 	for _, row := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.InstanceId, dash(row.Name), row.State, dash(row.address()), dash(few(row.Users)), dash(row.OperatingSystem), row.seen(time.Now()))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(row.InstanceId), dash(visible(row.Name)), visible(row.State),
+			dash(visible(row.address())), dash(visible(few(row.Users))), dash(visible(row.OperatingSystem)), row.seen(time.Now()))
 	}
 	return table.Flush()
 }

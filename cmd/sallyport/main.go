@@ -70,7 +70,7 @@ func run(args []string, term terminal) (status int) {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	fmt.Fprintln(term.err, "sallyport:", explain(err))
+	fmt.Fprintln(term.err, "sallyport:", visibleLines(explain(err)))
 	return 1
 }
 

@@ -83,7 +83,7 @@ func list(instances []types.Instance) string {
 		}
 		text := aws.ToString(instance.InstanceId)
 		if name := nameOf(instance); name != "" {
-			text += " (" + name + ")"
+			text += " (" + visible(name) + ")"
 		}
 		names = append(names, text)
 	}

@@ -133,7 +133,8 @@ func printTrail(out io.Writer, events []trailEvent) error {
 		if e.ErrorCode != "" {
 			result = e.ErrorCode
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"), e.who(), e.EventName, dash(e.on()), dash(e.SourceIP), result)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"),
+			visible(e.who()), visible(e.EventName), dash(visible(e.on())), dash(visible(e.SourceIP)), visible(result))
 	}
 	return table.Flush()
 }

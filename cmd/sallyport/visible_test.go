@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+)
+
+// hostile clears the screen, sets the terminal's title by the one-byte CSI too, turns the direction of writing
+// around, and begins a row of its own.
+const hostile = "x\x1b[2J\u009b2J\x1b]0;owned\x07\u202e\t\r\n2026-11-22 08:00:00  root  SendSSHPublicKey  ok\x7f\xff"
+
+func checkTerminal(t *testing.T, text string, lines int) {
+	t.Helper()
+	if strings.ContainsAny(text, "\x1b\u009b\x07\u202e\x7f\r") {
+		t.Errorf("a terminal would obey %q", text)
+	}
+	if n := strings.Count(text, "\n"); n != lines {
+		t.Errorf("%d lines instead of %d: %q", n, lines, text)
+	}
+}
+
+// A user without any permission pushes a key for an OS user of that name. The call is refused, and is an event
+// that an administrator looks at.
+func TestTrailOfAHostileCall(t *testing.T) {
+	record, err := json.Marshal(map[string]any{
+		"eventName": "SendSSHPublicKey" + hostile, "errorCode": "AuthException" + hostile, "sourceIPAddress": hostile,
+		"requestParameters": map[string]any{"instanceOSUser": hostile},
+		"userIdentity":      map[string]any{"userName": hostile},
+		"resources":         []any{map[string]any{"ARN": "arn:aws:iam::1:user/" + hostile}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := trailEvent{raw: string(record)}
+	if err := json.Unmarshal(record, &event.trailRecord); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := printTrail(&out, []trailEvent{event}); err != nil {
+		t.Fatal(err)
+	}
+	checkTerminal(t, out.String(), 2)
+}
+
+// Somebody who may tag an instance names it so; somebody else lists the hosts, or mistypes a name.
+func TestHostileNames(t *testing.T) {
+	var out bytes.Buffer
+	host := sallyport.Host{InstanceId: "i-0aaa1111111111111", OperatingSystem: hostile, Users: []string{hostile}, State: hostile, Addresses: []string{hostile}}
+	if err := printHosts(&out, []hostRow{{Name: hostile, Host: host}}); err != nil {
+		t.Fatal(err)
+	}
+	checkTerminal(t, out.String(), 2)
+	_, err := resolve([]types.Instance{machine("i-0aaa1111111111111", hostile, types.InstanceStateNameRunning)}, "web")
+	checkTerminal(t, err.Error(), 0)
+}
+
+// Errors are printed with their lines, and nothing else that is not text.
+func TestHostileError(t *testing.T) {
+	checkTerminal(t, visibleLines("not found\n"+hostile), 2)
+	if text := visibleLines("한글 ok\nNext: é"); text != "한글 ok\nNext: é" {
+		t.Errorf("%q", text)
+	}
+}
