@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"gopkg.in/ini.v1"
+	"github.com/sallyport/sallyport/internal/controlplane"
 )
 
 type configureCommand struct {
@@ -43,30 +43,24 @@ func (c configureCommand) Run(term terminal) error {
 	return nil
 }
 
-// readCredentials reads what a control plane left in its data directory.
+// readCredentials makes a profile of what a control plane left in its data directory.
 func readCredentials(data string) (profile, error) {
-	path := filepath.Join(data, "credentials")
-	file, err := ini.Load(path)
+	root, err := controlplane.ReadCredentials(data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return profile{}, fmt.Errorf("%s does not exist: is %s the data directory of a control plane that was started once?", path, data)
+		return profile{}, fmt.Errorf("%s holds no credentials: is it the data directory of a control plane that was started once?", data)
 	case errors.Is(err, fs.ErrPermission):
-		return profile{}, fmt.Errorf("%s may only be read by its owner: run this as the user who runs the control plane", path)
+		return profile{}, fmt.Errorf("the credentials in %s may only be read by their owner: run this as the user who runs the control plane", data)
 	case err != nil:
-		return profile{}, fmt.Errorf("read the control plane's credentials: %w", err)
+		return profile{}, err
 	}
-	section := file.Section(defaultProfile)
-	p := profile{
-		AccessKeyID: section.Key("aws_access_key_id").String(),
-		Secret:      section.Key("aws_secret_access_key").String(),
-		Region:      section.Key("region").String(),
-		EndpointURL: section.Key("endpoint_url").String(),
+	p := profile{AccessKeyID: root.AccessKeyID, Secret: root.Secret, Region: root.Region, EndpointURL: root.Endpoint}
+	endpoint, err := url.Parse(root.Endpoint)
+	if err != nil || endpoint.Host == "" {
+		return profile{}, fmt.Errorf("the credentials in %s name no endpoint_url: start the control plane once more", data)
 	}
-	if p.AccessKeyID == "" || p.Secret == "" || p.EndpointURL == "" {
-		return profile{}, fmt.Errorf("%s has no complete [%s] section", path, defaultProfile)
-	}
-	if endpoint, err := url.Parse(p.EndpointURL); err == nil && endpoint.Scheme == "https" {
-		bundle, err := filepath.Abs(filepath.Join(data, "ca.pem"))
+	if endpoint.Scheme == "https" {
+		bundle, err := filepath.Abs(filepath.Join(data, controlplane.AuthorityFile))
 		if err != nil {
 			return profile{}, err
 		}

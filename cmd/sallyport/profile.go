@@ -10,11 +10,12 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // defaultProfile is the name of the AWS profile we write and look for.
-const defaultProfile = "sallyport"
+const defaultProfile = controlplane.ProfileName
 
 // profileFiles is where AWS clients keep their profiles.
 type profileFiles struct {

@@ -1,13 +1,10 @@
 package controlplane
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/access"
@@ -24,7 +21,6 @@ import (
 	"github.com/sallyport/sallyport/internal/hostlink"
 	"github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // signerDomain ends the name of the signers' certificates, where AWS has amazonaws.com.
@@ -55,6 +51,7 @@ type parts struct {
 	metrics    *metrics
 	links      *hostlink.Links
 	identities *iam.Service
+	instances  *compute.Service
 	keys       *access.Service
 }
 
@@ -97,77 +94,15 @@ func assemble(s surroundings) (parts, error) {
 			Links: links, Instances: instances, Grants: keys, Gate: guard, Account: s.account, Region: s.config.Regions[0],
 			Authority: s.authority.Certificate().Raw, Now: s.now, Random: s.random, Log: s.log,
 		}.Handler(),
-		metrics: numbers, links: links, identities: identities, keys: keys,
+		metrics: numbers, links: links, identities: identities, instances: instances, keys: keys,
 	}, nil
 }
 
-// belongTogether refuses to go on with a database that was used with other keys: its hosts would trust us no
-// more, and its secrets could not be opened.
-func (s *Server) belongTogether(ctx context.Context, authority, seal []byte) error {
-	for _, thing := range []struct {
-		key, file string
-		content   []byte
-	}{{metaAuthority, AuthorityKey, authority}, {metaSeal, SealFile, seal}} {
-		sum := sha256.Sum256(thing.content)
-		mark := hex.EncodeToString(sum[:])
-		kept, err := s.store.Meta(ctx, thing.key)
-		if err != nil {
-			return fmt.Errorf("read the mark of %s: %w", thing.file, err)
-		}
-		if kept == "" {
-			err = s.store.SetMeta(ctx, thing.key, mark)
-		} else if kept != mark {
-			err = fmt.Errorf("%s is not the one that this database was made with. Put the old one back into %s", thing.file, s.directory.path)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keepCredentials makes sure that the root user has an access key and that CredentialsFile holds it, with the
-// region and endpoint of today.
-func (s *Server) keepCredentials(ctx context.Context) error {
-	region := s.config.Regions[0]
-	err := s.parts.identities.EnsureRoot(ctx, region, func(key iam.IssuedKey) error {
-		return s.directory.writeCredentials(rootCredentials{AccessKeyID: key.ID, Secret: key.PlainSecret.Reveal(), Region: region, Endpoint: s.endpoint})
-	})
+// hostOf returns the host and port of a URL that we made.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
 	if err != nil {
-		return err
+		return ""
 	}
-	kept, ok, err := s.directory.readCredentials()
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		s.log.Warn("the root user's access key is kept elsewhere: there is no credentials file in the data directory", "directory", s.directory.path)
-		return nil
-	case kept.Region == region && kept.Endpoint == s.endpoint:
-		return nil
-	}
-	kept.Region, kept.Endpoint = region, s.endpoint
-	return s.directory.writeCredentials(kept)
-}
-
-// How often old things are looked for.
-const forgetInterval = 10 * time.Minute
-
-// forget drops ended grants and events beyond their retention.
-func (s *Server) forget(ctx context.Context) {
-	ticker := time.NewTicker(forgetInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := s.parts.keys.Prune(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("ended grants could not be dropped", "error", err)
-		}
-		if err := s.store.PruneEvents(ctx, time.Now().Add(-trail.Retention)); err != nil && ctx.Err() == nil {
-			s.log.Error("old events could not be dropped", "error", err)
-		}
-	}
+	return u.Host
 }

@@ -9,11 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
-
-	"gopkg.in/ini.v1"
 
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/durable"
@@ -29,9 +26,6 @@ const (
 	CredentialsFile = "credentials"  // the root user's access key, as an AWS profile
 	lockFile        = "lock"
 )
-
-// profileName is the section of CredentialsFile.
-const profileName = "sallyport"
 
 // directory is a data directory that is ours: nobody else can open it until it is closed.
 type directory struct {
@@ -140,48 +134,4 @@ func (d *directory) sealKey(random io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%s does not hold %d random bytes", d.file(SealFile), iam.SealKeySize)
 	}
 	return key, nil
-}
-
-// rootCredentials are what CredentialsFile says.
-type rootCredentials struct {
-	AccessKeyID string
-	Secret      string
-	Region      string
-	Endpoint    string
-}
-
-// readCredentials returns what the file holds; ok is false if there is none yet.
-func (d *directory) readCredentials() (c rootCredentials, ok bool, err error) {
-	text, err := os.ReadFile(d.file(CredentialsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, false, nil
-	}
-	if err != nil {
-		return c, false, fmt.Errorf("read the root credentials: %w", err)
-	}
-	file, err := ini.Load(text)
-	if err != nil {
-		return c, false, fmt.Errorf("read the root credentials in %s: %w", d.file(CredentialsFile), err)
-	}
-	section := file.Section(profileName)
-	c = rootCredentials{
-		AccessKeyID: section.Key("aws_access_key_id").String(),
-		Secret:      section.Key("aws_secret_access_key").String(),
-		Region:      section.Key("region").String(),
-		Endpoint:    section.Key("endpoint_url").String(),
-	}
-	if c.AccessKeyID == "" || c.Secret == "" {
-		return c, false, fmt.Errorf("%s has no complete [%s] section. Put the access key back, or remove the file to get a new one", d.file(CredentialsFile), profileName)
-	}
-	return c, true, nil
-}
-
-// writeCredentials replaces the file; it is durable when this returns.
-func (d *directory) writeCredentials(c rootCredentials) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "# The account's root user. Use it to make users and policies, then keep it safe.\n")
-	fmt.Fprintf(&text, "[%s]\n", profileName)
-	fmt.Fprintf(&text, "aws_access_key_id = %s\naws_secret_access_key = %s\n", c.AccessKeyID, c.Secret)
-	fmt.Fprintf(&text, "region = %s\nendpoint_url = %s\n", c.Region, c.Endpoint)
-	return durable.WriteFile(d.file(CredentialsFile), []byte(text.String()), 0o600)
 }

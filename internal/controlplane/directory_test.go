@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,8 +26,8 @@ func TestDirectoryKeepsItsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := rootCredentials{AccessKeyID: "AKIAEXAMPLE", Secret: "s/e+cret", Region: "a-1", Endpoint: "http://127.0.0.1:1"}
-	if err := first.writeCredentials(want); err != nil {
+	want := RootCredentials{AccessKeyID: "AKIAEXAMPLE", Secret: "s/e+cret", Region: "a-1", Endpoint: "http://127.0.0.1:1"}
+	if err := want.write(path); err != nil {
 		t.Fatal(err)
 	}
 	for name, mode := range map[string]os.FileMode{AuthorityKey: 0o600, SealFile: 0o600, CredentialsFile: 0o600, AuthorityFile: 0o644, ".": 0o700} {
@@ -55,9 +56,9 @@ func TestDirectoryKeepsItsKeys(t *testing.T) {
 	if err != nil || !bytes.Equal(seal, sealAgain) {
 		t.Errorf("another sealing key after a restart, %v", err)
 	}
-	got, ok, err := second.readCredentials()
-	if err != nil || !ok || got != want {
-		t.Errorf("credentials %+v, %v, %v", got, ok, err)
+	got, err := ReadCredentials(path)
+	if err != nil || got != want {
+		t.Errorf("credentials %+v, %v", got, err)
 	}
 }
 
@@ -82,8 +83,8 @@ func TestDirectoryRefuses(t *testing.T) {
 	if info, err := os.Stat(closed); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("an empty directory is left open to others: %v, %v", info.Mode(), err)
 	}
-	if _, ok, err := d.readCredentials(); ok || err != nil {
-		t.Errorf("credentials out of nothing: %v, %v", ok, err)
+	if _, err := ReadCredentials(closed); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("credentials out of nothing: %v", err)
 	}
 	for name, content := range map[string]string{SealFile: strings.Repeat("\x00", 32), CredentialsFile: "[sallyport]\naws_access_key_id = A\n"} {
 		if err := os.WriteFile(d.file(name), []byte(content), 0o600); err != nil {
@@ -93,7 +94,7 @@ func TestDirectoryRefuses(t *testing.T) {
 	if _, err := d.sealKey(rand.Reader); err == nil {
 		t.Error("a sealing key of zeros is accepted")
 	}
-	if _, _, err := d.readCredentials(); err == nil {
+	if _, err := ReadCredentials(closed); err == nil {
 		t.Error("half credentials are accepted")
 	}
 	if err := os.WriteFile(d.file(AuthorityFile), []byte("x"), 0o600); err != nil {

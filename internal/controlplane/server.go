@@ -2,20 +2,18 @@ package controlplane
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // The limits of one HTTP connection. A link of a host is taken out of them once it is up.
@@ -36,6 +34,7 @@ type Server struct {
 	parts      parts
 
 	log       *slog.Logger
+	now       func() time.Time
 	directory *directory
 	store     *store.Store
 	http      *http.Server
@@ -52,7 +51,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, now func() time
 	if config, err = config.withDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, stop: func() {}, failed: make(chan struct{})}
+	s := &Server{config: config, log: log, now: now, stop: func() {}, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -178,43 +177,26 @@ func (s *Server) release() (err error) {
 	return err
 }
 
-// The facts about a deployment that its database keeps.
-const (
-	metaAccount   = "account"
-	metaAuthority = "authority" // SHA-256 of the root's public key
-	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
-)
+// forgetInterval is how often old things are looked for.
+const forgetInterval = 10 * time.Minute
 
-// decideAccount returns the account number: the one kept, else the one configured, else a random one, which is
-// kept from then on.
-func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, error) {
-	kept, err := s.store.Meta(ctx, metaAccount)
-	if err != nil {
-		return "", fmt.Errorf("read the account number: %w", err)
-	}
-	if kept != "" {
-		if s.config.Account != "" && s.config.Account != kept {
-			return "", fmt.Errorf("this deployment is account %s; its number cannot be changed to %s, as every ARN holds it", kept, s.config.Account)
+// forget drops what is over for good: grants, enrollment tokens, sessions, and events beyond their retention.
+func (s *Server) forget(ctx context.Context) {
+	events := func(ctx context.Context) error { return s.store.PruneEvents(ctx, s.now().Add(-trail.Retention)) }
+	ticker := time.NewTicker(forgetInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
 		}
-		return kept, nil
-	}
-	account := s.config.Account
-	if account == "" {
-		// 12 digits without a leading zero, which spreadsheets and careless programs would drop.
-		n, err := rand.Int(random, big.NewInt(900_000_000_000))
-		if err != nil {
-			return "", fmt.Errorf("draw an account number: %w", err)
+		for what, prune := range map[string]func(context.Context) error{
+			"grants": s.parts.keys.Prune, "host tokens": s.parts.instances.Prune, "sessions": s.parts.identities.Prune, "events": events,
+		} {
+			if err := prune(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("what is over could not be dropped", "what", what, "error", err)
+			}
 		}
-		account = fmt.Sprint(100_000_000_000 + n.Int64())
 	}
-	return account, s.store.SetMeta(ctx, metaAccount, account)
-}
-
-// hostOf returns the host and port of a URL that we made.
-func hostOf(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }

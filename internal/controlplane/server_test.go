@@ -40,11 +40,11 @@ func stopServer(t *testing.T, server *Server) {
 	}
 }
 
-func credentialsIn(t *testing.T, data string) rootCredentials {
+func credentialsIn(t *testing.T, data string) RootCredentials {
 	t.Helper()
-	kept, ok, err := (&directory{path: data}).readCredentials()
-	if err != nil || !ok {
-		t.Fatalf("credentials: %v, %v", ok, err)
+	kept, err := ReadCredentials(data)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return kept
 }

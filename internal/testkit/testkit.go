@@ -124,7 +124,7 @@ func (s *System) Events(t testing.TB) []trail.Event {
 func SavedCredentials(ctx context.Context, data string) (aws.CredentialsProvider, error) {
 	config, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithSharedCredentialsFiles([]string{filepath.Join(data, controlplane.CredentialsFile)}),
-		awsconfig.WithSharedConfigFiles(nil), awsconfig.WithSharedConfigProfile("sallyport"))
+		awsconfig.WithSharedConfigFiles(nil), awsconfig.WithSharedConfigProfile(controlplane.ProfileName))
 	if err != nil {
 		return nil, fmt.Errorf("read the root credentials: %w", err)
 	}

@@ -1,0 +1,68 @@
+package controlplane
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/big"
+)
+
+// The facts about a deployment that its database keeps.
+const (
+	metaAccount   = "account"
+	metaAuthority = "authority" // SHA-256 of the root's public key
+	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
+)
+
+// decideAccount returns the account number: the one kept, else the one configured, else a random one, which is
+// kept from then on.
+func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, error) {
+	kept, err := s.store.Meta(ctx, metaAccount)
+	if err != nil {
+		return "", fmt.Errorf("read the account number: %w", err)
+	}
+	if kept != "" {
+		if s.config.Account != "" && s.config.Account != kept {
+			return "", fmt.Errorf("this deployment is account %s; its number cannot be changed to %s, as every ARN holds it", kept, s.config.Account)
+		}
+		return kept, nil
+	}
+	account := s.config.Account
+	if account == "" {
+		// 12 digits without a leading zero, which spreadsheets and careless programs would drop.
+		n, err := rand.Int(random, big.NewInt(900_000_000_000))
+		if err != nil {
+			return "", fmt.Errorf("draw an account number: %w", err)
+		}
+		account = fmt.Sprint(100_000_000_000 + n.Int64())
+	}
+	return account, s.store.SetMeta(ctx, metaAccount, account)
+}
+
+// belongTogether refuses to go on with a database that was used with other keys: its hosts would trust us no
+// more, and its secrets could not be opened.
+func (s *Server) belongTogether(ctx context.Context, authority, seal []byte) error {
+	for _, thing := range []struct {
+		key, file string
+		content   []byte
+	}{{metaAuthority, AuthorityKey, authority}, {metaSeal, SealFile, seal}} {
+		sum := sha256.Sum256(thing.content)
+		mark := hex.EncodeToString(sum[:])
+		kept, err := s.store.Meta(ctx, thing.key)
+		if err != nil {
+			return fmt.Errorf("read the mark of %s: %w", thing.file, err)
+		}
+		if kept == "" {
+			err = s.store.SetMeta(ctx, thing.key, mark)
+		} else if kept != mark {
+			err = fmt.Errorf("%s is not the one that this database was made with. Put the old one back into %s", thing.file, s.directory.path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
