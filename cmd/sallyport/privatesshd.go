@@ -60,8 +60,8 @@ func (s privateSSHD) text() string {
 // prepare writes configuration and host key where they are missing, sets the port, and lets sshd check it.
 func (s privateSSHD) prepare() error {
 	// sshd refuses to start without its privilege separation directory, which Debian's service makes at each start.
-	for path, mode := range map[string]fs.FileMode{s.directory: 0o755, "/run/sshd": 0o755} {
-		if err := os.MkdirAll(path, mode); err != nil {
+	for _, directory := range []string{s.directory, "/run/sshd"} {
+		if err := os.MkdirAll(directory, 0o755); err != nil {
 			return err
 		}
 	}

@@ -2,25 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-
-	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
-	"github.com/sallyport/sallyport/internal/host"
-	"github.com/sallyport/sallyport/internal/host/enroll"
 )
 
 type upCommand struct {
@@ -42,13 +32,6 @@ Everything is under /var/lib/sallyport/up, or ~/.local/share/sallyport without r
 const (
 	firstPort    = 7474
 	firstSSHPort = 2222
-)
-
-// The host that up enrolls.
-const (
-	upHostName  = "private-sshd"
-	upLoginUser = "root"
-	upKeysUser  = "nobody" // a user every machine has, so that none must be made
 )
 
 // upTime bounds waiting for something that was just started.
@@ -115,10 +98,8 @@ func (u *up) copyPrograms(context.Context) (string, error) {
 	if self, err = filepath.EvalSymlinks(self); err != nil {
 		return "", err
 	}
-	for path, mode := range map[string]os.FileMode{string(u.directory): 0o755, u.directory.path("bin"): 0o755} {
-		if err := os.MkdirAll(path, mode); err != nil {
-			return "", err
-		}
+	if err := os.MkdirAll(u.directory.path("bin"), 0o755); err != nil {
+		return "", err
 	}
 	if self == u.directory.program() {
 		return "in place", nil
@@ -224,189 +205,6 @@ func (u *up) writeProfile(context.Context) (string, error) {
 		note += ", up to date"
 	}
 	return note, nil
-}
-
-func (u *up) server() privateSSHD {
-	return privateSSHD{directory: u.directory.sshd(), port: u.state.SSHPort, program: sshdProgram}
-}
-
-func (u *up) startSSHD(context.Context) (string, error) {
-	if _, ok := u.server().daemon().running(); ok {
-		return fmt.Sprintf("runs already on 127.0.0.1:%d", u.state.SSHPort), nil
-	}
-	port, err := freePort(u.state.SSHPort, firstSSHPort)
-	if err != nil {
-		return "", err
-	}
-	u.state.SSHPort = port
-	if err := u.directory.writeState(u.state); err != nil {
-		return "", err
-	}
-	if err := u.server().prepare(); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("started on 127.0.0.1:%d", port), u.server().start()
-}
-
-// enrollHost enrolls the private server, or, if it was enrolled before, starts its agent again.
-func (u *up) enrollHost(ctx context.Context) (string, error) {
-	config, err := host.Load(u.directory.host())
-	if errors.Is(err, host.ErrNotEnrolled) {
-		return u.enrollNow(ctx)
-	}
-	if err != nil {
-		return "", err
-	}
-	u.instance = config.InstanceID
-	known, err := describeHosts(ctx, u.client())
-	if err != nil {
-		return "", err
-	}
-	ours := slices.IndexFunc(known, func(h sallyport.Host) bool { return h.InstanceId == config.InstanceID && h.State != "terminated" })
-	if ours < 0 {
-		// Terminated while its agent was down, or enrolled with a control plane whose data is gone.
-		u.steps.detail(config.InstanceID + " is not known any more: enrolling anew")
-		if err := enroll.Unenroll(ctx, u.directory.host(), nil); err != nil {
-			return "", err
-		}
-		return u.enrollNow(ctx)
-	}
-	return u.resumeAgent(ctx, config)
-}
-
-// resumeAgent makes an enrollment fit what has changed since: ports and programs.
-func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error) {
-	current := config
-	current.Server, current.SSHPort = "https://"+u.address(), u.state.SSHPort
-	renewed, err := copyProgram(u.directory.hostProgram(), u.directory.enrolledHost())
-	if err != nil {
-		return "", err
-	}
-	if renewed || current.Server != config.Server || current.SSHPort != config.SSHPort {
-		if err := enroll.StopAgent(ctx, u.directory.host()); err != nil {
-			return "", err
-		}
-		if err := current.Save(u.directory.host()); err != nil {
-			return "", err
-		}
-	}
-	return config.InstanceID + ", enrolled before", enroll.StartAgent(u.directory.host())
-}
-
-func (u *up) enrollNow(ctx context.Context) (string, error) {
-	token, err := sallyport.NewFromConfig(u.client()).CreateHostToken(ctx, &sallyport.CreateHostTokenInput{Name: upHostName})
-	if err != nil {
-		return "", err
-	}
-	result, err := enroll.Run(ctx, enroll.Options{
-		Token: token.Token, Directory: u.directory.host(), Program: u.directory.hostProgram(),
-		SSHDConfig: u.server().config(), PIDFile: u.server().pidFile(), Port: u.state.SSHPort,
-		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, KeysUser: upKeysUser,
-		Service: enroll.ServiceDetached, Now: time.Now, Random: rand.Reader,
-	}, u.showEnrollment)
-	u.instance = result.InstanceID
-	return result.InstanceID + ", enrolled", err
-}
-
-func (u *up) showEnrollment(step enroll.Step) {
-	switch step.Phase {
-	case enroll.Done:
-		u.steps.detail("ok   " + step.Text)
-	case enroll.Failed:
-		u.steps.detail("fail " + step.Text + ": " + step.Error)
-	case enroll.Warned, enroll.Noted, enroll.Undone:
-		u.steps.detail(string(step.Phase) + ": " + step.Text)
-	}
-}
-
-// awaitLink waits until the host counts as running.
-func (u *up) awaitLink(ctx context.Context) (string, error) {
-	err := await(ctx, func() error {
-		found, err := describeHost(ctx, u.client(), u.instance)
-		if err == nil && !found.Linked {
-			err = errors.New("the agent has not connected")
-		}
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, tail(filepath.Join(u.directory.host(), "agent.log")))
-	}
-	return "the agent is connected", nil
-}
-
-// client is the root user, whatever the environment says.
-func (u *up) client() aws.Config {
-	return aws.Config{
-		Region: u.profile.Region, BaseEndpoint: aws.String(u.endpoint()),
-		Credentials: credentials.NewStaticCredentialsProvider(u.profile.AccessKeyID, u.profile.Secret, ""),
-	}
-}
-
-// openSession shows the whole of it: push, ssh, trail.
-func (u *up) openSession() error {
-	const script = `echo "    I am $(id -un) on $(uname -n), let in by a key that lives 60 seconds."; echo "    SSH_CONNECTION=$SSH_CONNECTION"`
-	fmt.Fprintf(u.term.out, "\n$ sallyport ssh %s\n", upHostName)
-	u.useOnlyOurProfile()
-	began := time.Now()
-	session := sshCommand{connection: connection{Profile: defaultProfile}, User: upLoginUser, Args: []string{"-T", u.instance, "--", script}}
-	err := session.Run(context.Background(), terminal{in: strings.NewReader(""), out: u.term.out, err: u.term.err})
-	var status exitStatus
-	if err != nil && (!errors.As(err, &status) || status != 0) {
-		return fmt.Errorf("open a session: %w", err)
-	}
-	fmt.Fprintf(u.term.out, "  Key made, pushed, used and gone in %.1f s.\n", time.Since(began).Seconds())
-	return nil
-}
-
-// useOnlyOurProfile takes away what would win over the profile.
-func (u *up) useOnlyOurProfile() {
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CA_BUNDLE"} {
-		os.Unsetenv(name)
-	}
-}
-
-func (u *up) sayNext() {
-	sallyportCommand := u.shortName()
-	fmt.Fprintf(u.term.out, `
-Try next, as root:
-  %[1]s ssh %[2]s    # a shell there
-  %[1]s hosts               # your machines
-  %[1]s trail               # who did what
-  %[1]s host-token --help   # enroll another machine
-  %[1]s down                # stop it all
-And any AWS client works:
-  aws --profile sallyport ec2 describe-instances
-  aws --profile sallyport --endpoint-url %[3]s ec2 describe-instances    # aws older than 2.13, as Debian 12's
-`, sallyportCommand, upHostName, u.endpoint())
-}
-
-// shortName is how to call this program from here.
-func (u *up) shortName() string {
-	if here, err := os.Getwd(); err == nil {
-		if self, err := os.Executable(); err == nil {
-			if relative, err := filepath.Rel(here, self); err == nil && !strings.HasPrefix(relative, "..") {
-				if !strings.Contains(relative, "/") {
-					return "./" + relative
-				}
-				return relative
-			}
-		}
-	}
-	return u.directory.program()
-}
-
-func (u *up) sayWithoutRoot() {
-	fmt.Fprintf(u.term.out, `
-The control plane runs. Without root these are not possible, and were not done:
-  - a private SSH server: sshd started by you could log in nobody but you
-  - its enrollment as a host: sshd asks only programs that belong to root
-Run this as root for both, or enroll a machine where you are root:
-  %[1]s host-token --name web-1
-And any AWS client works:
-  aws --profile sallyport sts get-caller-identity
-  aws --profile sallyport --endpoint-url %[2]s sts get-caller-identity    # aws older than 2.13, as Debian 12's
-Stop it with: %[1]s down
-`, u.shortName(), u.endpoint())
 }
 
 var errStopped = errors.New("it ended at once")

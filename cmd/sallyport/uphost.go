@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/enroll"
+)
+
+// The host that up enrolls.
+const (
+	upHostName  = "private-sshd"
+	upLoginUser = "root"
+	upKeysUser  = "nobody" // a user every machine has, so that none must be made
+)
+
+// server is the private SSH server as it is now.
+func (u *up) server() privateSSHD {
+	return privateSSHD{directory: u.directory.sshd(), port: u.state.SSHPort, program: sshdProgram}
+}
+
+// startSSHD starts the private SSH server, unless it runs, on the port it had if that is free.
+func (u *up) startSSHD(context.Context) (string, error) {
+	if _, ok := u.server().daemon().running(); ok {
+		return fmt.Sprintf("runs already on 127.0.0.1:%d", u.state.SSHPort), nil
+	}
+	port, err := freePort(u.state.SSHPort, firstSSHPort)
+	if err != nil {
+		return "", err
+	}
+	u.state.SSHPort = port
+	if err := u.directory.writeState(u.state); err != nil {
+		return "", err
+	}
+	if err := u.server().prepare(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("started on 127.0.0.1:%d", port), u.server().start()
+}
+
+// enrollHost enrolls the private server, or, if it was enrolled before, starts its agent again.
+func (u *up) enrollHost(ctx context.Context) (string, error) {
+	config, err := host.Load(u.directory.host())
+	if errors.Is(err, host.ErrNotEnrolled) {
+		return u.enrollNow(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
+	u.instance = config.InstanceID
+	known, err := describeHosts(ctx, u.client())
+	if err != nil {
+		return "", err
+	}
+	ours := slices.IndexFunc(known, func(h sallyport.Host) bool { return h.InstanceId == config.InstanceID && h.State != "terminated" })
+	if ours < 0 {
+		// Terminated while its agent was down, or enrolled with a control plane whose data is gone.
+		u.steps.detail(config.InstanceID + " is not known any more: enrolling anew")
+		if err := enroll.Unenroll(ctx, u.directory.host(), nil); err != nil {
+			return "", err
+		}
+		return u.enrollNow(ctx)
+	}
+	return u.resumeAgent(ctx, config)
+}
+
+// resumeAgent makes an enrollment fit what has changed since: ports and programs.
+func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error) {
+	current := config
+	current.Server, current.SSHPort = "https://"+u.address(), u.state.SSHPort
+	renewed, err := copyProgram(u.directory.hostProgram(), u.directory.enrolledHost())
+	if err != nil {
+		return "", err
+	}
+	if renewed || current.Server != config.Server || current.SSHPort != config.SSHPort {
+		if err := enroll.StopAgent(ctx, u.directory.host()); err != nil {
+			return "", err
+		}
+		if err := current.Save(u.directory.host()); err != nil {
+			return "", err
+		}
+	}
+	return config.InstanceID + ", enrolled before", enroll.StartAgent(u.directory.host())
+}
+
+// enrollNow makes a token as the root user and enrolls with it, the agent being a process of its own.
+func (u *up) enrollNow(ctx context.Context) (string, error) {
+	token, err := sallyport.NewFromConfig(u.client()).CreateHostToken(ctx, &sallyport.CreateHostTokenInput{Name: upHostName})
+	if err != nil {
+		return "", err
+	}
+	result, err := enroll.Run(ctx, enroll.Options{
+		Token: token.Token, Directory: u.directory.host(), Program: u.directory.hostProgram(),
+		SSHDConfig: u.server().config(), PIDFile: u.server().pidFile(), Port: u.state.SSHPort,
+		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, KeysUser: upKeysUser,
+		Service: enroll.ServiceDetached, Now: time.Now, Random: rand.Reader,
+	}, u.showEnrollment)
+	u.instance = result.InstanceID
+	return result.InstanceID + ", enrolled", err
+}
+
+func (u *up) showEnrollment(step enroll.Step) {
+	switch step.Phase {
+	case enroll.Done:
+		u.steps.detail("ok   " + step.Text)
+	case enroll.Failed:
+		u.steps.detail("fail " + step.Text + ": " + step.Error)
+	case enroll.Warned, enroll.Noted, enroll.Undone:
+		u.steps.detail(string(step.Phase) + ": " + step.Text)
+	}
+}
+
+// awaitLink waits until the host counts as running.
+func (u *up) awaitLink(ctx context.Context) (string, error) {
+	err := await(ctx, func() error {
+		found, err := describeHost(ctx, u.client(), u.instance)
+		if err == nil && !found.Linked {
+			err = errors.New("the agent has not connected")
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w\n%s", err, tail(filepath.Join(u.directory.host(), "agent.log")))
+	}
+	return "the agent is connected", nil
+}
+
+// client is the root user, whatever the environment says.
+func (u *up) client() aws.Config {
+	return aws.Config{
+		Region: u.profile.Region, BaseEndpoint: aws.String(u.endpoint()),
+		Credentials: credentials.NewStaticCredentialsProvider(u.profile.AccessKeyID, u.profile.Secret, ""),
+	}
+}
