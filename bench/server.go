@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
@@ -79,33 +81,38 @@ func (s *server) residentKB() (int, error) {
 	return 0, errors.New("no VmRSS in /proc")
 }
 
-// hosts enrolls and links simulated hosts, a few at a time.
-func (s *server) hosts(ctx context.Context, n int) ([]*testkit.Host, func(), error) {
-	hosts, failures := make([]*testkit.Host, n), make([]error, n)
+// hosts enrolls and links simulated hosts, a few at a time and no faster than a control plane takes them in.
+func (s *server) hosts(ctx context.Context, n int) (hosts []*testkit.Host, disconnect func(), err error) {
+	var mu sync.Mutex
 	var work sync.WaitGroup
-	turn := make(chan struct{}, 16)
-	for i := range hosts {
+	pace := rate.NewLimiter(18, 80)
+	for i := range n {
+		if err := pace.Wait(ctx); err != nil {
+			break
+		}
 		work.Go(func() {
-			turn <- struct{}{}
-			defer func() { <-turn }()
-			h, err := testkit.Enroll(ctx, s.Config, fmt.Sprintf("host-%d", i), "debian")
-			if err == nil {
-				err = h.Connect(ctx)
+			h, failure := testkit.Enroll(ctx, s.Config, fmt.Sprintf("host-%d", i), "debian")
+			if failure == nil {
+				failure = h.Connect(ctx)
 			}
-			hosts[i], failures[i] = h, err
+			mu.Lock()
+			defer mu.Unlock()
+			if failure != nil {
+				err = failure
+				return
+			}
+			hosts = append(hosts, h)
 		})
 	}
 	work.Wait()
-	disconnect := func() {
-		for i, h := range hosts {
-			if failures[i] == nil {
-				h.Disconnect()
-			}
+	disconnect = func() {
+		for _, h := range hosts {
+			h.Disconnect()
 		}
 	}
-	if err := errors.Join(failures...); err != nil {
+	if err != nil {
 		disconnect()
 		return nil, nil, err
 	}
-	return hosts, disconnect, nil
+	return hosts, disconnect, ctx.Err()
 }
