@@ -100,6 +100,8 @@ type Store interface {
 	// EnrollHost redeems the token and creates the instance with its tags. Of two machines that redeem one
 	// token at once exactly one succeeds; the other gets NotFound "host-token".
 	EnrollHost(ctx context.Context, tokenID string, instance Instance, event trail.Event) error
+	// PruneHostTokens forgets tokens that expired before the time.
+	PruneHostTokens(ctx context.Context, before time.Time) error
 	// ReportHost replaces the report.
 	ReportHost(ctx context.Context, id string, report Report, event trail.Event) error
 	// SeeHost records when the host was last linked. It is not an event.

@@ -130,6 +130,14 @@ func (s *Service) redeemable(ctx context.Context, id string, secret gate.Secret)
 	return token, nil
 }
 
+// keepTokens is how long after its end a token is still known, so that who comes late is told why.
+const keepTokens = 24 * time.Hour
+
+// Prune forgets tokens that nobody redeemed in time. It is to be called every now and then.
+func (s *Service) Prune(ctx context.Context) error {
+	return s.store.PruneHostTokens(ctx, s.now().Add(-keepTokens))
+}
+
 func badToken(cause error) error {
 	return fault.Wrap(cause, fault.Unauthenticated, "host-token", "The enrollment token is not valid: it was used already, or this server never made it. Make a new one with: sallyport host-token")
 }

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,6 +161,9 @@ type Call struct {
 type Resource struct {
 	ARN  string
 	Type string // AWS::EC2::Instance and the like, for the trail
+	// Named is how the caller named it, for the refusal; empty for the ARN. It is set where the ARN holds what the
+	// caller may not know: the path of a user, or whose an access key is.
+	Named string
 	// Tags are the tags the request would give the resource; nil to look up those it has.
 	Tags map[string]string
 }
@@ -186,7 +190,7 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 				return Pass{}, fmt.Errorf("look up the tags of %s: %w", resource.ARN, keys.err)
 			}
 			if !decision.Allowed {
-				return Pass{}, denial(caller.Identity().ARN, call.Action, resource.ARN, decision)
+				return Pass{}, denial(caller.Identity().ARN, call.Action, cmp.Or(resource.Named, resource.ARN), decision)
 			}
 		}
 	}

@@ -175,6 +175,8 @@ type Store interface {
 	TouchAccessKey(ctx context.Context, id string, use LastUse) error
 
 	CreateSession(ctx context.Context, session Session, event trail.Event) error
+	// PruneSessions forgets sessions that expired before the time.
+	PruneSessions(ctx context.Context, before time.Time) error
 
 	// Credential reads everything about an access key or session in one consistent view. Policies of AWS's
 	// own come with an empty Document. NotFound for an unknown key.

@@ -55,6 +55,15 @@ func (s *Service) NewSession(ctx context.Context, pass gate.Pass, duration time.
 	return issued, nil
 }
 
+// keepSessions is how long after its end a session is still known, so that who uses it is told that it expired.
+const keepSessions = 24 * time.Hour
+
+// Prune forgets sessions that are over. Every user can make any number of them. It is to be called every now and
+// then.
+func (s *Service) Prune(ctx context.Context) error {
+	return s.store.PruneSessions(ctx, s.now().Add(-keepSessions))
+}
+
 func (s *Service) issueSession(owner string, created time.Time, duration time.Duration) (IssuedSession, error) {
 	id, err := newKeyID(s.random, sessionPrefix)
 	if err != nil {

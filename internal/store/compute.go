@@ -52,6 +52,13 @@ func (s *Store) HostToken(ctx context.Context, id string) (compute.HostToken, er
 	})
 }
 
+// PruneHostTokens implements compute.Store.
+func (s *Store) PruneHostTokens(ctx context.Context, before time.Time) error {
+	return s.deleteInBatches(ctx, `
+		DELETE FROM host_token WHERE id IN (
+			SELECT id FROM host_token WHERE expires < $1 ORDER BY expires LIMIT $2)`, micros(before), pruneBatch)
+}
+
 func noHostToken(id string) error {
 	return fault.New(fault.NotFound, "host-token", "The enrollment token %s does not exist or was used already. Make a new one with 'sallyport host-token'.", id)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/iam"
@@ -120,6 +121,13 @@ func (s *Store) CreateSession(ctx context.Context, n iam.Session, event trail.Ev
 		}
 		return err
 	})
+}
+
+// PruneSessions implements iam.Store.
+func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
+	return s.deleteInBatches(ctx, `
+		DELETE FROM iam_session WHERE id IN (
+			SELECT id FROM iam_session WHERE expires < $1 ORDER BY expires LIMIT $2)`, micros(before), pruneBatch)
 }
 
 func scanKey(row scanner) (iam.AccessKey, error) {

@@ -1,5 +1,5 @@
 // Package store keeps the deployment's state in SQL: embedded SQLite, or PostgreSQL. A *Store is the Store that
-// iam, compute, access and trail declare, one file a domain.
+// iam, compute, access and trail declare, and keeps their promises: each in files of its domain's name.
 //
 // One SQL text serves both databases: parameters are $1, $2, …, which both drivers bind by number; columns are
 // enumerated; times are integers; whatever the databases would order or compare differently (names, letter case)

@@ -193,7 +193,7 @@ func TestADenyOnAPathHolds(t *testing.T) {
 	w.refused(err, "AccessDenied", "NotAdmins")
 	// Nor does a user get there by a move or by creation.
 	_, err = helpdesk.UpdateUser(w.ctx, &iam.UpdateUserInput{UserName: aws.String("bob"), NewPath: aws.String("/admins/")})
-	w.refused(err, "AccessDenied", "user/admins/bob")
+	w.refused(err, "AccessDenied", "resource: user bob with an explicit deny")
 	_, err = helpdesk.CreateUser(w.ctx, &iam.CreateUserInput{UserName: aws.String("new"), Path: aws.String("/admins/")})
 	w.refused(err, "AccessDenied", "user/admins/new")
 	_, err = helpdesk.UpdateUser(w.ctx, &iam.UpdateUserInput{UserName: aws.String("BOB"), NewPath: aws.String("/x/")})
@@ -275,7 +275,7 @@ func TestOnesOwnKeys(t *testing.T) {
 	_, err = bob.DeleteAccessKey(w.ctx, &iam.DeleteAccessKeyInput{AccessKeyId: key.AccessKey.AccessKeyId})
 	w.ok(err)
 	_, err = bob.CreateAccessKey(w.ctx, &iam.CreateAccessKeyInput{UserName: aws.String("eve")})
-	w.refused(err, "AccessDenied", "user/eve")
+	w.refused(err, "AccessDenied", "resource: user eve because")
 
 	root, err := w.root.GetUser(w.ctx, nil)
 	w.ok(err)

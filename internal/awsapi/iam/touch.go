@@ -33,7 +33,7 @@ func (a api) self(ctx context.Context, scope awsapi.Scope, p parameters) ([]gate
 
 func (a api) owner(ctx context.Context, owner iam.Owner) ([]gate.Resource, error) {
 	arn, err := a.identities.OwnerARN(ctx, owner)
-	return []gate.Resource{{ARN: arn, Type: typeOf(owner)}}, err
+	return []gate.Resource{{ARN: arn, Type: typeOf(owner), Named: named(owner)}}, err
 }
 
 // What is to be created has no tags yet: those in the request are known to policies as aws:RequestTag.
@@ -77,7 +77,7 @@ func (a api) moved(ctx context.Context, owner iam.Owner, newPath, newName string
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	return append(resources, gate.Resource{ARN: target, Type: typeOf(owner), Tags: tags}), err
+	return append(resources, gate.Resource{ARN: target, Type: typeOf(owner), Tags: tags, Named: named(owner)}), err
 }
 
 // Listings are asked about by their path, as on AWS: user/* allows to list users.
@@ -97,9 +97,14 @@ func (a api) policy(_ context.Context, _ awsapi.Scope, p parameters) ([]gate.Res
 }
 
 func (a api) keyOwner(ctx context.Context, _ awsapi.Scope, p parameters) ([]gate.Resource, error) {
-	arn, err := a.identities.KeyOwnerARN(ctx, p.text("AccessKeyId"))
-	return []gate.Resource{{ARN: arn, Type: iam.UserType}}, err
+	id := p.text("AccessKeyId")
+	arn, err := a.identities.KeyOwnerARN(ctx, id)
+	return []gate.Resource{{ARN: arn, Type: iam.UserType, Named: "access key " + id}}, err
 }
+
+// named is what a refusal calls a user or group, in IAM's own words: as the caller did. The ARN would tell those
+// who may not ask whether it exists, under which path, and how its name is spelt.
+func named(owner iam.Owner) string { return string(owner.Kind) + " " + owner.Name }
 
 func userOf(name string) iam.Owner  { return iam.Owner{Kind: iam.OwnerUser, Name: name} }
 func groupOf(name string) iam.Owner { return iam.Owner{Kind: iam.OwnerGroup, Name: name} }

@@ -13,6 +13,7 @@ import (
 func computeTests() []test {
 	return []test{
 		{"HostTokens", hostTokens},
+		{"PruneHostTokens", pruneHostTokens},
 		{"EnrollHost", enrollHost},
 		{"ReportHost", reportHost},
 		{"TerminateInstances", terminateInstances},
@@ -46,6 +47,22 @@ func (b *bench) enroll(region string) compute.Instance {
 	b.ok(b.CreateHostToken(b.Context(), token, b.event("CreateHostToken")))
 	b.ok(b.EnrollHost(b.Context(), token.ID, instance, b.event("EnrollHost")))
 	return instance
+}
+
+func pruneHostTokens(b *bench) {
+	ctx := b.Context()
+	old, kept := b.token(), b.token()
+	kept.Expires = old.Expires.Add(time.Hour)
+	b.ok(b.CreateHostToken(ctx, old, b.event("CreateHostToken")))
+	b.ok(b.CreateHostToken(ctx, kept, b.event("CreateHostToken")))
+	b.ok(b.PruneHostTokens(ctx, old.Expires))
+	_, err := b.HostToken(ctx, old.ID)
+	b.ok(err)
+	b.ok(b.PruneHostTokens(ctx, kept.Expires))
+	_, err = b.HostToken(ctx, old.ID)
+	b.fails(err, fault.NotFound, "host-token")
+	_, err = b.HostToken(ctx, kept.ID)
+	b.ok(err)
 }
 
 func hostTokens(b *bench) {

@@ -468,6 +468,14 @@ func sessions(b *bench) {
 	got, err = b.Credential(ctx, "ASIA2")
 	b.ok(err)
 	b.same([]any{got.User, got.Session}, []any{(*iam.User)(nil), &root})
+	b.ok(b.PruneSessions(ctx, root.Expires))
+	_, err = b.Credential(ctx, "ASIA2")
+	b.ok(err)
+	b.ok(b.PruneSessions(ctx, root.Expires.Add(time.Microsecond)))
+	_, err = b.Credential(ctx, "ASIA2")
+	b.fails(err, fault.NotFound, "access-key")
+	_, err = b.Credential(ctx, "ASIA1")
+	b.ok(err)
 
 	// A session must not outlive its user, least of all as the root user's.
 	b.ok(b.DeleteInlinePolicy(ctx, iam.Owner{Kind: iam.OwnerUser, Name: "mina"}, "own", b.event("e")))
