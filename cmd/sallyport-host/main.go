@@ -1,4 +1,4 @@
-// Sallyport-host runs on a machine that was enrolled with a Sallyport control plane.
+// Command sallyport-host runs on a machine that was enrolled with a Sallyport control plane.
 package main
 
 import (

@@ -1,5 +1,6 @@
 // Package access pushes SSH keys: it turns an allowed request into a signed grant, makes it durable together
-// with its event, and hands it to the host.
+// with its event, and hands it to the host. A push that succeeded lets its key in, for GrantLifetime; one that did
+// not lets nothing in; and whatever was let in stands in the trail.
 package access
 
 import (

@@ -1,5 +1,6 @@
 // Package awsapi is the AWS side of the house: serve.go is the pipeline every request goes through, and each
-// folder beneath holds one service as a table of operations.
+// folder beneath holds one service as a table of operations. What a row does is done only for an authenticated
+// caller whom a policy allowed it, and is recorded, whatever comes of it.
 package awsapi
 
 import (

@@ -1,5 +1,6 @@
 // Package controlplane makes a running control plane of a configuration: it is the one place, beside the commands
-// and the tests, that knows every room and hands each what it needs.
+// and the tests, that knows every room and hands each what it needs. When Start returns it answers, and its root
+// user's credentials are on the disk; Close leaves nothing half done.
 package controlplane
 
 import (

@@ -1,5 +1,6 @@
 // Package hostlink is the control plane's end of the links that hosts' agents hold open: it enrolls machines,
-// recognizes agents by their keys, hands grants to them and takes in what they report.
+// recognizes agents by their keys, hands grants to them and takes in what they report. A host is believed to be who
+// its key proves and nothing else: what it says is bounded, and counts for itself only.
 package hostlink
 
 import (

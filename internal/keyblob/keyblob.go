@@ -1,7 +1,7 @@
 // Package keyblob builds, signs and verifies the text by which a host learns of a grant.
 //
-// The text is the one EC2 Instance Connect itself serves to instances: comment lines that say until when, where,
-// for whom and why, then the key. The control plane signs it; a host verifies it against the one root
+// The text is the one EC2 Instance Connect itself serves to instances, with a line more: comments that say until
+// when, where, for whom, why and as which OS user, then the key. The control plane signs it; a host verifies it against the one root
 // certificate it was enrolled with, so a host can replay a grant until it expires and mint nothing.
 //
 // The package is a leaf that the keys helper links, a process that must start in milliseconds: it imports

@@ -1,4 +1,5 @@
-// Package sshkey reads SSH public keys as people paste them, and makes key pairs.
+// Package sshkey reads SSH public keys as people paste them, and makes key pairs. A key that it has read is one that
+// sshd reads as the same key, on one line that holds nothing else.
 package sshkey
 
 import (

@@ -1,4 +1,5 @@
-// Package cloudtrail serves LookupEvents over the trail.
+// Package cloudtrail serves LookupEvents over the trail, of the region that is asked and as far back as
+// trail.Retention.
 // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
 package cloudtrail
 

@@ -1,4 +1,4 @@
-// Package eic serves EC2 Instance Connect.
+// Package eic serves EC2 Instance Connect's SendSSHPublicKey. Success means that the host holds the key.
 // https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/
 package eic
 

@@ -1,5 +1,6 @@
 // Package sshd asks and checks a machine's OpenSSH server: what it would do with a configuration, whether
-// somebody could still log in under it, and that the running one took it over. It changes no file.
+// somebody could still log in under it, and that the running one took it over. It changes
+// nothing of the server's.
 package sshd
 
 import (
