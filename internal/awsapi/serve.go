@@ -301,7 +301,7 @@ func (s *Server) identity(x *exchange) trail.Identity {
 	if identity := x.caller.Identity(); identity.Type != "" {
 		return identity
 	}
-	return trail.Identity{Type: gate.Stranger, AccessKeyID: x.claimed}
+	return trail.Identity{Type: trail.Unknown, AccessKeyID: x.claimed}
 }
 
 func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err error) {

@@ -6,12 +6,9 @@ package gate
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -20,24 +17,6 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
 )
-
-// Secret is a secret key or token. It prints as "[secret]" everywhere but through Reveal.
-type Secret string
-
-// String implements fmt.Stringer.
-func (Secret) String() string { return "[secret]" }
-
-// GoString implements fmt.GoStringer.
-func (Secret) GoString() string { return "[secret]" }
-
-// LogValue implements slog.LogValuer.
-func (Secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
-
-// MarshalText implements encoding.TextMarshaler.
-func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
-
-// Reveal returns the secret itself.
-func (s Secret) Reveal() string { return string(s) }
 
 // Principal is somebody who can sign requests. The zero Principal may do nothing.
 type Principal struct {
@@ -82,9 +61,6 @@ type Gate struct {
 	random     io.Reader
 	strangers  *rate.Limiter
 }
-
-// Stranger is the type of the Identity of somebody who proved nothing.
-const Stranger = "Unknown"
 
 // How many calls of strangers, of all together, become events. Whoever can reach the server can make as many as
 // they like, and each is durable: without a bound they would fill the disk, and then nobody's call could be
@@ -200,7 +176,7 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 // AdmitHost returns a Pass for something an enrolled host did by itself over its authenticated link, or that
 // a machine with a valid enrollment token asks for. Whoever calls it has verified the host's key or token.
 func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
-	if identity.Type != "Host" || identity.PrincipalID == "" {
+	if identity.Type != trail.Host || identity.PrincipalID == "" {
 		return Pass{}, fault.New(fault.Unauthenticated, "host", "Only an identified host can be admitted.")
 	}
 	return g.open(identity, call, trail.AwsServiceEvent), nil
@@ -211,11 +187,11 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 // is zero if the call did not get that far. An error means that the record could not be written, and then the
 // call must fail whatever else it did.
 //
-// Calls of a Stranger are recorded too, though not more of them than strangersASecond: what is beyond stands in
+// Calls of strangers, whose identity is trail.Unknown, are recorded too, though not more of them than strangersASecond: what is beyond stands in
 // the log only. Nothing a stranger does makes an event of somebody else's fail to be written.
 func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
 	state := pass.call
-	if state == nil && identity.Type == Stranger && !g.strangers.AllowN(g.now(), 1) {
+	if state == nil && identity.Type == trail.Unknown && !g.strangers.AllowN(g.now(), 1) {
 		return nil
 	}
 	if state == nil {
@@ -244,112 +220,3 @@ func denial(caller, action, resource string, d policy.Decision) *fault.Error {
 	}
 	return fault.New(fault.Denied, "action", "User: %s is not authorized to perform: %s on resource: %s %s", caller, action, resource, why)
 }
-
-// requestContext answers for the global condition keys, the operation's own and the tags. Tags are looked up
-// only when a policy asks for them.
-type requestContext struct {
-	ctx       context.Context
-	gate      *Gate
-	principal Principal
-	call      Call
-	resource  Resource
-	now       time.Time
-	tags      map[string]string
-	looked    bool
-	err       error
-}
-
-// Values implements policy.Context.
-func (c *requestContext) Values(key string) ([]string, bool) {
-	if values, ok := c.call.Conditions[key]; ok {
-		return values, true
-	}
-	if name, ok := cutAnyPrefix(key, "aws:resourcetag/", "ec2:resourcetag/", "iam:resourcetag/"); ok {
-		return tagValue(c.resourceTags(), name)
-	}
-	if name, ok := cutAnyPrefix(key, "aws:principaltag/"); ok {
-		return tagValue(c.principal.Tags, name)
-	}
-	identity := c.principal.Identity
-	switch key {
-	case "aws:currenttime":
-		return one(c.now.UTC().Format(time.RFC3339))
-	case "aws:epochtime":
-		return one(fmt.Sprint(c.now.Unix()))
-	case "aws:sourceip":
-		if !c.call.SourceIP.IsValid() {
-			return nil, false
-		}
-		return one(c.call.SourceIP.Unmap().String())
-	case "aws:useragent":
-		return one(c.call.UserAgent)
-	case "aws:securetransport":
-		return one(fmt.Sprint(c.call.Secure))
-	case "aws:tokenissuetime":
-		if c.principal.Issued.IsZero() {
-			return nil, false // long-lived keys have none
-		}
-		return one(c.principal.Issued.UTC().Format(time.RFC3339))
-	case "aws:requestedregion":
-		return one(c.call.Region)
-	case "aws:username":
-		if identity.UserName == "" {
-			return nil, false
-		}
-		return one(identity.UserName)
-	case "aws:userid":
-		return one(identity.PrincipalID)
-	case "aws:principalarn":
-		return one(identity.ARN)
-	case "aws:principalaccount", "aws:resourceaccount":
-		return one(c.gate.account)
-	case "aws:principaltype":
-		if c.principal.Root {
-			return one("Account")
-		}
-		return one("User")
-	case "aws:principalisawsservice", "aws:viaawsservice", "aws:multifactorauthpresent":
-		if key == "aws:multifactorauthpresent" && c.principal.SessionToken == "" {
-			return nil, false // AWS leaves it out for long-lived keys
-		}
-		return one("false")
-	}
-	return nil, false
-}
-
-func (c *requestContext) resourceTags() map[string]string {
-	if c.resource.Tags != nil {
-		return c.resource.Tags
-	}
-	if !c.looked && c.resource.ARN != "*" {
-		c.looked = true
-		c.tags, c.err = c.gate.tags.ResourceTags(c.ctx, c.resource.ARN)
-	}
-	return c.tags
-}
-
-func one(value string) ([]string, bool) { return []string{value}, true }
-
-// tagValue finds a tag by its name in lower case: condition keys are compared without regard to case, the
-// tag's name within them too. Of tags whose names differ in case only it returns every value, by which a
-// condition on a single value does not hold.
-func tagValue(tags map[string]string, name string) (values []string, ok bool) {
-	for key, value := range tags {
-		if strings.ToLower(key) == name {
-			values, ok = append(values, value), true
-		}
-	}
-	return values, ok
-}
-
-func cutAnyPrefix(s string, prefixes ...string) (string, bool) {
-	for _, prefix := range prefixes {
-		if rest, ok := strings.CutPrefix(s, prefix); ok {
-			return rest, true
-		}
-	}
-	return "", false
-}
-
-// ErrNoPass is what a domain method answers to the zero Pass.
-var ErrNoPass = errors.New("gate: this needs a Pass, and the zero Pass is refused")

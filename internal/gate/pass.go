@@ -1,7 +1,7 @@
 package gate
 
 import (
-	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -27,6 +27,9 @@ type passState struct {
 func (g *Gate) open(identity trail.Identity, call Call, kind string) Pass {
 	return Pass{call: &passState{call: call, identity: identity, account: g.account, time: g.now(), eventID: NewID(g.random), kind: kind}}
 }
+
+// ErrNoPass is what a domain method answers to the zero Pass.
+var ErrNoPass = errors.New("gate: this needs a Pass, and the zero Pass is refused")
 
 // Check returns ErrNoPass for the zero Pass.
 func (p Pass) Check() error {
@@ -99,8 +102,4 @@ func NewID(random io.Reader) string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
-}
-
-func equalSecrets(given string, want Secret) bool {
-	return subtle.ConstantTimeCompare([]byte(given), []byte(want.Reveal())) == 1
 }

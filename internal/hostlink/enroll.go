@@ -50,7 +50,7 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	stranger := call
 	stranger.Parameters = map[string]any{"hostTokenId": token.ID}
 	call.Parameters = map[string]any{"hostTokenId": token.ID, "hostname": report.Hostname}
-	identity := trail.Identity{Type: "Host", PrincipalID: token.ID, AccountID: h.Account}
+	identity := trail.Identity{Type: trail.Host, PrincipalID: token.ID, AccountID: h.Account}
 	pass, err := h.Gate.AdmitHost(identity, call)
 	if err != nil {
 		return compute.Instance{}, err
@@ -66,7 +66,7 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	}
 	h.Log.Info("an enrollment failed", "source", call.SourceIP, "token", token.ID, "error", err)
 	f := fault.Of(err)
-	failed := h.Gate.Record(ctx, trail.Identity{Type: gate.Stranger}, stranger, gate.Pass{}, &gate.Failure{Code: f.Kind.String(), Message: f.Message})
+	failed := h.Gate.Record(ctx, trail.Identity{Type: trail.Unknown}, stranger, gate.Pass{}, &gate.Failure{Code: f.Kind.String(), Message: f.Message})
 	return compute.Instance{}, errors.Join(err, failed)
 }
 

@@ -83,7 +83,7 @@ func (h *handler) call(r *http.Request, name, region string) gate.Call {
 // identity is an enrolled host, as the trail knows it.
 func (h *handler) identity(instance compute.Instance) trail.Identity {
 	return trail.Identity{
-		Type: "Host", PrincipalID: instance.ID, AccountID: h.Account,
+		Type: trail.Host, PrincipalID: instance.ID, AccountID: h.Account,
 		ARN: compute.InstanceARN(instance.Region, h.Account, instance.ID),
 	}
 }

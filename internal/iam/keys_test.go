@@ -31,6 +31,7 @@ func TestKeyRotation(t *testing.T) {
 	w.ok(w.service.DeleteAccessKey(w.ctx, w.pass(), "bob", first.ID))
 	_, err = w.ask(first.ID, "", "", "*")
 	w.refused(err, fault.Unauthenticated, "not known")
+	w.clock.advance(time.Second) // keys bear whole seconds, and come oldest first
 	w.key("bob")
 	w.refused(w.service.DeleteAccessKey(w.ctx, w.pass(), "bob", first.ID), fault.NotFound, first.ID)
 	keys, err := w.service.AccessKeys(w.ctx, w.pass(), "bob")

@@ -48,14 +48,14 @@ func (s *Service) loadPrincipal(ctx context.Context, accessKeyID string) (gate.P
 		return gate.Principal{}, noAccessKey(accessKeyID)
 	case credential.User == nil && owner == "":
 		p.Root = true
-		p.Identity = trail.Identity{Type: "Root", PrincipalID: s.account, ARN: s.RootARN(), AccountID: s.account, AccessKeyID: accessKeyID}
+		p.Identity = trail.Identity{Type: trail.Root, PrincipalID: s.account, ARN: s.RootARN(), AccountID: s.account, AccessKeyID: accessKeyID}
 		return p, nil
 	case credential.User == nil: // deleted: what is left must not pass for root's
 		return gate.Principal{}, noAccessKey(accessKeyID)
 	}
 	user := credential.User
 	p.Identity = trail.Identity{
-		Type: "IAMUser", PrincipalID: user.ID, ARN: user.ARN, AccountID: s.account, AccessKeyID: accessKeyID, UserName: user.Name,
+		Type: trail.IAMUser, PrincipalID: user.ID, ARN: user.ARN, AccountID: s.account, AccessKeyID: accessKeyID, UserName: user.Name,
 	}
 	p.Tags = user.Tags
 	p.Policies, err = parsePolicies(credential.Policies)

@@ -36,7 +36,7 @@ func (s *Service) rootKeyEvent(key AccessKey, region string) trail.Event {
 	const self = "sallyport"
 	return trail.Event{
 		Version:  "1.11",
-		Identity: trail.Identity{Type: "AWSService", PrincipalID: self, AccountID: s.account},
+		Identity: trail.Identity{Type: trail.AWSService, PrincipalID: self, AccountID: s.account},
 		Time:     key.Created.Truncate(time.Second), Source: "iam.amazonaws.com", Name: "CreateAccessKey", Region: region,
 		SourceIP: self, UserAgent: self,
 		Response: map[string]any{"accessKey": map[string]any{

@@ -73,9 +73,9 @@ func (s *Service) subject(pass gate.Pass, name string) (string, error) {
 	switch {
 	case name != "":
 		return name, checkUserName(name)
-	case caller.Type == "IAMUser" && caller.UserName != "":
+	case caller.Type == trail.IAMUser && caller.UserName != "":
 		return caller.UserName, nil
-	case caller.Type == "Root":
+	case caller.Type == trail.Root:
 		return "", nil
 	}
 	return "", fault.New(fault.Invalid, "parameter", "Must specify userName: the caller is not a user.")

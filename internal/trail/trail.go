@@ -44,9 +44,18 @@ const (
 	AwsServiceEvent = "AwsServiceEvent"
 )
 
+// The types of an Identity. They are CloudTrail's, but for Host, which is ours.
+const (
+	Root       = "Root"
+	IAMUser    = "IAMUser"
+	Host       = "Host"       // a machine that was enrolled, or shows the token to be
+	AWSService = "AWSService" // this deployment itself
+	Unknown    = "Unknown"    // somebody who proved nothing
+)
+
 // Identity is who made the call. The zero Identity is nobody.
 type Identity struct {
-	Type        string `json:"type"` // Root, IAMUser, Host, Unknown
+	Type        string `json:"type"`
 	PrincipalID string `json:"principalId,omitempty"`
 	ARN         string `json:"arn,omitempty"`
 	AccountID   string `json:"accountId,omitempty"`
@@ -57,7 +66,7 @@ type Identity struct {
 // Username is the name LookupEvents knows the identity by: the user's name, "root", or the principal id.
 func (i Identity) Username() string {
 	switch {
-	case i.Type == "Root":
+	case i.Type == Root:
 		return "root"
 	case i.UserName != "":
 		return i.UserName

@@ -1,0 +1,114 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// requestContext answers for the global condition keys, the operation's own and the tags. Tags are looked up
+// only when a policy asks for them.
+type requestContext struct {
+	ctx       context.Context
+	gate      *Gate
+	principal Principal
+	call      Call
+	resource  Resource
+	now       time.Time
+	tags      map[string]string
+	looked    bool
+	err       error
+}
+
+// Values implements policy.Context.
+func (c *requestContext) Values(key string) ([]string, bool) {
+	if values, ok := c.call.Conditions[key]; ok {
+		return values, true
+	}
+	if name, ok := cutAnyPrefix(key, "aws:resourcetag/", "ec2:resourcetag/", "iam:resourcetag/"); ok {
+		return tagValue(c.resourceTags(), name)
+	}
+	if name, ok := cutAnyPrefix(key, "aws:principaltag/"); ok {
+		return tagValue(c.principal.Tags, name)
+	}
+	identity := c.principal.Identity
+	switch key {
+	case "aws:currenttime":
+		return one(c.now.UTC().Format(time.RFC3339))
+	case "aws:epochtime":
+		return one(fmt.Sprint(c.now.Unix()))
+	case "aws:sourceip":
+		if !c.call.SourceIP.IsValid() {
+			return nil, false
+		}
+		return one(c.call.SourceIP.Unmap().String())
+	case "aws:useragent":
+		return one(c.call.UserAgent)
+	case "aws:securetransport":
+		return one(fmt.Sprint(c.call.Secure))
+	case "aws:tokenissuetime":
+		if c.principal.Issued.IsZero() {
+			return nil, false // long-lived keys have none
+		}
+		return one(c.principal.Issued.UTC().Format(time.RFC3339))
+	case "aws:requestedregion":
+		return one(c.call.Region)
+	case "aws:username":
+		if identity.UserName == "" {
+			return nil, false
+		}
+		return one(identity.UserName)
+	case "aws:userid":
+		return one(identity.PrincipalID)
+	case "aws:principalarn":
+		return one(identity.ARN)
+	case "aws:principalaccount", "aws:resourceaccount":
+		return one(c.gate.account)
+	case "aws:principaltype":
+		if c.principal.Root {
+			return one("Account")
+		}
+		return one("User")
+	case "aws:principalisawsservice", "aws:viaawsservice", "aws:multifactorauthpresent":
+		if key == "aws:multifactorauthpresent" && c.principal.SessionToken == "" {
+			return nil, false // AWS leaves it out for long-lived keys
+		}
+		return one("false")
+	}
+	return nil, false
+}
+
+func (c *requestContext) resourceTags() map[string]string {
+	if c.resource.Tags != nil {
+		return c.resource.Tags
+	}
+	if !c.looked && c.resource.ARN != "*" {
+		c.looked = true
+		c.tags, c.err = c.gate.tags.ResourceTags(c.ctx, c.resource.ARN)
+	}
+	return c.tags
+}
+
+func one(value string) ([]string, bool) { return []string{value}, true }
+
+// tagValue finds a tag by its name in lower case: condition keys are compared without regard to case, the
+// tag's name within them too. Of tags whose names differ in case only it returns every value, by which a
+// condition on a single value does not hold.
+func tagValue(tags map[string]string, name string) (values []string, ok bool) {
+	for key, value := range tags {
+		if strings.ToLower(key) == name {
+			values, ok = append(values, value), true
+		}
+	}
+	return values, ok
+}
+
+func cutAnyPrefix(s string, prefixes ...string) (string, bool) {
+	for _, prefix := range prefixes {
+		if rest, ok := strings.CutPrefix(s, prefix); ok {
+			return rest, true
+		}
+	}
+	return "", false
+}
