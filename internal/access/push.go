@@ -21,7 +21,8 @@ type PushInput struct {
 }
 
 // Push lets the key in as the OS user for GrantLifetime. It returns the grant when it is durable and the
-// host's agent holds it; after any error the key opens nothing. Errors are Invalid "public-key", "os-user" or
+// host's agent holds it; after any error the grant is withdrawn. A host that took it and was then cut off is told
+// when it is back; until then, and for no longer than GrantLifetime, the key may open the door. Errors are Invalid "public-key", "os-user" or
 // "zone", NotFound "instance" or "os-user", WrongState "instance" (terminated), and Unavailable "instance" (the
 // host is not linked, which is told at once, or did not answer).
 func (s *Service) Push(ctx context.Context, pass gate.Pass, in PushInput) (Grant, error) {
@@ -45,6 +46,9 @@ func (s *Service) Push(ctx context.Context, pass gate.Pass, in PushInput) (Grant
 	}
 	event := pass.Event(map[string]any{"requestId": grant.RequestID, "success": true})
 	if err := s.store.PutGrant(ctx, grant, event); err != nil {
+		// A database whose answer was lost may have kept the grant, and the next link would hand it over. That there
+		// is nothing to withdraw is the usual case.
+		_ = s.store.WithdrawGrant(context.WithoutCancel(ctx), grant.RequestID)
 		return Grant{}, err
 	}
 	if err := s.hosts.Deliver(ctx, grant); err != nil {

@@ -14,8 +14,9 @@ type StateChange struct {
 	Current  State
 }
 
-// Terminate un-enrolls hosts: from its durable return on nobody gets in by a pushed key, and each host's agent
-// is told to remove itself, now or when it next links. All are terminated or, if one does not exist (NotFound
+// Terminate un-enrolls hosts: live grants end, no further key can be pushed, and each host's agent is told to remove
+// itself, now or when it next links. A host that is cut off at this moment keeps what it was given before, which
+// ends by itself within a minute. All are terminated or, if one does not exist (NotFound
 // "instance"), none. Terminating a terminated instance succeeds and changes nothing.
 func (s *Service) Terminate(ctx context.Context, pass gate.Pass, ids []string) ([]StateChange, error) {
 	if err := pass.Check(); err != nil {

@@ -59,12 +59,17 @@ func openDirectory(path string) (*directory, error) {
 	return &directory{path: path, lock: lock}, nil
 }
 
-// closeToOthers takes group's and others' rights from a directory that is empty or ours. One that holds something
-// else was hardly meant.
+// closeToOthers takes group's and others' rights from a directory that is empty or was one of ours. One that holds
+// something else was hardly meant; what belongs to somebody else, they can read whatever its mode; and where others
+// can write, they may have put an authority of their own.
 func closeToOthers(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("open the data directory: %w", err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("the data directory %s belongs to another user, who could read the keys to every host in it. Name another, or run this as its owner", path)
 	}
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
@@ -74,7 +79,10 @@ func closeToOthers(path string) error {
 		return fmt.Errorf("open the data directory: %w", err)
 	}
 	ours := func(e fs.DirEntry) bool { return e.Name() == AuthorityFile || e.Name() == lockFile }
-	if len(entries) > 0 && !slices.ContainsFunc(entries, ours) {
+	switch {
+	case len(entries) > 0 && info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("others can write to the data directory %s (mode %#o), and who put there what it holds cannot be known. Name another, or look at what is in it, then chmod 700 it", path, info.Mode().Perm())
+	case len(entries) > 0 && !slices.ContainsFunc(entries, ours):
 		return fmt.Errorf("the data directory %s has other things in it and can be read by others (mode %#o), but it is to hold the keys to every host. Name another, or chmod 700 it", path, info.Mode().Perm())
 	}
 	if err := os.Chmod(path, 0o700); err != nil {

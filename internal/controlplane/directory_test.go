@@ -62,6 +62,48 @@ func TestDirectoryKeepsItsKeys(t *testing.T) {
 	}
 }
 
+// Who may put files where the control plane keeps its keys makes himself the authority of every host: in a directory
+// of his own, or in one that others can write to.
+func TestDirectoryOfOthers(t *testing.T) {
+	planted := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(planted, AuthorityFile), []byte("his"), 0o644), os.Chmod(planted, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDirectory(planted); err == nil || !strings.Contains(err.Error(), "others can write") {
+		t.Errorf("a directory that others can write to, with an authority in it: %v", err)
+	}
+	empty := filepath.Join(t.TempDir(), "d") // mkdir d && sallyport serve --data d
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDirectory(empty)
+	if err != nil {
+		t.Fatalf("an empty directory of ours: %v", err)
+	}
+	if err := errors.Join(os.WriteFile(d.file(AuthorityFile), nil, 0o644), d.close(), os.Chmod(empty, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = openDirectory(empty); err != nil {
+		t.Fatalf("our directory, whose mode somebody changed: %v", err)
+	}
+	d.close()
+	if info, err := os.Stat(empty); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if os.Geteuid() != 0 {
+		return // only root can give things away
+	}
+	for _, mode := range []os.FileMode{0o700, 0o755} {
+		his := t.TempDir()
+		if err := errors.Join(os.Chmod(his, mode), os.Chown(his, 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openDirectory(his); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+			t.Errorf("somebody else's directory of mode %v: %v", mode, err)
+		}
+	}
+}
+
 func TestDirectoryRefuses(t *testing.T) {
 	open := t.TempDir()
 	if err := errors.Join(os.Chmod(open, 0o755), os.WriteFile(filepath.Join(open, "letter"), nil, 0o600)); err != nil {

@@ -2,7 +2,9 @@ package ec2
 
 import (
 	"context"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 func (a api) createTags() awsapi.Operation {
@@ -38,8 +41,12 @@ func (a api) deleteTags() awsapi.Operation {
 		Name:    "DeleteTags",
 		Action:  "ec2:DeleteTags",
 		Accepts: []string{"Resources", "Tags", "DryRun"},
-		Touches: func(_ context.Context, scope awsapi.Scope, in *ec2.DeleteTagsInput) (awsapi.Touch, error) {
-			return touchTags(scope, in.Resources, in.Tags)
+		Touches: func(ctx context.Context, scope awsapi.Scope, in *ec2.DeleteTagsInput) (awsapi.Touch, error) {
+			touch, err := touchTags(scope, in.Resources, in.Tags)
+			if err == nil && len(in.Tags) == 0 {
+				touch.Conditions, err = a.everyTag(ctx, touch.Resources)
+			}
+			return touch, err
 		},
 		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DeleteTagsInput) (*ec2.DeleteTagsOutput, error) {
 			var matches []compute.TagMatch
@@ -87,6 +94,25 @@ func touchTags(scope awsapi.Scope, ids []string, tags []types.Tag) (awsapi.Touch
 		}
 	})
 	return awsapi.Touch{Resources: resources, Conditions: conditions}, err
+}
+
+// everyTag is what policies are asked about for a request that names no tags to delete and so deletes all. A
+// missing aws:TagKeys would satisfy ForAllValues, and who may delete one tag would delete those that others' rights
+// hang on.
+func (a api) everyTag(ctx context.Context, resources []gate.Resource) (policy.Keys, error) {
+	var keys []string
+	for _, r := range resources {
+		tags, err := a.instances.ResourceTags(ctx, r.ARN)
+		if err != nil {
+			return nil, err
+		}
+		keys = slices.AppendSeq(keys, maps.Keys(tags))
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	slices.Sort(keys)
+	return policy.Keys{"aws:tagkeys": slices.Compact(keys)}, nil
 }
 
 var resourceID = regexp.MustCompile(`^[a-z]+-[0-9a-f]+$`)

@@ -241,7 +241,8 @@ func stopDetached(ctx context.Context, directory string) error {
 }
 
 // agentProcesses finds the running agents of a directory by their command line, so that no PID file can be
-// stale.
+// stale. Only our own user's count: anybody can call a process what they like, and by one that looks like an agent
+// keep the real one from being started, or an un-enrollment from coming to its end.
 func agentProcesses(directory string) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -254,7 +255,7 @@ func agentProcesses(directory string) []int {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil {
+		if err != nil || !isOurs(pid) {
 			continue
 		}
 		argv := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
@@ -263,6 +264,22 @@ func agentProcesses(directory string) []int {
 		}
 	}
 	return found
+}
+
+// isOurs tells whether the process was started by our own user: its real user id, which a program that is setuid
+// root keeps of whoever started it.
+func isOurs(pid int) bool {
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(status)) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			real, _, _ := strings.Cut(strings.TrimSpace(ids), "\t")
+			return real == strconv.Itoa(os.Getuid())
+		}
+	}
+	return false
 }
 
 // undoService stops the unit and makes systemd forget it. Its file, recorded before, is removed here already, so
