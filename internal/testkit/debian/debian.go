@@ -27,7 +27,7 @@ import (
 // suite and packages are what the Debian is made of: what the tests use, beside the minimum.
 const (
 	suite    = "bookworm"
-	packages = "openssh-server,openssh-client,awscli,procps,curl"
+	packages = "openssh-server,openssh-client,awscli,python3-boto3,procps,curl"
 )
 
 // entryVariable carries the entry into the new process.
