@@ -1,5 +1,6 @@
 // Package compute keeps instances. Today these are hosts: people's own machines that were enrolled and run our
-// agent.
+// agent. A change is durable, together with its event, when the method that made it returns; what takes no gate.Pass
+// is for the gate and the links, and says so.
 package compute
 
 import (

@@ -1,6 +1,6 @@
-// Package gate is where authorization and record meet. Nothing behind it can be reached without a Pass, a
-// Pass exists only after a policy allowed the call (or a host proved its identity), and every call that
-// reaches the gate, allowed or not, leaves one event in the trail.
+// Package gate is where authorization and record meet. What callers ask for behind it needs a Pass, a Pass exists
+// only after a policy allowed the call (or a host proved its identity), and every call that reaches the gate,
+// allowed or not, leaves one event in the trail; of strangers, who proved nothing, so many as Record says.
 package gate
 
 import (

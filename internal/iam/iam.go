@@ -1,5 +1,6 @@
 // Package iam keeps users, groups, policies, access keys and sessions, and tells the gate who an access key
-// belongs to and what they may do.
+// belongs to and what they may do. A change is durable, together with its event, and holds for every request from
+// then on when the method that made it returns.
 package iam
 
 import (
