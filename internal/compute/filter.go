@@ -144,6 +144,10 @@ func instanceFields(account string) fields[Instance] {
 			return addressText(i.Report.PrivateAddress()), true
 		case "ip-address":
 			return addressText(i.Report.PublicAddress()), true
+		case "ipv6-address":
+			return addressText(i.Report.IPv6Address()), true
+		case "tenancy":
+			return []string{"default"}, true
 		case "private-dns-name":
 			return []string{i.Report.Hostname}, true
 		case "dns-name":
