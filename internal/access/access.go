@@ -28,7 +28,7 @@ type Grant struct {
 	Blob       keyblob.Blob // the signed text the host verifies
 }
 
-// Store keeps grants.
+// Store keeps grants, and takes the events of their use.
 type Store interface {
 	// PutGrant commits grant and event in one transaction and returns when both are durable.
 	PutGrant(ctx context.Context, grant Grant, event trail.Event) error
@@ -40,10 +40,7 @@ type Store interface {
 	LiveGrants(ctx context.Context, instanceID string, now time.Time) ([]Grant, error)
 	// PruneGrants forgets grants that expired before the time.
 	PruneGrants(ctx context.Context, before time.Time) error
-}
-
-// Events takes what hosts tell of the use of grants. It is trail.Store's method with trail.Store's promises.
-type Events interface {
+	// AppendEvent is trail.Store's, with its promises: an event told twice is one.
 	AppendEvent(ctx context.Context, event trail.Event) error
 }
 

@@ -57,7 +57,7 @@ func (s *Service) Released(ctx context.Context, pass gate.Pass, release Release)
 	if !s.count(grant) {
 		return fault.New(fault.Limit, "release", "The host told of more than %d releases of the grant %s.", maxReleases, grant.RequestID)
 	}
-	return s.events.AppendEvent(ctx, s.releaseEvent(pass, grant, release))
+	return s.store.AppendEvent(ctx, s.releaseEvent(pass, grant, release))
 }
 
 // releaseEvent says who let themselves in, not which host told of it: the identity and the request are the

@@ -13,7 +13,6 @@ const keepGrants = 24 * time.Hour
 // Service pushes keys. It is safe for concurrent use.
 type Service struct {
 	store     Store
-	events    Events
 	instances Instances
 	hosts     Hosts
 	signers   Signers
@@ -24,11 +23,11 @@ type Service struct {
 }
 
 // New returns a Service. It panics if a collaborator is missing.
-func New(store Store, events Events, instances Instances, hosts Hosts, signers Signers, now func() time.Time) *Service {
-	if store == nil || events == nil || instances == nil || hosts == nil || signers == nil || now == nil {
-		panic("access: New needs a store, events, instances, hosts, signers and a clock")
+func New(store Store, instances Instances, hosts Hosts, signers Signers, now func() time.Time) *Service {
+	if store == nil || instances == nil || hosts == nil || signers == nil || now == nil {
+		panic("access: New needs a store, instances, hosts, signers and a clock")
 	}
-	return &Service{store: store, events: events, instances: instances, hosts: hosts, signers: signers, now: now, releases: map[string]tally{}}
+	return &Service{store: store, instances: instances, hosts: hosts, signers: signers, now: now, releases: map[string]tally{}}
 }
 
 // LiveGrants returns the grants that open the instance now. They are what the host's agent is to hold, so the

@@ -61,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.instances = compute.New(s, w, []compute.Region{{Name: region, Zones: []string{"on-prem-1a"}}}, w.now, rand.Reader)
 	w.gate = gate.New(account, nobody{}, w.instances, s, w.now, rand.Reader)
-	w.Service = access.New(s, s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
+	w.Service = access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
 	w.host = w.enroll()
 	w.linked[w.host.ID] = true
 	return w

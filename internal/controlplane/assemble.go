@@ -73,7 +73,7 @@ func assemble(s surroundings) (parts, error) {
 	links := hostlink.NewLinks(s.log)
 	identities := iam.New(s.account, s.store, seal, s.now, s.random)
 	instances := compute.New(s.store, links, regions, s.now, s.random)
-	keys := access.New(s.store, s.store, instances, links, s.authority.Signers(signerDomain, s.now), s.now)
+	keys := access.New(s.store, instances, links, s.authority.Signers(signerDomain, s.now), s.now)
 	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.now, s.random)
 	numbers := newMetrics(links.Count)
 
@@ -89,6 +89,7 @@ func assemble(s surroundings) (parts, error) {
 		services: services,
 		api: awsapi.New(awsapi.Config{
 			Account: s.account, Regions: s.config.Regions, Gate: guard, Observer: numbers, Log: s.log, Now: s.now, Random: s.random,
+			PlainHTTP: s.config.AllowPlainHTTP,
 		}, services...),
 		hosts: hostlink.Server{
 			Links: links, Instances: instances, Grants: keys, Gate: guard, Account: s.account, Region: s.config.Regions[0],

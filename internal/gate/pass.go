@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/trail"
@@ -45,7 +44,6 @@ func (p Pass) RequestID() string        { return p.call.call.RequestID }
 func (p Pass) Region() string           { return p.call.call.Region }
 func (p Pass) Account() string          { return p.call.account }
 func (p Pass) Identity() trail.Identity { return p.call.identity }
-func (p Pass) SourceIP() netip.Addr     { return p.call.call.SourceIP }
 
 // Time is when the call was let in. All that one call writes bears this time.
 func (p Pass) Time() time.Time { return p.call.time }

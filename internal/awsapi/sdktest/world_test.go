@@ -51,6 +51,7 @@ const (
 type world struct {
 	t         *testing.T
 	url       string
+	pipeline  http.Handler
 	store     *store.Store
 	gate      *gate.Gate
 	instances *compute.Service
@@ -82,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	regions := []compute.Region{{Name: region, Zones: []string{"on-prem-1a", "on-prem-1b"}}, {Name: "on-prem-2", Zones: []string{"on-prem-2a"}}}
 	w.instances = compute.New(s, w, regions, w.now, rand.Reader)
 	w.gate = gate.New(account, w, w.instances, s, w.now, rand.Reader)
-	keys := access.New(s, s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
+	keys := access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
 	pipeline := awsapi.New(awsapi.Config{
 		Account: account, Regions: []string{region, "on-prem-2"}, Gate: w.gate, Observer: w, Log: slog.New(slog.DiscardHandler), Now: w.now, Random: rand.Reader,
 	},
@@ -96,7 +97,7 @@ func newWorld(t *testing.T) *world {
 		pipeline.ServeHTTP(answer, r)
 	}))
 	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.url, w.pipeline = server.URL, pipeline
 	return w
 }
 

@@ -87,7 +87,7 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 // newKeys makes two keys of a type that the configuration accepts: one to allow, and a stranger's, to offer first.
 // An sshd that finds a key in a file may not ask the command at all; for a stranger's it must.
 func (t Trial) newKeys(ctx context.Context) (allowed, stranger ssh.Signer, err error) {
-	settings, err := t.Server.Effective(ctx, t.Config, User(t.Login))
+	settings, err := t.Server.Effective(ctx, t.Config, t.Login)
 	if err != nil {
 		return nil, nil, err
 	}

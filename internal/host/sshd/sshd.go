@@ -75,19 +75,12 @@ func (s Server) Check(ctx context.Context, config string) error {
 	return nil
 }
 
-// User names for whom the configuration is asked, as sshd -C does; the zero User asks for what holds outside of
-// every Match block.
-type User string
-
-// Effective runs sshd -T: what the configuration comes to for a user who connects from this machine. Options
-// are further -o settings, as "Keyword=value".
-func (s Server) Effective(ctx context.Context, config string, user User, options ...string) (Settings, error) {
+// Effective runs sshd -T: what the configuration comes to for a user who connects from this machine; for no user,
+// what holds outside of every Match block.
+func (s Server) Effective(ctx context.Context, config, user string) (Settings, error) {
 	arguments := []string{"-T", "-f", config}
 	if user != "" {
-		arguments = append(arguments, "-C", "user="+string(user)+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
-	}
-	for _, option := range options {
-		arguments = append(arguments, "-o", option)
+		arguments = append(arguments, "-C", "user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
 	}
 	stdout, stderr, err := s.run(ctx, arguments...)
 	if err != nil {
