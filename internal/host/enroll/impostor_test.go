@@ -7,13 +7,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // A local user starts a process that calls itself the agent of the machine's enrollment. It must neither keep the
 // agent from being started nor an un-enrollment from coming to its end.
 func TestProcessThatPosesAsTheAgent(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be two users")
+		prerequisite.Missing(t, "root, to be two users")
 	}
 	const directory = "/etc/sallyport-of-the-impostor-test"
 	stage := t.TempDir()
