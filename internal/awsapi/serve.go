@@ -31,7 +31,7 @@ type Observer interface {
 	Observe(service, operation, code string, took time.Duration)
 }
 
-// Config is what the pipeline needs. Every field is required.
+// Config is what the pipeline needs. Every field but PlainHTTP is required.
 type Config struct {
 	Account  string
 	Regions  []string // the first is the default
@@ -40,6 +40,8 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Random   io.Reader
+	// PlainHTTP lets requests without TLS in from other machines too.
+	PlainHTTP bool
 }
 
 // Server is the pipeline: an http.Handler for every AWS service at one address.
@@ -118,6 +120,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) protect(x *exchange) (out any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			if x.service.Codec == nil {
+				x.service = unserved("", x.request)
+			}
 			out, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
@@ -128,7 +133,10 @@ func (s *Server) protect(x *exchange) (out any, err error) {
 // the request says, so a stranger learns nothing but which services exist.
 func (s *Server) perform(x *exchange) (any, error) {
 	bodyErr := s.readBody(x)
-	claim, err := s.route(x) // in any case: it finds the dialect to say in what is wrong with the body
+	claim, err := s.route(x) // in any case: it finds the dialect to say in what is wrong
+	if err := s.checkTransport(x); err != nil {
+		return nil, err
+	}
 	if bodyErr != nil {
 		return nil, bodyErr
 	}
@@ -170,6 +178,15 @@ func (s *Server) readBody(x *exchange) error {
 	}
 	x.body = body
 	return nil
+}
+
+// checkTransport refuses requests without TLS from other machines. Signatures keep their secrets all the same, but
+// what is asked and answered could be read on the way.
+func (s *Server) checkTransport(x *exchange) error {
+	if x.call.Secure || x.call.SourceIP.IsLoopback() || s.PlainHTTP {
+		return nil
+	}
+	return fault.New(fault.Denied, "plain-http", "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) to a copy of the server's ca.pem.")
 }
 
 // route finds service, region and operation: the service by the signature's credential scope, as AWS's own

@@ -17,22 +17,23 @@ const healthTime = 5 * time.Second
 // machines' end, which proves itself by token and key.
 func route(api, hosts, metrics http.Handler, healthy func(context.Context) error, allowPlain bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { health(w, r, healthy) })
-	mux.Handle("GET /metrics", metrics)
+	plain := keepPlainLocal
+	if allowPlain {
+		plain = func(next http.Handler) http.Handler { return next }
+	}
+	mux.Handle("GET /healthz", plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { health(w, r, healthy) })))
+	mux.Handle("GET /metrics", plain(metrics))
 	mux.Handle(hostproto.EnrollPath, onlyTLS(hosts))
 	mux.Handle(hostproto.LinkPath, onlyTLS(hosts))
-	mux.Handle("/", api)
-	if allowPlain {
-		return mux
-	}
-	return keepPlainLocal(mux)
+	mux.Handle("/", api) // it refuses plain HTTP itself, in words that AWS's clients understand
+	return mux
 }
 
 // keepPlainLocal refuses requests without TLS from other machines.
 func keepPlainLocal(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil && !fromLoopback(r) {
-			http.Error(w, "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) to a copy of the server's ca.pem.", http.StatusBadRequest)
+			http.Error(w, "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port; the certificate's authority is in the server's ca.pem.", http.StatusBadRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -144,6 +144,26 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
+// The API refuses plain HTTP from elsewhere itself, unless it is allowed by the configuration.
+func TestPlainHTTPFromElsewhere(t *testing.T) {
+	for allowed, want := range map[bool]string{false: "ca_bundle", true: "The request is not signed."} {
+		server, err := startServer(t, Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", AllowPlainHTTP: allowed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"192.0.2.1:1", "nonsense"} {
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("Action=GetCallerIdentity&Version=2011-06-15"))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.RemoteAddr = from
+			w := httptest.NewRecorder()
+			server.http.Handler.ServeHTTP(w, r)
+			if w.Code != 403 || !strings.Contains(w.Body.String(), want) {
+				t.Errorf("allowed %v, from %s: %d %s", allowed, from, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	say := func(word string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, word) })
@@ -173,11 +193,10 @@ func TestRoutes(t *testing.T) {
 		{"/", nearV6, false, false, 200, "api"},
 		{"/", mapped, false, false, 200, "api"},
 		{"/", far, true, false, 200, "api"},
-		{"/", far, false, false, 400, "ca_bundle"},
-		{"/healthz", far, false, false, 400, "ca_bundle"},
-		{"/metrics", far, false, false, 400, "ca_bundle"},
-		{"/", "nonsense", false, false, 400, "ca_bundle"},
-		{"/", far, false, true, 200, "api"},
+		{"/healthz", far, false, false, 400, "ca.pem"},
+		{"/metrics", far, false, false, 400, "ca.pem"},
+		{"/metrics", "nonsense", false, false, 400, "ca.pem"},
+		{"/metrics", far, false, true, 200, "metrics"},
 		{"/metrics", near, false, false, 200, "metrics"},
 		{hostproto.EnrollPath, far, true, false, 200, "hosts"},
 		{hostproto.EnrollPath, near, false, false, 400, "https only"},

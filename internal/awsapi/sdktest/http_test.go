@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,25 @@ func TestBareRequests(t *testing.T) {
 		status, body := answer(t, r)
 		if status != 400 || method != "HEAD" && !strings.Contains(body, "The request is not signed.") {
 			t.Errorf("%s: %d %s", method, status, body)
+		}
+	}
+}
+
+// Who comes from another machine without TLS is told so in their own dialect. A line of plain text, which it once
+// was, is a parser's error to most clients.
+func TestPlainHTTPFromElsewhere(t *testing.T) {
+	w := newWorld(t)
+	for want, header := range map[string]http.Header{
+		"<Code>UnauthorizedOperation</Code>":    {"Content-Type": {form}},
+		`{"__type":"AccessDeniedException"`:     {"X-Amz-Target": {"CloudTrail_20131101.LookupEvents"}},
+		`{"__type":"AuthException","Message":"`: {"X-Amz-Target": {"AWSEC2InstanceConnectService.SendSSHPublicKey"}},
+	} {
+		r := httptest.NewRequest("POST", "http://sallyport.example/", strings.NewReader("Action=DescribeRegions&Version=2016-11-15"))
+		r.Header, r.RemoteAddr = header, "192.0.2.1:12345"
+		answer := httptest.NewRecorder()
+		w.pipeline.ServeHTTP(answer, r)
+		if body := answer.Body.String(); !strings.Contains(body, want) || !strings.Contains(body, "Use https://") {
+			t.Errorf("%d %s, want %s", answer.Code, body, want)
 		}
 	}
 }
