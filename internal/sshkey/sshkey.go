@@ -4,7 +4,6 @@ package sshkey
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -28,7 +27,6 @@ type Public struct {
 	Type    string // "ssh-ed25519"
 	Line    string // "TYPE BASE64", the one way to write this key; it holds nothing else
 	Comment string // whatever followed the key; for people, never for sshd
-	Bits    int    // the size of the key: of the modulus for RSA, of the curve otherwise
 }
 
 // Fingerprint is that of the key; empty for the zero Public.
@@ -52,20 +50,13 @@ const dsa = "ssh-dss"
 // supported is the text that ends every refusal of a key for its type.
 const supported = "Use ssh-ed25519 (ssh-keygen -t ed25519), ssh-rsa of 2048 bits or more, ecdsa-sha2-nistp256, -nistp384 or -nistp521, sk-ssh-ed25519@openssh.com or sk-ecdsa-sha2-nistp256@openssh.com."
 
-// curveBits returns the size of the key types whose name settles it, zero for others.
-func curveBits(kind string) int {
+func isSupported(kind string) bool {
 	switch kind {
-	case ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoSKECDSA256:
-		return 256
-	case ssh.KeyAlgoECDSA384:
-		return 384
-	case ssh.KeyAlgoECDSA521:
-		return 521
+	case ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKECDSA256:
+		return true
 	}
-	return 0
+	return false
 }
-
-func isSupported(kind string) bool { return kind == ssh.KeyAlgoRSA || curveBits(kind) != 0 }
 
 // ParsePublic reads one public key: a line "TYPE BASE64 [comment]", as in a .pub file, or the SSH2 form that
 // EC2 Instance Connect also documents. Errors are Invalid faults with Resource "public-key" whose messages say
@@ -99,11 +90,10 @@ func ParsePublic(text string) (Public, error) {
 	if key.Type() != kind {
 		return Public{}, invalid("The SSH public key says it is of type %s, but its data is of type %s. Give the line of the .pub file unchanged.", kind, key.Type())
 	}
-	bits, err := size(key)
-	if err != nil {
+	if err := checkSize(key); err != nil {
 		return Public{}, err
 	}
-	return Public{Type: kind, Line: kind + " " + blob, Comment: comment, Bits: bits}, nil
+	return Public{Type: kind, Line: kind + " " + blob, Comment: comment}, nil
 }
 
 // fields takes a line apart and refuses characters that no line of a .pub file has.
@@ -154,30 +144,25 @@ func mentionsType(text string) bool {
 	return false
 }
 
-// size returns the key's size in bits and refuses RSA keys too small to be safe or too large to be checked
-// quickly.
-func size(key ssh.PublicKey) (int, error) {
-	if bits := curveBits(key.Type()); bits != 0 {
-		return bits, nil
+// checkSize refuses RSA keys too small to be safe or too large to be checked quickly. The size of the other types is
+// in their names.
+func checkSize(key ssh.PublicKey) error {
+	if key.Type() != ssh.KeyAlgoRSA {
+		return nil
 	}
-	crypto, ok := key.(ssh.CryptoPublicKey)
-	if !ok {
-		return 0, invalid("SSH keys of type %q are not accepted. %s", key.Type(), supported)
-	}
-	switch public := crypto.CryptoPublicKey().(type) {
-	case *rsa.PublicKey:
-		bits := public.N.BitLen()
-		if bits < minRSABits {
-			return 0, invalid("The RSA key has %d bits; at least %d are needed. Make a new key: ssh-keygen -t ed25519, or ssh-keygen -t rsa -b 3072.", bits, minRSABits)
+	bits := 0
+	if wrapped, ok := key.(ssh.CryptoPublicKey); ok {
+		if public, ok := wrapped.CryptoPublicKey().(*rsa.PublicKey); ok {
+			bits = public.N.BitLen()
 		}
-		if bits > maxRSABits {
-			return 0, invalid("The RSA key has %d bits; at most %d are accepted. Make a new key: ssh-keygen -t ed25519.", bits, maxRSABits)
-		}
-		return bits, nil
-	case *ecdsa.PublicKey:
-		return public.Curve.Params().BitSize, nil
 	}
-	return 0, invalid("SSH keys of type %q are not accepted. %s", key.Type(), supported)
+	switch {
+	case bits < minRSABits:
+		return invalid("The RSA key has %d bits; at least %d are needed. Make a new key: ssh-keygen -t ed25519, or ssh-keygen -t rsa -b 3072.", bits, minRSABits)
+	case bits > maxRSABits:
+		return invalid("The RSA key has %d bits; at most %d are accepted. Make a new key: ssh-keygen -t ed25519.", bits, maxRSABits)
+	}
+	return nil
 }
 
 // clip shortens what the caller gave, so that an answer is not mostly an echo.

@@ -65,6 +65,3 @@ const dropInMark = "# Written by sallyport-host enroll. Remove it with: sallypor
 func IncludeBlock(dropIn string) string {
 	return dropInMark + "\nInclude " + dropIn + "\n"
 }
-
-// HasInclude tells whether the release knows Include.
-func (v Version) HasInclude() bool { return v.AtLeast(8, 2) }

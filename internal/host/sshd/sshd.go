@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,13 +42,8 @@ func Find() (Server, error) {
 // Version is an OpenSSH release.
 type Version struct{ Major, Minor int }
 
-// AtLeast tells whether v is that release or a later one.
-func (v Version) AtLeast(major, minor int) bool {
-	return v.Major > major || v.Major == major && v.Minor >= minor
-}
-
-// String returns the release as OpenSSH writes it.
-func (v Version) String() string { return fmt.Sprintf("OpenSSH %d.%d", v.Major, v.Minor) }
+// HasInclude tells whether the release knows Include.
+func (v Version) HasInclude() bool { return v.Major > 8 || v.Major == 8 && v.Minor >= 2 }
 
 var versionPattern = regexp.MustCompile(`OpenSSH_([0-9]+)\.([0-9]+)`)
 
