@@ -13,7 +13,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## put sallyport and sallyport-host into bin/
-	@echo "Building sallyport and sallyport-host $(VERSION); the first time takes a few minutes."
+	@echo "Building sallyport and sallyport-host $(VERSION)$(if $(wildcard bin/sallyport),,; the first time takes a few minutes)."
 	@$(BUILD) -o bin/sallyport ./cmd/sallyport
 	@$(BUILD) -o bin/sallyport-host ./cmd/sallyport-host
 
