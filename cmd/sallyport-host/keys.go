@@ -19,31 +19,35 @@ type keysCommand struct {
 // keysMain runs `keys` without the command line parser: sshd runs it twice for each login, and counts the
 // milliseconds. The exit status is always 0, as sshd throws away the keys of a command that fails.
 func keysMain(args []string) {
-	keys := host.Keys{Directory: host.DefaultDirectory, Log: host.Syslog}
-	var own []string
-	for i := 0; i < len(args); i++ {
-		first := len(own) == 0 // options come before the user, who may be called anything
-		if args[i] == "--" {
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	keys := parseKeys(args)
+	keys.Out, keys.Log = out, host.Syslog
+	keys.Run()
+}
+
+// parseKeys reads [--directory DIR] USER [FINGERPRINT] [-- COMMAND …]. What follows the directory is the user, who
+// may be called anything: also as an option is.
+func parseKeys(args []string) host.Keys {
+	keys := host.Keys{Directory: host.DefaultDirectory}
+	if len(args) > 1 && args[0] == "--directory" {
+		keys.Directory, args = args[1], args[2:]
+	} else if len(args) > 0 {
+		if directory, ok := strings.CutPrefix(args[0], "--directory="); ok {
+			keys.Directory, args = directory, args[1:]
+		}
+	}
+	if len(args) > 0 {
+		keys.User, args = args[0], args[1:]
+	}
+	for i, arg := range args {
+		if arg == "--" {
 			keys.Chain = args[i+1:]
 			break
 		}
-		if directory, ok := strings.CutPrefix(args[i], "--directory="); ok && first {
-			keys.Directory = directory
-		} else if args[i] == "--directory" && first && i+1 < len(args) {
-			i++
-			keys.Directory = args[i]
-		} else {
-			own = append(own, args[i])
+		if i == 0 {
+			keys.Fingerprint = arg
 		}
 	}
-	if len(own) > 0 {
-		keys.User = own[0]
-	}
-	if len(own) > 1 {
-		keys.Fingerprint = own[1]
-	}
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	keys.Out = out
-	keys.Run()
+	return keys
 }

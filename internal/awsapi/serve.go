@@ -24,6 +24,12 @@ import (
 // MaxBody is the largest request body, in bytes. The largest legitimate one is a policy document in a form.
 const MaxBody = 1 << 20
 
+// The bounds of what a request, that may be refused, leaves behind: in the trail's resources, and in the log.
+const (
+	maxARN    = 2048 // characters; AWS's own limit
+	maxLogged = 1024 // bytes of a message
+)
+
 // Observer is told of every answered call; a metrics registry is one.
 type Observer interface {
 	// Observe is called once a call, with the error code it was answered with ("" for success). service and
@@ -267,6 +273,11 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, r := range touch.Resources {
+		if len(r.ARN) > maxARN {
+			return nil, fault.New(fault.Invalid, "parameter-value", "A name in the request is too long: the ARN it would come to has %d characters, and may have %d.", len(r.ARN), maxARN)
+		}
+	}
 	x.call.Resources, x.call.Conditions = touch.Resources, touch.Conditions
 	return in, nil
 }
@@ -334,7 +345,7 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 	}
 	if failure != nil {
 		code = failure.Code
-		attributes = append(attributes, slog.String("code", code), slog.String("message", failure.Message))
+		attributes = append(attributes, slog.String("code", code), slog.String("message", failure.Message[:min(len(failure.Message), maxLogged)]))
 		if cause := fault.Of(err); cause.Cause != nil {
 			attributes = append(attributes, slog.String("cause", cause.Cause.Error()))
 		}

@@ -302,6 +302,35 @@ func TestStrangersCannotFillTheTrail(t *testing.T) {
 	}
 }
 
+// A user without any right sends names of a megabyte. Each call is refused and is an event: none takes much room.
+func TestLoudUser(t *testing.T) {
+	s := testkit.Start(t)
+	nobody := s.Clients(s.User(t, "nobody", ""))
+	name := strings.Repeat("x", 900_000)
+	if _, err := nobody.IAM.GetUser(t.Context(), &iam.GetUserInput{UserName: &name}); err == nil {
+		t.Error("it is answered")
+	}
+	if _, err := nobody.IAM.CreateUser(t.Context(), &iam.CreateUserInput{UserName: &name}); err == nil {
+		t.Error("it is done")
+	}
+	if code := pushKey(t.Context(), nobody, "i-0123456789abcdef0", name); code != "InvalidArgsException" {
+		t.Errorf("%q", code)
+	}
+	before := len(s.Log.String())
+	if _, err := nobody.IAM.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String("root"), PolicyName: aws.String("p"), PolicyDocument: &name}); codeOf(err) != "AccessDenied" {
+		t.Errorf("%v", err)
+	}
+	events := s.Events(t)
+	for _, e := range events[len(events)-5:] {
+		if text, err := e.Record(); err != nil || len(text) > 8<<10 {
+			t.Errorf("%s takes %d bytes, %v", e.Name, len(text), err)
+		}
+	}
+	if n := len(s.Log.String()); before > 1<<20 || n > 1<<20 {
+		t.Errorf("the log has %d bytes", n)
+	}
+}
+
 // A user without any right asks about others, to learn from the refusals who there is: the answer to a name that
 // exists must be that to one that does not.
 func TestRefusalsTellNothing(t *testing.T) {

@@ -81,7 +81,7 @@ func fromWire(r hostproto.Report) (compute.Report, error) {
 	for _, text := range r.Addresses {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
-			return compute.Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: %q is not an address.", text)
+			return compute.Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: %.64q is not an address.", text)
 		}
 		report.Addresses = append(report.Addresses, address)
 	}

@@ -139,7 +139,7 @@ func TestHelloHeldBackUntilTermination(t *testing.T) {
 	stream, hangUp := d.talk(m)
 	defer hangUp()
 	d.instances.terminate(m.id)
-	d.links.Dismiss(context.Background(), m.id) // finds no link: there is none yet
+	d.links.Dismiss(context.Background(), m.id)                                                // finds no link: there is none yet
 	stream.Send(hostproto.Message{ID: 1, Hello: &hostproto.Hello{Version: hostproto.Version}}) // fails if the end is quick
 	for {
 		message, err := stream.Receive(patience)
