@@ -118,7 +118,8 @@ const (
 
 // sshArguments returns the arguments of ssh for a session whose agent, public key and known hosts are in the
 // directory. ssh takes the first value it is given for an option, so ours, which come first, cannot be undone by
-// the caller's options or configuration: only the pushed key is offered, and only a reported host key is accepted.
+// the caller's options or configuration: the pushed key is offered first, and only a reported host key is accepted.
+// (Keys that the caller's own configuration names for every host come after it: ssh adds those up.)
 func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string) []string {
 	args := []string{
 		"-o", "HostName=" + target.address,
@@ -138,6 +139,7 @@ func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string
 			"-o", "StrictHostKeyChecking=yes",
 			"-o", "UpdateHostKeys=no",
 			"-o", "CheckHostIP=no",
+			"-o", "NoHostAuthenticationForLocalhost=no", // a host may report that it is at a loopback address
 		)
 	}
 	args = append(args, "-o", "HostKeyAlias="+target.instanceID)

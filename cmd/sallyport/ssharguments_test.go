@@ -62,6 +62,7 @@ func TestSSHArguments(t *testing.T) {
 		"-o", "StrictHostKeyChecking=yes",
 		"-o", "UpdateHostKeys=no",
 		"-o", "CheckHostIP=no",
+		"-o", "NoHostAuthenticationForLocalhost=no",
 		"-o", "HostKeyAlias=i-0aaa",
 		"-o", `ForwardAgent="/run/agent"`,
 		"-l", "root", "-p", "2222",
