@@ -165,7 +165,7 @@ func (w *world) login(p gate.Principal) aws.Config {
 	w.principals[id] = p
 	return aws.Config{
 		Region: region, BaseEndpoint: &w.url, RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(id, p.Secret.Reveal(), ""),
+		Credentials: credentials.NewStaticCredentialsProvider(id, p.Secret.Reveal(), p.SessionToken.Reveal()),
 	}
 }
 

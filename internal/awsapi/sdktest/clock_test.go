@@ -1,14 +1,20 @@
 package sdktest
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awscloudtrail "github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	awseic "github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
+
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // A laptop whose clock is an hour off is refused with the code by which the SDK recognizes that. It takes the time
@@ -55,6 +61,55 @@ func TestSDKCorrectsItsClock(t *testing.T) {
 					t.Errorf("the server's clock is %v ahead, and the SDK does not find its way: %v", ahead, err)
 				}
 			})
+		}
+	}
+}
+
+// Sessions end. By these codes clients know that they have to ask for a new one, and presigned requests, which
+// nobody can sign again, are refused with the same.
+func TestWhatIsOverIsExpired(t *testing.T) {
+	w := newWorld(t)
+	over := w.login(gate.Principal{
+		Identity: trail.Identity{Type: "IAMUser", PrincipalID: "AIDABOB", ARN: "arn:aws:iam::" + account + ":user/bob", AccountID: account, UserName: "bob"},
+		Root:     true, SessionToken: "token", Expires: time.Now().Add(-time.Second),
+	})
+	_, err := ec2Client(over).DescribeRegions(t.Context(), nil)
+	refused(t, err, 400, "RequestExpired")
+	_, err = trailClient(over).LookupEvents(t.Context(), nil)
+	refused(t, err, 400, "ExpiredTokenException")
+	_, err = eicClient(over).SendSSHPublicKey(t.Context(), &awseic.SendSSHPublicKeyInput{
+		InstanceId: aws.String("i-00000000000000000"), InstanceOSUser: aws.String("admin"), SSHPublicKey: aws.String(publicKey()),
+	})
+	if says := refused(t, err, 400, "ExpiredTokenException"); !strings.Contains(says, "Ask for a new one") {
+		t.Errorf("it says %q", says)
+	}
+
+	who, err := w.root().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/?Action=DescribeRegions&Version=2016-11-15&X-Amz-Expires=60", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, _, err := v4.NewSigner().PresignHTTP(t.Context(), who, r, "UNSIGNED-PAYLOAD", "ec2", region, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		ahead  time.Duration
+		status int
+		says   string
+	}{{0, 200, "<regionName>on-prem-1<"}, {time.Hour, 400, "<Code>RequestExpired</Code>"}} {
+		w.mu.Lock()
+		w.ahead = c.ahead
+		w.mu.Unlock()
+		again, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, body := answer(t, again); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%v later: %d %s", c.ahead, status, body)
 		}
 	}
 }
