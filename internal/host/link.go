@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
-	"strings"
 	"sync"
 	"time"
 
@@ -163,17 +161,7 @@ func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
 	if response.StatusCode == http.StatusGone {
 		return nil, ErrDismissed
 	}
-	return nil, fmt.Errorf("the control plane refuses the link: %s: %s", response.Status, refusal(response.Body))
-}
-
-// refusal reads what a refused request was answered with.
-func refusal(body io.Reader) string {
-	text, _ := io.ReadAll(io.LimitReader(body, 4096))
-	var refusal hostproto.Refusal
-	if json.Unmarshal(text, &refusal) == nil && refusal.Message != "" {
-		return refusal.Message
-	}
-	return strings.ToValidUTF8(strings.TrimSpace(string(text)), "?")
+	return nil, fmt.Errorf("the control plane refuses the link: %s", hostproto.ReadRefusal(response))
 }
 
 // connection is a Link while it is up.

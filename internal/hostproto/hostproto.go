@@ -11,6 +11,10 @@
 package hostproto
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/keyblob"
@@ -59,6 +63,17 @@ type Enrolled struct {
 // Refusal is the JSON body of any answer but 200. 410 Gone on LinkPath means: un-enrolled, remove yourself.
 type Refusal struct {
 	Message string `json:"message"`
+}
+
+// ReadRefusal returns what an answer other than 200 says: its Refusal's message or, of a server that is none of ours,
+// the status and the beginning of the text.
+func ReadRefusal(response *http.Response) string {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+	var refusal Refusal
+	if json.Unmarshal(text, &refusal) == nil && refusal.Message != "" {
+		return refusal.Message
+	}
+	return fmt.Sprintf("%s: %.200q", response.Status, text)
 }
 
 // Report is what the agent says of its machine. See compute.Report for the fields.

@@ -1,18 +1,13 @@
 package testkit
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/enroll"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
@@ -72,7 +68,11 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	if err != nil {
 		return nil, err
 	}
-	enrolled, err := redeem(ctx, token, made.Token, certificate, report)
+	plane, err := enroll.NewControlPlane(token, key, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := plane.Redeem(ctx, report)
 	if err != nil {
 		return nil, err
 	}
@@ -90,34 +90,6 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 		Changed: h.changed,
 	}
 	return h, nil
-}
-
-func redeem(ctx context.Context, token hostproto.Token, text string, certificate tls.Certificate, report hostproto.Report) (hostproto.Enrolled, error) {
-	var enrolled hostproto.Enrolled
-	body, err := json.Marshal(hostproto.Enroll{Token: text, Report: report})
-	if err != nil {
-		return enrolled, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, token.Server+hostproto.EnrollPath, bytes.NewReader(body))
-	if err != nil {
-		return enrolled, err
-	}
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: ca.PinnedByFingerprint(token.Fingerprint, certificate, time.Now), DisableKeepAlives: true,
-	}}
-	response, err := client.Do(request)
-	if err != nil {
-		return enrolled, fmt.Errorf("enroll: %w", err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return enrolled, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return enrolled, fmt.Errorf("enroll: %s: %s", response.Status, answer)
-	}
-	return enrolled, json.Unmarshal(answer, &enrolled)
 }
 
 // simulatedReport describes a machine with a host key of its own.

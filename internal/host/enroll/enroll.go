@@ -128,7 +128,7 @@ type enrollment struct {
 
 	token    hostproto.Token
 	key      ed25519.PrivateKey
-	plane    *controlPlane
+	plane    *ControlPlane
 	server   sshd.Server
 	version  sshd.Version
 	settings sshd.Settings // before us

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -20,28 +19,27 @@ import (
 // Keys expire by the control plane's clock all the same.
 const maxClockOffset = 60 * time.Second
 
-// controlPlane is the server that a token names, trusted for nothing until its certificate chains to the
+// ControlPlane is the server that a token names, trusted for nothing until its certificate chains to the
 // authority that the token pins.
-type controlPlane struct {
-	server      string
-	fingerprint string
-	client      *http.Client
+type ControlPlane struct {
+	token  hostproto.Token
+	client *http.Client
 }
 
-func newControlPlane(token hostproto.Token, key ed25519.PrivateKey, now func() time.Time) (*controlPlane, error) {
+// NewControlPlane returns the server of the token, which the machine will show the key, its agent's.
+func NewControlPlane(token hostproto.Token, key ed25519.PrivateKey, now func() time.Time) (*ControlPlane, error) {
 	certificate, err := ca.SelfSigned(key, "sallyport-host", now())
 	if err != nil {
 		return nil, err
 	}
-	return &controlPlane{
-		server:      token.Server,
-		fingerprint: token.Fingerprint,
+	return &ControlPlane{
+		token: token,
 		client: &http.Client{
 			Timeout: 30 * time.Second,
 			Transport: &http.Transport{
 				Proxy:             http.ProxyFromEnvironment,
 				TLSClientConfig:   ca.PinnedByFingerprint(token.Fingerprint, certificate, now),
-				ForceAttemptHTTP2: true,
+				DisableKeepAlives: true, // one request now, one later
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -50,8 +48,8 @@ func newControlPlane(token hostproto.Token, key ed25519.PrivateKey, now func() t
 
 // reach makes sure that the server answers and is the pinned one, without using up the token. It returns how
 // far the machine's clock is ahead of the server's, to the second, or zero if the server tells no time.
-func (c *controlPlane) reach(ctx context.Context, now func() time.Time) (time.Duration, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/healthz", nil)
+func (c *ControlPlane) reach(ctx context.Context, now func() time.Time) (time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.token.Server+"/healthz", nil)
 	if err != nil {
 		return 0, err
 	}
@@ -67,13 +65,18 @@ func (c *controlPlane) reach(ctx context.Context, now func() time.Time) (time.Du
 	return now().Sub(told), nil
 }
 
-// redeem uses the token up and makes this machine an instance.
-func (c *controlPlane) redeem(ctx context.Context, token string, report hostproto.Report) (hostproto.Enrolled, error) {
+// Redeem uses the token up and makes this machine an instance. Errors are faults: Denied "host-token" if the server
+// refuses, Denied "server" if it hands out another authority than the token pins, Unavailable "server" otherwise.
+func (c *ControlPlane) Redeem(ctx context.Context, report hostproto.Report) (hostproto.Enrolled, error) {
+	token, err := hostproto.FormatToken(c.token)
+	if err != nil {
+		return hostproto.Enrolled{}, err
+	}
 	body, err := json.Marshal(hostproto.Enroll{Token: token, Report: report})
 	if err != nil {
 		return hostproto.Enrolled{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+hostproto.EnrollPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.token.Server+hostproto.EnrollPath, bytes.NewReader(body))
 	if err != nil {
 		return hostproto.Enrolled{}, err
 	}
@@ -83,28 +86,24 @@ func (c *controlPlane) redeem(ctx context.Context, token string, report hostprot
 		return hostproto.Enrolled{}, c.unreachable(err)
 	}
 	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return hostproto.Enrolled{}, fault.New(fault.Denied, "host-token", "The control plane at %s does not enroll this machine: %s", c.token.Server, hostproto.ReadRefusal(response))
+	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, hostproto.MaxMessage))
 	if err != nil {
 		return hostproto.Enrolled{}, c.unreachable(err)
 	}
-	if response.StatusCode != http.StatusOK {
-		var refusal hostproto.Refusal
-		if json.Unmarshal(text, &refusal) != nil || refusal.Message == "" {
-			refusal.Message = fmt.Sprintf("it answers %s.", response.Status)
-		}
-		return hostproto.Enrolled{}, fault.New(fault.Denied, "host-token", "The control plane at %s does not enroll this machine: %s", c.server, refusal.Message)
-	}
 	var enrolled hostproto.Enrolled
 	if err := json.Unmarshal(text, &enrolled); err != nil || !strings.HasPrefix(enrolled.InstanceID, "i-") {
-		return hostproto.Enrolled{}, fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s gives an answer that this release of sallyport-host does not understand.", c.server)
+		return hostproto.Enrolled{}, fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s gives an answer that this release of sallyport-host does not understand.", c.token.Server)
 	}
 	fingerprint, err := ca.Fingerprint(enrolled.Authority)
-	if err != nil || fingerprint != c.fingerprint {
-		return hostproto.Enrolled{}, fault.Wrap(err, fault.Denied, "server", "The control plane at %s hands out another authority than the token pins. Make a new token with `sallyport host-token`.", c.server)
+	if err != nil || fingerprint != c.token.Fingerprint {
+		return hostproto.Enrolled{}, fault.Wrap(err, fault.Denied, "server", "The control plane at %s hands out another authority than the token pins. Make a new token with `sallyport host-token`.", c.token.Server)
 	}
 	return enrolled, nil
 }
 
-func (c *controlPlane) unreachable(err error) error {
-	return fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s cannot be reached, or is not the one that made the token (%v). Check the address, and that this machine may connect to it.", c.server, err)
+func (c *ControlPlane) unreachable(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s cannot be reached, or is not the one that made the token (%v). Check the address, and that this machine may connect to it.", c.token.Server, err)
 }

@@ -135,7 +135,7 @@ func (e *enrollment) redeem(ctx context.Context) error {
 		}
 	}
 	report := host.NewReporter(config, e.Version).Report(ctx)
-	enrolled, err := e.plane.redeem(ctx, e.Token, report)
+	enrolled, err := e.plane.Redeem(ctx, report)
 	if err != nil {
 		return err
 	}
