@@ -14,7 +14,7 @@ import (
 // maxAccessKeys is how many access keys a user, or the root user, may have.
 const maxAccessKeys = 2
 
-// userID is the id of the user with the name; ” for the root user, whose name is empty.
+// userID is the id of the user with the name; empty for the root user, whose name is.
 func userID(tx *session, name string) (string, error) {
 	if name == "" {
 		return "", nil
