@@ -298,7 +298,8 @@ func TestStrangersCannotFillTheTrail(t *testing.T) {
 	}
 }
 
-// A stranger looks at what is answered without a signature: no names are told there.
+// A stranger looks at what is answered without a signature, or with a forged one: no names are told there, and what
+// the request asks for makes no difference.
 func TestWhatAStrangerSees(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -319,6 +320,16 @@ func TestWhatAStrangerSees(t *testing.T) {
 			if strings.Contains(string(text), name) {
 				t.Errorf("%s tells %q: %s", path, name, text)
 			}
+		}
+	}
+	forger, err := s.Root.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forger.SecretAccessKey = strings.Repeat("x", 40)
+	for _, attempt := range [][2]string{{"GetUser", "UserName=mina"}, {"GetUser", "UserName=eve"}, {"GetUser", "Bogus=1"}, {"GetUser", "UserName.1.2=x"}, {"NoSuchOperation", ""}} {
+		if code := send(t, s, "iam", attempt[0], attempt[1], &forger); code != "SignatureDoesNotMatch" {
+			t.Errorf("%v: %s", attempt, code)
 		}
 	}
 }
