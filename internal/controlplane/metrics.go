@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	grants   prometheus.Counter
+	answered atomic.Int64 // calls, all together
 }
 
 // newMetrics returns the registry; linked tells how many hosts are linked now.
@@ -43,6 +45,7 @@ func newMetrics(linked func() int) *metrics {
 
 // Observe implements awsapi.Observer.
 func (m *metrics) Observe(service, operation, code string, took time.Duration) {
+	m.answered.Add(1)
 	m.requests.WithLabelValues(service, operation, code).Inc()
 	m.seconds.WithLabelValues(service, operation).Observe(took.Seconds())
 	if operation == "SendSSHPublicKey" && code == "" {

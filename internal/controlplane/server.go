@@ -120,6 +120,7 @@ func (s *Server) serve(l net.Listener) {
 		}
 	})
 	s.working.Go(func() { s.forget(base) })
+	s.working.Go(func() { giveBack(base, s.parts.metrics.answered.Load) })
 }
 
 // healthy tells whether the store answers.
