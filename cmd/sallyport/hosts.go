@@ -60,9 +60,12 @@ func (c hostsCommand) Run(ctx context.Context, term terminal) error {
 		rows = append(rows, hostRow{Name: names[host.InstanceId], Host: host})
 	}
 	if c.Output == "json" {
-		encoder := json.NewEncoder(term.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(rows)
+		text, err := json.MarshalIndent(rows, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(term.out, visibleJSON(string(text)))
+		return err
 	}
 	if len(rows) == 0 {
 		fmt.Fprintf(term.err, "No hosts in %s. Enroll one with: sallyport host-token\n", config.Region)

@@ -67,7 +67,7 @@ func (c trailCommand) Run(ctx context.Context, term terminal) error {
 	}
 	if c.Output == "json" {
 		for _, event := range events {
-			fmt.Fprintln(term.out, event.raw)
+			fmt.Fprintln(term.out, visibleJSON(event.raw))
 		}
 		return nil
 	}
@@ -143,6 +143,8 @@ func (r trailRecord) who() string {
 	switch {
 	case r.Identity.Type == "Root":
 		return "root"
+	case r.Identity.UserName == "root": // a user may be called so, and is not the root user
+		return "user/root"
 	case r.Identity.UserName != "":
 		return r.Identity.UserName
 	case r.Identity.PrincipalID != "":

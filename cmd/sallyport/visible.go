@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 )
 
 // visible makes a text fit for a terminal and for one field of a table. What others wrote (tags, names in refused
@@ -24,4 +26,22 @@ func visibleLines(text string) string {
 		lines[i] = visible(line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// visibleJSON writes what does not print, which in JSON can only stand in strings, as its escape: JSON may hold DEL
+// and the control characters beyond ASCII, which terminals obey too.
+func visibleJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }

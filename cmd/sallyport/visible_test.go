@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -46,6 +47,30 @@ func TestTrailOfAHostileCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkTerminal(t, out.String(), 2)
+}
+
+// The same record as JSON stays the same record.
+func TestJSONOfAHostileCall(t *testing.T) {
+	record, err := json.Marshal(map[string]string{"userName": hostile + "\U000e0041 é 한글"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	safe := visibleJSON(string(record))
+	checkTerminal(t, safe, 0)
+	var before, after map[string]string
+	if err := errors.Join(json.Unmarshal(record, &before), json.Unmarshal([]byte(safe), &after)); err != nil || before["userName"] != after["userName"] {
+		t.Errorf("%q became %q, %v", before, after, err)
+	}
+}
+
+// Whoever may rename themselves calls themselves root: the trail must not show them as the root user.
+func TestUserCalledRoot(t *testing.T) {
+	var user, root trailRecord
+	user.Identity.Type, user.Identity.UserName = "IAMUser", "root"
+	root.Identity.Type = "Root"
+	if user.who() == root.who() {
+		t.Errorf("both are %q", root.who())
+	}
 }
 
 // Somebody who may tag an instance names it so; somebody else lists the hosts, or mistypes a name.
