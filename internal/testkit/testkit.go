@@ -87,13 +87,6 @@ func (s *System) Stop(t testing.TB) {
 	s.server = nil
 }
 
-// Restart stops the control plane and starts it on the same data.
-func (s *System) Restart(t testing.TB) {
-	t.Helper()
-	s.Stop(t)
-	s.start(t)
-}
-
 // Services are the tables of operations that are served.
 func (s *System) Services() []awsapi.Service { return s.server.Services() }
 
