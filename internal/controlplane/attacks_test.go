@@ -250,6 +250,7 @@ func TestInstanceOfAnotherRegion(t *testing.T) {
 func TestStrangersCannotFillTheTrail(t *testing.T) {
 	s := testkit.Start(t)
 	const attempts, each = 8, 200
+	began := time.Now()
 	var all sync.WaitGroup
 	for range attempts {
 		all.Go(func() {
@@ -287,7 +288,8 @@ func TestStrangersCannotFillTheTrail(t *testing.T) {
 			denials++
 		}
 	}
-	if strangers == 0 || strangers >= attempts*each {
+	// A thousand at once and five a second, as gate has it.
+	if strangers == 0 || strangers > 1006+5*int(time.Since(began).Seconds()) {
 		t.Errorf("%d of %d unsigned requests in the trail", strangers, attempts*each)
 	}
 	if denials != 1 {

@@ -250,6 +250,34 @@ func TestOneEventACall(t *testing.T) {
 	}
 }
 
+// Strangers make calls without end: what of them is recorded is bounded, and takes no room from those who are
+// somebody.
+func TestStrangersAreRecordedAtABoundedRate(t *testing.T) {
+	w, _ := newWorld(t)
+	now := noon
+	g := gate.New(account, w, w, w, func() time.Time { return now }, rand.Reader)
+	record := func(kind string, times int) (written int) {
+		t.Helper()
+		before := len(w.events)
+		for range times {
+			if err := g.Record(t.Context(), trail.Identity{Type: kind}, gate.Call{Name: "ListUsers"}, gate.Pass{}, &gate.Failure{Code: "x"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(w.events) - before
+	}
+	if n := record("Unknown", 5000); n != 1000 {
+		t.Errorf("%d events of strangers at once", n)
+	}
+	if n := record("IAMUser", 10); n != 10 {
+		t.Errorf("%d events of a user's ten calls", n)
+	}
+	now = now.Add(2 * time.Second)
+	if n := record("Unknown", 100); n != 10 {
+		t.Errorf("%d events of strangers two seconds later", n)
+	}
+}
+
 func TestSecretsDoNotPrint(t *testing.T) {
 	p := gate.Principal{Secret: "hunter2", SessionToken: "hunter3"}
 	var log strings.Builder
