@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
+
+	"github.com/sallyport/sallyport/internal/awsprofile"
 )
 
 // connection is the flags by which a client command finds the API. All are optional; what is missing comes from the
@@ -54,7 +56,7 @@ func (c connection) profile() string {
 			return ""
 		}
 	}
-	if hasProfile(profileFilesFromEnvironment(), defaultProfile) {
+	if awsprofile.FromEnvironment().Has(defaultProfile) {
 		return defaultProfile
 	}
 	return ""

@@ -8,8 +8,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sallyport/sallyport/internal/awsprofile"
 	"github.com/sallyport/sallyport/internal/controlplane"
 )
+
+// defaultProfile is the name of the AWS profile we write and look for.
+const defaultProfile = controlplane.ProfileName
 
 type configureCommand struct {
 	Data string `required:"" type:"path" help:"The control plane's data directory; its credentials file is read." placeholder:"DIR"`
@@ -30,8 +34,8 @@ func (c configureCommand) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
-	files := profileFilesFromEnvironment()
-	changed, err := writeProfile(files, c.Name, p)
+	files := awsprofile.FromEnvironment()
+	changed, err := files.Write(c.Name, p)
 	if err != nil {
 		return err
 	}
@@ -44,25 +48,25 @@ func (c configureCommand) Run(term terminal) error {
 }
 
 // readCredentials makes a profile of what a control plane left in its data directory.
-func readCredentials(data string) (profile, error) {
+func readCredentials(data string) (awsprofile.Profile, error) {
 	root, err := controlplane.ReadCredentials(data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return profile{}, fmt.Errorf("%s holds no credentials: is it the data directory of a control plane that was started once?", data)
+		return awsprofile.Profile{}, fmt.Errorf("%s holds no credentials: is it the data directory of a control plane that was started once?", data)
 	case errors.Is(err, fs.ErrPermission):
-		return profile{}, fmt.Errorf("the credentials in %s may only be read by their owner: run this as the user who runs the control plane", data)
+		return awsprofile.Profile{}, fmt.Errorf("the credentials in %s may only be read by their owner: run this as the user who runs the control plane", data)
 	case err != nil:
-		return profile{}, err
+		return awsprofile.Profile{}, err
 	}
-	p := profile{AccessKeyID: root.AccessKeyID, Secret: root.Secret, Region: root.Region, EndpointURL: root.Endpoint}
+	p := awsprofile.Profile{AccessKeyID: root.AccessKeyID, Secret: root.Secret, Region: root.Region, EndpointURL: root.Endpoint}
 	endpoint, err := url.Parse(root.Endpoint)
 	if err != nil || endpoint.Host == "" {
-		return profile{}, fmt.Errorf("the credentials in %s name no endpoint_url: start the control plane once more", data)
+		return awsprofile.Profile{}, fmt.Errorf("the credentials in %s name no endpoint_url: start the control plane once more", data)
 	}
 	if endpoint.Scheme == "https" {
 		bundle, err := filepath.Abs(filepath.Join(data, controlplane.AuthorityFile))
 		if err != nil {
-			return profile{}, err
+			return awsprofile.Profile{}, err
 		}
 		if _, err := os.Stat(bundle); err == nil {
 			p.CABundle = bundle

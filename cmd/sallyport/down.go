@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/awsprofile"
 	"github.com/sallyport/sallyport/internal/host/enroll"
 )
 
@@ -77,12 +78,12 @@ func stopDaemon(d daemon) (string, error) {
 // purge removes everything that `up` made. A profile of the same name that belongs to another control plane stays.
 func purge(directory upDirectory) (string, error) {
 	note := "removed"
-	files := profileFilesFromEnvironment()
-	if ours, err := readCredentials(directory.data()); err == nil && profileKey(files, defaultProfile) == ours.AccessKeyID {
-		if err := removeProfile(files, defaultProfile); err != nil {
+	files := awsprofile.FromEnvironment()
+	if ours, err := readCredentials(directory.data()); err == nil && files.AccessKeyID(defaultProfile) == ours.AccessKeyID {
+		if err := files.Remove(defaultProfile); err != nil {
 			return "", err
 		}
-	} else if hasProfile(files, defaultProfile) {
+	} else if files.Has(defaultProfile) {
 		note = "removed, but for the AWS profile " + defaultProfile + ", which is another's"
 	}
 	if err := os.RemoveAll(string(directory)); err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/sallyport/sallyport/internal/awsprofile"
 )
 
 func TestHelpTeaches(t *testing.T) {
@@ -107,7 +109,7 @@ func TestWhichProfile(t *testing.T) {
 	if got := (connection{}).profile(); got != "" {
 		t.Errorf("without any: %q", got)
 	}
-	if _, err := writeProfile(profileFilesFromEnvironment(), defaultProfile, profile{AccessKeyID: "A", Secret: "s", Region: "r-1", EndpointURL: "http://x"}); err != nil {
+	if _, err := awsprofile.FromEnvironment().Write(defaultProfile, awsprofile.Profile{AccessKeyID: "A", Secret: "s", Region: "r-1", EndpointURL: "http://x"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := (connection{}).profile(); got != defaultProfile {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/awsprofile"
 )
 
 type upCommand struct {
@@ -43,8 +45,8 @@ type up struct {
 	state     upState
 	steps     progress
 	term      terminal
-	renewed   bool    // the programs changed since they were started
-	profile   profile // of the root user
+	renewed   bool               // the programs changed since they were started
+	profile   awsprofile.Profile // of the root user
 	instance  string
 }
 
@@ -195,8 +197,8 @@ func (u *up) writeProfile(context.Context) (string, error) {
 		return "", err
 	}
 	u.profile = p
-	files := profileFilesFromEnvironment()
-	changed, err := writeProfile(files, defaultProfile, p)
+	files := awsprofile.FromEnvironment()
+	changed, err := files.Write(defaultProfile, p)
 	if err != nil {
 		return "", err
 	}

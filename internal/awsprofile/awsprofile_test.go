@@ -1,4 +1,4 @@
-package main
+package awsprofile
 
 import (
 	"os"
@@ -134,7 +134,7 @@ func TestSetSectionKeepsEverythingElse(t *testing.T) {
 	})
 }
 
-func TestWriteProfile(t *testing.T) {
+func TestWrite(t *testing.T) {
 	directory := t.TempDir()
 	dotfiles := filepath.Join(directory, "dotfiles")
 	if err := os.Mkdir(dotfiles, 0o755); err != nil {
@@ -144,12 +144,12 @@ func TestWriteProfile(t *testing.T) {
 	if err := os.WriteFile(real, []byte(existing), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	files := profileFiles{Config: filepath.Join(directory, "config"), Credentials: filepath.Join(directory, "new", "credentials")}
+	files := Files{Config: filepath.Join(directory, "config"), Credentials: filepath.Join(directory, "new", "credentials")}
 	if err := os.Symlink(real, files.Config); err != nil {
 		t.Fatal(err)
 	}
-	p := profile{AccessKeyID: "AKIA1", Secret: "secret", Region: "on-prem-1", EndpointURL: "http://127.0.0.1:7474"}
-	changed, err := writeProfile(files, "sallyport", p)
+	p := Profile{AccessKeyID: "AKIA1", Secret: "secret", Region: "on-prem-1", EndpointURL: "http://127.0.0.1:7474"}
+	changed, err := files.Write("sallyport", p)
 	if err != nil || !changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
@@ -172,17 +172,17 @@ func TestWriteProfile(t *testing.T) {
 	if got := credentials.Section("sallyport").Key("aws_secret_access_key").String(); got != "secret" {
 		t.Errorf("secret %q", got)
 	}
-	if !hasProfile(files, "sallyport") || hasProfile(files, "nobody") {
+	if !files.Has("sallyport") || files.Has("nobody") {
 		t.Error("hasProfile is wrong")
 	}
-	if got := profileKey(files, "sallyport"); got != "AKIA1" {
+	if got := files.AccessKeyID("sallyport"); got != "AKIA1" {
 		t.Errorf("the profile's key is %q", got)
 	}
 
-	if changed, err := writeProfile(files, "sallyport", p); err != nil || changed {
+	if changed, err := files.Write("sallyport", p); err != nil || changed {
 		t.Errorf("done twice: changed %v, %v", changed, err)
 	}
-	if err := removeProfile(files, "sallyport"); err != nil {
+	if err := files.Remove("sallyport"); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(real); err != nil || string(text) != existing {
@@ -191,38 +191,4 @@ func TestWriteProfile(t *testing.T) {
 	if text, err := os.ReadFile(files.Credentials); err != nil || len(text) != 0 {
 		t.Errorf("after removal the credentials hold %q, %v", text, err)
 	}
-}
-
-func TestConfigure(t *testing.T) {
-	data := t.TempDir()
-	home := t.TempDir()
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(home, "c"))
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(home, "s"))
-	if status, _, err := runCommand(t, "configure", "--data", data); status == 0 || !strings.Contains(err, "was started once") {
-		t.Errorf("without credentials: status %d, %s", status, err)
-	}
-	text := "[sallyport]\naws_access_key_id = AKIA1\naws_secret_access_key = s\nregion = r\nendpoint_url = https://192.0.2.1:7474\n"
-	if err := os.WriteFile(filepath.Join(data, "credentials"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(data, "ca.pem"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	status, out, errs := runCommand(t, "configure", "--data", data, "--name", "lab")
-	if status != 0 || !strings.Contains(out, "--profile lab") {
-		t.Errorf("status %d, %s%s", status, out, errs)
-	}
-	config, err := os.ReadFile(filepath.Join(home, "c"))
-	want := "[profile lab]\nregion = r\nendpoint_url = https://192.0.2.1:7474\nca_bundle = " + filepath.Join(data, "ca.pem") + "\n"
-	if err != nil || string(config) != want {
-		t.Errorf("config %v\n%s", err, config)
-	}
-}
-
-// runCommand runs the command line and returns what it said.
-func runCommand(t *testing.T, args ...string) (status int, out, err string) {
-	t.Helper()
-	var stdout, stderr strings.Builder
-	status = run(args, terminal{in: strings.NewReader(""), out: &stdout, err: &stderr})
-	return status, stdout.String(), stderr.String()
 }

@@ -1,0 +1,157 @@
+// Package awsprofile writes profiles into the files of AWS's clients, ~/.aws/config and ~/.aws/credentials, and takes
+// them out again. These files are people's own: every byte that is not the profile's stays as it is.
+package awsprofile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/sallyport/sallyport/internal/durable"
+)
+
+// Files is where AWS clients keep their profiles.
+type Files struct {
+	Config      string // "~/.aws/config": sections "[profile NAME]"
+	Credentials string // "~/.aws/credentials": sections "[NAME]"
+}
+
+// FromEnvironment returns the files of the user who runs this, or those that AWS_CONFIG_FILE and
+// AWS_SHARED_CREDENTIALS_FILE name.
+func FromEnvironment() Files {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "/"
+	}
+	files := Files{Config: filepath.Join(home, ".aws", "config"), Credentials: filepath.Join(home, ".aws", "credentials")}
+	if path := os.Getenv("AWS_CONFIG_FILE"); path != "" {
+		files.Config = path
+	}
+	if path := os.Getenv("AWS_SHARED_CREDENTIALS_FILE"); path != "" {
+		files.Credentials = path
+	}
+	return files
+}
+
+// Profile is what an AWS client needs to know about a control plane.
+type Profile struct {
+	AccessKeyID string
+	Secret      string
+	Region      string
+	EndpointURL string
+	CABundle    string // path; empty where the endpoint is not https
+}
+
+// Write sets the profile in both files and leaves every other byte of them as it is. It tells whether
+// anything had to be changed. Each file is replaced whole or not at all, and keeps its mode and owner.
+func (f Files) Write(name string, p Profile) (changed bool, err error) {
+	inCredentials, err := editFile(f.Credentials, func(text string) string {
+		return setSection(text, credentialsSection(name), []setting{
+			{"aws_access_key_id", p.AccessKeyID}, {"aws_secret_access_key", p.Secret}, {"aws_session_token", ""},
+		})
+	})
+	if err != nil {
+		return false, err
+	}
+	inConfig, err := editFile(f.Config, func(text string) string {
+		return setSection(text, configSection(name), []setting{
+			{"region", p.Region}, {"endpoint_url", p.EndpointURL}, {"ca_bundle", p.CABundle},
+		})
+	})
+	return inCredentials || inConfig, err
+}
+
+// Remove takes the profile out of both files. That there is none is no error.
+func (f Files) Remove(name string) error {
+	_, first := editFile(f.Credentials, func(text string) string { return removeSection(text, credentialsSection(name)) })
+	_, second := editFile(f.Config, func(text string) string { return removeSection(text, configSection(name)) })
+	return errors.Join(first, second)
+}
+
+// AccessKeyID returns the profile's access key id; empty if there is none.
+func (f Files) AccessKeyID(name string) string {
+	text, err := os.ReadFile(f.Credentials)
+	if err != nil {
+		return ""
+	}
+	lines := splitLines(string(text))
+	start, end, ok := findSection(lines, credentialsSection(name))
+	if !ok {
+		return ""
+	}
+	for _, line := range lines[start+1 : end] {
+		if key, value, ok := keyValue(line); ok && key == "aws_access_key_id" {
+			return value
+		}
+	}
+	return ""
+}
+
+// Has tells whether either file has the profile.
+func (f Files) Has(name string) bool {
+	for path, section := range map[string]string{f.Credentials: credentialsSection(name), f.Config: configSection(name)} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if _, _, ok := findSection(splitLines(string(text)), section); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func credentialsSection(name string) string { return name }
+
+func configSection(name string) string {
+	if name == "default" {
+		return name
+	}
+	return "profile " + name
+}
+
+// editFile replaces a file by what edit makes of its text, if that differs. A file that does not exist counts as
+// empty; a symbolic link is followed.
+func editFile(path string, edit func(string) string) (changed bool, err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("read the AWS profile: %w", err)
+	}
+	text := []byte(edit(string(old)))
+	if bytes.Equal(old, text) {
+		return false, nil
+	}
+	if err := writeFile(path, text); err != nil {
+		return false, fmt.Errorf("write the AWS profile: %w", err)
+	}
+	return true, nil
+}
+
+// writeFile keeps a file's mode and owner. A new one nobody else may read, and it belongs to the owner of its
+// directory: a profile in somebody's home that root writes must be theirs.
+func writeFile(path string, text []byte) error {
+	if _, err := os.Stat(path); err == nil {
+		return durable.Rewrite(path, text)
+	}
+	directory := filepath.Dir(path)
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(directory)
+	if err != nil {
+		return err
+	}
+	return durable.Replace(path, text, func(file *os.File) error {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			return file.Chown(int(owner.Uid), int(owner.Gid))
+		}
+		return nil
+	})
+}
