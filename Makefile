@@ -33,11 +33,11 @@ bench: ## measure, beside a baseline measured in the same run
 	$(GO) run ./bench
 
 generate: ## make the generated files again
-	$(GO) generate ./...
-	$(GO) test ./internal/controlplane -run TestOperationsPage -write
+	CGO_ENABLED=0 GOFLAGS=-trimpath $(GO) generate ./...
+	CGO_ENABLED=0 $(GO) test -trimpath ./internal/controlplane -run TestOperationsPage -write
 
-fuzz: ## run every fuzz target for FUZZTIME (15s)
-	scripts/fuzz $(FUZZTIME)
+fuzz: ## run every fuzz target for FUZZTIME (15s), or those of PACKAGES
+	scripts/fuzz $(FUZZTIME) $(PACKAGES)
 
 clean: ## remove what build made
 	rm -rf bin

@@ -52,7 +52,7 @@ func (c downCommand) Run(ctx context.Context, term terminal) error {
 		return err
 	}
 	if !c.Purge {
-		fmt.Fprintf(term.out, "Nothing runs any more. The data is kept in %s; remove it with: sallyport down --purge\n", directory)
+		fmt.Fprintf(term.out, "Nothing runs any more. The data is kept in %s; remove it with: %s down --purge\n", directory, directory.shortName())
 		return nil
 	}
 	return steps.step("Data and profile", func() (string, error) { return purge(directory) })

@@ -31,7 +31,7 @@ func (u *up) useOnlyOurProfile() {
 }
 
 func (u *up) sayNext() {
-	sallyportCommand := u.shortName()
+	sallyportCommand := u.directory.shortName()
 	fmt.Fprintf(u.term.out, `
 Try next, as root:
   %[1]s ssh %[2]s    # a shell there
@@ -46,7 +46,7 @@ And any AWS client works:
 }
 
 // shortName is how to call this program from here.
-func (u *up) shortName() string {
+func (d upDirectory) shortName() string {
 	if here, err := os.Getwd(); err == nil {
 		if self, err := os.Executable(); err == nil {
 			if relative, err := filepath.Rel(here, self); err == nil && !strings.HasPrefix(relative, "..") {
@@ -57,7 +57,7 @@ func (u *up) shortName() string {
 			}
 		}
 	}
-	return u.directory.program()
+	return d.program()
 }
 
 func (u *up) sayWithoutRoot() {
@@ -71,5 +71,5 @@ And any AWS client works:
   aws --profile sallyport sts get-caller-identity
   aws --profile sallyport --endpoint-url %[2]s sts get-caller-identity    # aws older than 2.13, as Debian 12's
 Stop it with: %[1]s down
-`, u.shortName(), u.endpoint())
+`, u.directory.shortName(), u.endpoint())
 }
