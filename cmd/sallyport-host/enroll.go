@@ -22,7 +22,7 @@ const maxTokenInput = 4096
 type enrollCommand struct {
 	enrollment
 	Token   string       `arg:"" optional:"" help:"The token, from 'sallyport host-token'. Other users of this machine see arguments: better give it in SALLYPORT_HOST_TOKEN or, with '-', on standard input."`
-	Address []netip.Addr `help:"An address to report, where people reach this machine, instead of its own. May be repeated." placeholder:"IP"`
+	Address []netip.Addr `help:"An address to report, where people reach this machine, instead of those that sshd listens on. May be repeated." placeholder:"IP"`
 
 	SSHDConfig    string `name:"sshd-config" help:"The configuration of the sshd to set up (${default})." default:"/etc/ssh/sshd_config" type:"path" placeholder:"FILE"`
 	SSHDPIDFile   string `name:"sshd-pid-file" help:"The PID file of that sshd, if its configuration does not say." type:"path" placeholder:"FILE"`

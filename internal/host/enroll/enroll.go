@@ -30,7 +30,7 @@ type Options struct {
 	SSHDConfig string       // sshd.DefaultConfig; another for a private sshd
 	PIDFile    string       // of the running sshd; what the configuration says if empty
 	Port       int          // the port to report; what the configuration says if zero
-	Addresses  []netip.Addr // to report, instead of the machine's own
+	Addresses  []netip.Addr // to report; those that sshd is bound to if empty, the machine's own if it is bound to none
 
 	KeysUser      string // whom sshd runs the keys helper as; DefaultKeysUser, made if it must be, unless sshd has one already
 	Service       Service

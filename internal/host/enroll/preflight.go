@@ -124,6 +124,9 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	if e.Port == 0 {
 		e.Port = int(e.settings.Listens().Port())
 	}
+	if len(e.Addresses) == 0 {
+		e.Addresses = e.settings.Addresses()
+	}
 	e.users = loginCandidates()
 	return nil
 }

@@ -135,7 +135,10 @@ func privateSSHD(t *testing.T) {
 	waitFor(t, "the private sshd", func() bool { _, err := os.Stat("/run/private.pid"); return err == nil })
 	before := snapshot(t)
 	delete(before, "/run/private.pid")
-	output := m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached", "--address", "127.0.0.1")
+	output := m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached")
+	if text, err := os.ReadFile(directory + "/host.json"); err != nil || !strings.Contains(string(text), `"127.0.0.1"`) {
+		t.Errorf("the address that this sshd is bound to is not the one reported: %v\n%s", err, text)
+	}
 	if strings.Contains(output, "Note:") { // a detached agent is what was asked for
 		t.Errorf("enrolling warns:\n%s", output)
 	}

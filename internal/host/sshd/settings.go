@@ -60,6 +60,19 @@ func (s Settings) Listens() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// Addresses returns the addresses that the server is bound to; none if it listens on all that the machine has.
+func (s Settings) Addresses() []netip.Addr {
+	var found []netip.Addr
+	for _, value := range s["listenaddress"] {
+		address, err := netip.ParseAddrPort(value)
+		if err != nil || address.Addr().IsUnspecified() {
+			return nil
+		}
+		found = append(found, address.Addr())
+	}
+	return found
+}
+
 // reachable replaces the unspecified address by loopback.
 func reachable(address netip.AddrPort) netip.AddrPort {
 	switch {

@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +144,19 @@ func TestOverrides(t *testing.T) {
 	loop := write("loop", "Include "+directory+"/loop\n")
 	if _, err := Overrides(loop); err != nil {
 		t.Errorf("a file that includes itself: %v", err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"listenaddress 127.0.0.1:22\nlistenaddress [fd00::2]:22\n": "[127.0.0.1 fd00::2]",
+		"listenaddress 127.0.0.1:22\nlistenaddress 0.0.0.0:22\n":   "[]",
+		"listenaddress [::]:22\n":                                  "[]",
+		"port 22\n":                                                "[]",
+	} {
+		if got := fmt.Sprint(parseSettings(text).Addresses()); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
 	}
 }
 
