@@ -34,24 +34,25 @@ var mayImport = map[string][]string{
 	"internal/awswire":    {"internal/fault", "internal/awswire"},
 	"internal/trail":      {"internal/fault"},
 	"internal/page":       {"internal/fault"},
+	"internal/uuid":       {},
 	"internal/durable":    {},
 	"internal/awsprofile": {"internal/durable"},
 	// gate and domain
-	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail"},
-	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate"},
+	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail", "internal/uuid"},
+	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/uuid"},
 	"internal/compute": {"internal/fault", "internal/trail", "internal/gate", "internal/page"},
 	"internal/access":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},
 	// adapters
 	"internal/store":     {"internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
 	"internal/hostproto": {"internal/fault", "internal/keyblob"},
-	"internal/hostlink":  {"internal/fault", "internal/ca", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto"},
+	"internal/hostlink":  {"internal/fault", "internal/ca", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto", "internal/uuid"},
 	// edges
-	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto"},
+	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto", "internal/uuid"},
 	// on the machine
-	"internal/host": {"internal/fault", "internal/durable", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host"},
+	"internal/host": {"internal/fault", "internal/durable", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
 	// the places that know every room
 	"internal/controlplane": {"internal"},
-	"internal/testkit":      {"internal"},
+	"internal/testkit":      {"internal", "internal/uuid"},
 	"cmd/sallyport":         {"internal"},
 	"cmd/sallyport-host":    {"internal/fault", "internal/host", "internal/hostproto", "internal/ca", "internal/keyblob", "internal/sshkey"},
 	"e2e":                   {"internal/testkit"},

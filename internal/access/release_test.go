@@ -13,10 +13,11 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 func (w *world) release(g access.Grant) access.Release {
-	return access.Release{InstanceID: g.InstanceID, RequestID: g.RequestID, EventID: gate.NewID(rand.Reader), OSUser: g.OSUser, At: w.now()}
+	return access.Release{InstanceID: g.InstanceID, RequestID: g.RequestID, EventID: uuid.New(time.Now(), rand.Reader), OSUser: g.OSUser, At: w.now()}
 }
 
 func TestReleased(t *testing.T) {
@@ -61,7 +62,7 @@ func TestReleaseByAHostileHost(t *testing.T) {
 		return w.Released(t.Context(), w.pass(), r)
 	}
 	want(t, tell(func(r *access.Release) { r.InstanceID = other.ID }), fault.NotFound, "grant")
-	want(t, tell(func(r *access.Release) { r.RequestID = gate.NewID(rand.Reader) }), fault.NotFound, "grant")
+	want(t, tell(func(r *access.Release) { r.RequestID = uuid.New(time.Now(), rand.Reader) }), fault.NotFound, "grant")
 	want(t, tell(func(r *access.Release) { r.OSUser = "root" }), fault.Invalid, "release")
 	want(t, tell(func(r *access.Release) { r.EventID = "x" }), fault.Invalid, "release")
 	want(t, tell(func(r *access.Release) { r.EventID += "\n" }), fault.Invalid, "release")

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 const (
@@ -103,7 +104,7 @@ func (nobody) Principal(context.Context, string) (gate.Principal, error) {
 func (w *world) pass() gate.Pass {
 	w.t.Helper()
 	pass, err := w.gate.AdmitHost(caller, gate.Call{
-		RequestID: gate.NewID(rand.Reader), Name: "SendSSHPublicKey", Source: access.EventSource, Region: region,
+		RequestID: uuid.New(time.Now(), rand.Reader), Name: "SendSSHPublicKey", Source: access.EventSource, Region: region,
 		Parameters: map[string]any{"of": "the pass"},
 	})
 	if err != nil {

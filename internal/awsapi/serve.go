@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // MaxBody is the largest request body, in bytes. The largest legitimate one is a policy document in a form.
@@ -108,7 +109,7 @@ type exchange struct {
 // ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{request: r, began: s.Now()}
-	x.call = gate.Call{RequestID: gate.NewID(s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(), Secure: r.TLS != nil}
+	x.call = gate.Call{RequestID: uuid.New(x.began, s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(), Secure: r.TLS != nil}
 	if source, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.call.SourceIP = source.Addr().Unmap()
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 const (
@@ -75,7 +76,7 @@ func (nobody) Principal(context.Context, string) (gate.Principal, error) {
 func (w *world) pass(in string) gate.Pass {
 	w.t.Helper()
 	pass, err := w.gate.AdmitHost(trail.Identity{Type: "Host", PrincipalID: "test"}, gate.Call{
-		RequestID: gate.NewID(rand.Reader), Name: "Test", Source: "test", Region: in,
+		RequestID: uuid.New(time.Now(), rand.Reader), Name: "Test", Source: "test", Region: in,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -2,11 +2,10 @@ package gate
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // Pass is the proof that a call was allowed. Every domain method takes one and begins with Check. It is good
@@ -24,7 +23,8 @@ type passState struct {
 }
 
 func (g *Gate) open(identity trail.Identity, call Call, kind string) Pass {
-	return Pass{call: &passState{call: call, identity: identity, account: g.account, time: g.now(), eventID: NewID(g.random), kind: kind}}
+	now := g.now()
+	return Pass{call: &passState{call: call, identity: identity, account: g.account, time: now, eventID: uuid.New(now, g.random), kind: kind}}
 }
 
 // ErrNoPass is what a domain method answers to the zero Pass.
@@ -88,16 +88,4 @@ func (s *passState) event(response map[string]any, resources []trail.Resource) t
 		event.Resources = append(event.Resources, r)
 	}
 	return event
-}
-
-// NewID returns a random version 4 UUID (RFC 9562), the form of request and event ids. It panics if
-// randomness fails, as crypto/rand itself does.
-func NewID(random io.Reader) string {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		panic(fmt.Sprintf("gate: no randomness: %v", err))
-	}
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // The bounds of the conversation on the socket: one line each way.
@@ -141,24 +142,13 @@ func (d *Desk) release(q question) answer {
 	}
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
 	found = slices.DeleteFunc(found, func(grant hostproto.Grant) bool {
-		err := d.Recorder.Add(hostproto.Release{EventID: newID(d.Random), RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now})
+		err := d.Recorder.Add(hostproto.Release{EventID: uuid.New(now, d.Random), RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now})
 		if err != nil {
 			d.Log.Error("a key is withheld: its release cannot be recorded", "request", grant.RequestID, "error", err)
 		}
 		return err != nil
 	})
 	return answer{Time: now, Grants: found}
-}
-
-// newID returns a random version 4 UUID (RFC 9562).
-func newID(random io.Reader) string {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		panic(fmt.Sprintf("host: no randomness: %v", err))
-	}
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
 
 // admit looks at who connected, as the kernel tells it.

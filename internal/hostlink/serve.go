@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // seeInterval is how often it is written down that a host is still linked.
@@ -302,7 +303,7 @@ func (c *conversation) write(ctx context.Context, seen time.Time) {
 // admitted does something in the host's name.
 func (c *conversation) admitted(name string, do func(gate.Pass) error) error {
 	call := c.origin
-	call.RequestID, call.Name = gate.NewID(c.Random), name
+	call.RequestID, call.Name = uuid.New(c.Now(), c.Random), name
 	pass, err := c.Gate.AdmitHost(c.identity(c.instance), call)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // Instances is where hosts are enrolled and known. *compute.Service serves it.
@@ -71,7 +72,7 @@ const eventSource = "ec2.amazonaws.com"
 // call describes what a host does, for the trail.
 func (h *handler) call(r *http.Request, name, region string) gate.Call {
 	call := gate.Call{
-		RequestID: gate.NewID(h.Random), Source: eventSource, Name: name, Region: region,
+		RequestID: uuid.New(h.Now(), h.Random), Source: eventSource, Name: name, Region: region,
 		UserAgent: r.UserAgent(), Secure: true,
 	}
 	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {

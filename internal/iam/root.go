@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // EnsureRoot gives the root user an access key if it has none: on a new deployment, or after somebody deleted
@@ -42,7 +42,7 @@ func (s *Service) rootKeyEvent(key AccessKey, region string) trail.Event {
 		Response: map[string]any{"accessKey": map[string]any{
 			"accessKeyId": key.ID, "status": "Active", "createDate": trailTime(key.Created),
 		}},
-		RequestID: gate.NewID(s.random), ID: gate.NewID(s.random),
+		RequestID: uuid.New(key.Created, s.random), ID: uuid.New(key.Created, s.random),
 		Resources: []trail.Resource{{ARN: s.RootARN(), AccountID: s.account}, {ARN: key.ID, AccountID: s.account, Type: AccessKeyType}},
 		Type:      trail.AwsServiceEvent, Management: true, Account: s.account, Category: "Management",
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 const (
@@ -100,7 +101,7 @@ func (w *world) ask(keyID, token, action, resource string) (gate.Pass, error) {
 		return gate.Pass{}, err
 	}
 	call := gate.Call{
-		RequestID: gate.NewID(rand.Reader), Source: "iam.amazonaws.com", Name: "Test", Action: action, Region: region,
+		RequestID: uuid.New(time.Now(), rand.Reader), Source: "iam.amazonaws.com", Name: "Test", Action: action, Region: region,
 		Resources: []gate.Resource{{ARN: resource}},
 	}
 	return w.gate.Authorize(w.ctx, caller, call)

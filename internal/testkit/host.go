@@ -17,11 +17,11 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 	"github.com/sallyport/sallyport/internal/ca"
-	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/enroll"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/sshkey"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // Host is a simulated machine: the real agent's link and grant cache, without sshd, files or root.
@@ -138,7 +138,7 @@ func (h *Host) Stopped() <-chan struct{} { return h.stopped }
 
 // Release does what the agent does when its keys helper hands a grant to sshd, as sshd does twice a login.
 func (h *Host) Release(requestID, osUser string) {
-	h.outbox.add(hostproto.Release{EventID: gate.NewID(rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now()})
+	h.outbox.add(hostproto.Release{EventID: uuid.New(time.Now(), rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now()})
 }
 
 func (h *Host) changed(err error) {

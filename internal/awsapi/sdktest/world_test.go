@@ -40,6 +40,7 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 const (
@@ -173,7 +174,7 @@ func (w *world) login(p gate.Principal) aws.Config {
 func (w *world) enroll(tags map[string]string) string {
 	w.t.Helper()
 	pass := func() gate.Pass {
-		p, err := w.gate.AdmitHost(trail.Identity{Type: "Host", PrincipalID: "test"}, gate.Call{RequestID: gate.NewID(rand.Reader), Name: "EnrollHost", Source: "sallyport", Region: region})
+		p, err := w.gate.AdmitHost(trail.Identity{Type: "Host", PrincipalID: "test"}, gate.Call{RequestID: uuid.New(time.Now(), rand.Reader), Name: "EnrollHost", Source: "sallyport", Region: region})
 		if err != nil {
 			w.t.Fatal(err)
 		}
