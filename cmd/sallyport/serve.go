@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -41,11 +39,6 @@ ca_bundle to a copy of it.
 The keys of a --config file: data, listen, db, account, regions, hostnames, advertise, allowPlainHTTP.`
 }
 
-// garbagePercent is how much garbage may pile up before it is collected, in percent of what is in use; GOGC in the
-// environment wins. Most of a control plane's memory is idle links: Go's own 100 would cost each a third more, and
-// collecting more often costs a busy server a few percent of its time.
-const garbagePercent = 40
-
 // shutdownTime is how long calls in progress may take to end when the server is told to stop.
 const shutdownTime = 10 * time.Second
 
@@ -60,14 +53,12 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(term.err, nil)
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
 	server, err := controlplane.Start(ctx, config, slog.New(handler), time.Now, rand.Reader)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(term.out, "listening on %s and for machines on %s\n", server.Endpoint(), server.Advertised())
+	go tendMemory(ctx, server.Answered)
 	select {
 	case <-ctx.Done():
 		release() // a second signal ends us at once

@@ -120,7 +120,6 @@ func (s *Server) serve(l net.Listener) {
 		}
 	})
 	s.working.Go(func() { s.forget(base) })
-	s.working.Go(func() { giveBack(base, s.parts.metrics.answered.Load) })
 }
 
 // healthy tells whether the store answers.
@@ -143,6 +142,9 @@ func (s *Server) Account() string { return s.account }
 
 // Services are the tables of operations that are served.
 func (s *Server) Services() []awsapi.Service { return s.parts.services }
+
+// Answered is how many calls have been answered since the start.
+func (s *Server) Answered() int64 { return s.parts.metrics.answered.Load() }
 
 // Failed is closed if the server stops by itself; Close then says why.
 func (s *Server) Failed() <-chan struct{} { return s.failed }
