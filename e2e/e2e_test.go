@@ -7,6 +7,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,6 +35,11 @@ const programs = "/opt/sallyport/bin"
 
 func TestMain(m *testing.M) {
 	if err := debian.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	// Scripts wait for clocks and processes more than they compute.
+	if err := flag.CommandLine.Set("test.parallel", "4"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

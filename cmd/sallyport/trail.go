@@ -39,13 +39,14 @@ The same record by the AWS CLI:
 
 // trailRecord is what we show of a CloudTrail record.
 type trailRecord struct {
-	EventTime    time.Time      `json:"eventTime"`
-	EventName    string         `json:"eventName"`
-	SourceIP     string         `json:"sourceIPAddress"`
-	ErrorCode    string         `json:"errorCode"`
-	ErrorMessage string         `json:"errorMessage"`
-	Parameters   map[string]any `json:"requestParameters"`
-	Identity     struct {
+	EventTime      time.Time      `json:"eventTime"`
+	EventName      string         `json:"eventName"`
+	SourceIP       string         `json:"sourceIPAddress"`
+	ErrorCode      string         `json:"errorCode"`
+	ErrorMessage   string         `json:"errorMessage"`
+	Parameters     map[string]any `json:"requestParameters"`
+	ServiceDetails map[string]any `json:"serviceEventDetails"`
+	Identity       struct {
 		Type        string `json:"type"`
 		PrincipalID string `json:"principalId"`
 		UserName    string `json:"userName"`
@@ -162,8 +163,8 @@ func (r trailRecord) on() string {
 		names = append(names, resource.ARN[strings.LastIndexAny(resource.ARN, "/:")+1:])
 	}
 	text := strings.Join(names, ",")
-	for _, key := range []string{"instanceOSUser", "osUser"} {
-		if user, ok := r.Parameters[key].(string); ok {
+	for _, said := range []map[string]any{r.Parameters, r.ServiceDetails} {
+		if user, ok := said["instanceOSUser"].(string); ok {
 			return user + "@" + text
 		}
 	}

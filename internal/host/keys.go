@@ -68,14 +68,14 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := LoadAuthority(k.Directory)
-	if err != nil {
-		return nil, err
-	}
 	a, err := ask(config.Socket, question{User: k.User, Fingerprint: k.Fingerprint})
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, errNoAgent
 	}
+	if err != nil || len(a.Grants) == 0 {
+		return nil, err
+	}
+	root, err := LoadAuthority(k.Directory)
 	if err != nil {
 		return nil, err
 	}
