@@ -14,7 +14,7 @@ import (
 const (
 	busyRate    = 200 // calls a second
 	busyPercent = 200 // garbage that may pile up, in percent of what is in use (see GOGC)
-	calmPercent = 40
+	calmPercent = 25
 	quietTime   = 15 // seconds without a call
 )
 

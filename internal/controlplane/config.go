@@ -67,7 +67,7 @@ func ReadConfig(path string) (Config, error) {
 
 var (
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
-	regionForm  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*-[0-9]+$`)
+	regionForm  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
 
 // withDefaults checks the Config and fills it in.
@@ -85,8 +85,8 @@ func (c Config) withDefaults() (Config, error) {
 		c.Regions = []string{DefaultRegion}
 	}
 	for i, region := range c.Regions {
-		if !regionForm.MatchString(region) {
-			return c, fmt.Errorf("the region %q is not of the form eu-west-1: small letters, digits and hyphens, with a number last", region)
+		if !regionForm.MatchString(region) || len(region) > 32 {
+			return c, fmt.Errorf("the region %q is not a name like on-prem-1: at most 32 small letters, digits and hyphens", region)
 		}
 		if slices.Contains(c.Regions[:i], region) {
 			return c, fmt.Errorf("the region %q is listed twice", region)
