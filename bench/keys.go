@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os/exec"
+	"os"
 	"time"
 )
 
@@ -38,12 +38,11 @@ func measureKeys(ctx context.Context) ([]row, error) {
 	// One of each in turn, so that whatever else the machine does is shared fairly. A grant lives 60 seconds.
 	for range runs {
 		for name, argv := range commands {
-			began := time.Now()
-			output, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
+			took, output, err := runOnce(argv)
 			if err != nil || (len(output) > 0) != (name == "found") {
 				return nil, fmt.Errorf("%v printed %q: %w", argv, output, err)
 			}
-			taken[name] = append(taken[name], time.Since(began))
+			taken[name] = append(taken[name], took)
 		}
 	}
 	line := func(name string, bar time.Duration) row {
@@ -54,4 +53,30 @@ func measureKeys(ctx context.Context) ([]row, error) {
 		}
 	}
 	return []row{line("found", 5*time.Millisecond), line("not found", 4*time.Millisecond)}, nil
+}
+
+// runOnce runs a program as plainly as can be, its output into a file, so that as little as possible of what is
+// measured is our own doing.
+func runOnce(argv []string) (took time.Duration, output []byte, err error) {
+	file, err := os.CreateTemp("", "keys-")
+	if err != nil {
+		return 0, nil, err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	began := time.Now()
+	process, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Env: os.Environ(), Files: []*os.File{nil, file, os.Stderr}})
+	if err != nil {
+		return 0, nil, err
+	}
+	state, err := process.Wait()
+	took = time.Since(began)
+	if err == nil && !state.Success() {
+		err = fmt.Errorf("it ended with %s", state)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	output, err = os.ReadFile(file.Name())
+	return took, output, err
 }
