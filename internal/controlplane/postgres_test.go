@@ -10,13 +10,14 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/store/storetest"
 	"github.com/sallyport/sallyport/internal/testkit"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // TestPostgreSQL pushes a key with everything in PostgreSQL.
 func TestPostgreSQL(t *testing.T) {
 	postgres, err := storetest.StartPostgres(t.Context())
 	if errors.Is(err, storetest.ErrNoPostgres) {
-		t.Skipf("SKIPPED: %v", err)
+		prerequisite.Missing(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)
