@@ -128,7 +128,7 @@ func TestStartRefuses(t *testing.T) {
 	for name, config := range map[string]Config{
 		"port taken":  {Data: filepath.Join(t.TempDir(), "data"), Listen: taken.Addr().String()},
 		"no database": {Data: filepath.Join(t.TempDir(), "data"), Database: "postgres://nobody@127.0.0.1:1/none?connect_timeout=2"},
-		"bad region":  {Data: filepath.Join(t.TempDir(), "data"), Regions: []string{"here"}},
+		"bad region":  {Data: filepath.Join(t.TempDir(), "data"), Regions: []string{"On Prem"}},
 	} {
 		if _, err := startServer(t, config); err == nil {
 			t.Errorf("%s: started", name)
