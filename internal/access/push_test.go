@@ -30,7 +30,7 @@ func TestPush(t *testing.T) {
 	if grant.RequestID != pass.RequestID() || grant.Expires != w.clock.Add(time.Minute) || grant.PublicKey != strings.TrimSpace(in.PublicKey) {
 		t.Errorf("granted %+v", grant)
 	}
-	statement, err := keyblob.Verify(grant.Blob, w.authority.Certificate(), keyblob.Expectation{InstanceID: w.host.ID, OSUser: "admin", Now: w.clock})
+	statement, err := (&keyblob.Verifier{Root: w.authority.Certificate()}).Verify(grant.Blob, keyblob.Expectation{InstanceID: w.host.ID, OSUser: "admin", Now: w.clock})
 	if err != nil || statement.PublicKey != grant.PublicKey || statement.Caller != caller.ARN || statement.RequestID != grant.RequestID {
 		t.Errorf("the blob says %+v, %v", statement, err)
 	}

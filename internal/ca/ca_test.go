@@ -126,14 +126,14 @@ func TestSignerVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := keyblob.Expectation{InstanceID: "i-1", OSUser: "kim", Now: noon()}
-	if _, err := keyblob.Verify(blob, authority.Certificate(), want); err != nil {
+	if _, err := (&keyblob.Verifier{Root: authority.Certificate()}).Verify(blob, want); err != nil {
 		t.Error(err)
 	}
-	if _, err := keyblob.Verify(blob, newAuthority(t).Certificate(), want); err == nil {
+	if _, err := (&keyblob.Verifier{Root: newAuthority(t).Certificate()}).Verify(blob, want); err == nil {
 		t.Error("verified against another root")
 	}
 	want.Now = noon().Add(31 * 24 * time.Hour)
-	if _, err := keyblob.Verify(blob, authority.Certificate(), want); err == nil {
+	if _, err := (&keyblob.Verifier{Root: authority.Certificate()}).Verify(blob, want); err == nil {
 		t.Error("verified after the signer's end")
 	}
 }

@@ -117,7 +117,7 @@ func TestText(t *testing.T) {
 	if diff := cmp.Diff(want, blob.Text); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
 	}
-	got, err := keyblob.Verify(blob, root.certificate, expectation())
+	got, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob, expectation())
 	if diff := cmp.Diff(statement(), got); err != nil || diff != "" {
 		t.Errorf("Verify: %v (-want +got):\n%s", err, diff)
 	}
@@ -215,7 +215,7 @@ func TestAttacks(t *testing.T) {
 		"options before the key":        resigned(strings.Replace(good.Text, "ssh-", `command="x" ssh-`, 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := keyblob.Verify(blob, root.certificate, expectation())
+			got, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob, expectation())
 			if err == nil || got != (keyblob.Statement{}) {
 				t.Errorf("verified: %+v", got)
 			}
@@ -239,17 +239,17 @@ func TestAttacks(t *testing.T) {
 		"no user":          {InstanceID: "i-0123456789abcdef0", Now: noon()},
 		"no time":          {InstanceID: "i-0123456789abcdef0", OSUser: "admin"},
 	} {
-		if _, err := keyblob.Verify(good, root.certificate, want); err == nil {
+		if _, err := (&keyblob.Verifier{Root: root.certificate}).Verify(good, want); err == nil {
 			t.Errorf("%s: verified", name)
 		}
 	}
-	if _, err := keyblob.Verify(good, nil, expectation()); err == nil {
+	if _, err := (&keyblob.Verifier{Root: nil}).Verify(good, expectation()); err == nil {
 		t.Error("verified without a root")
 	}
-	if _, err := keyblob.Verify(good, &x509.Certificate{}, expectation()); err == nil {
+	if _, err := (&keyblob.Verifier{Root: &x509.Certificate{}}).Verify(good, expectation()); err == nil {
 		t.Error("verified with the zero root")
 	}
-	if _, err := keyblob.Verify(good, genuine.certificate, expectation()); err == nil {
+	if _, err := (&keyblob.Verifier{Root: genuine.certificate}).Verify(good, expectation()); err == nil {
 		t.Error("verified with the signer itself as the root")
 	}
 }
@@ -293,7 +293,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := keyblob.Verify(blob, root.certificate, keyblob.Expectation{InstanceID: want.InstanceID, OSUser: want.OSUser, Now: noon()})
+		got, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob, keyblob.Expectation{InstanceID: want.InstanceID, OSUser: want.OSUser, Now: noon()})
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Fatalf("%v (-want +got):\n%s", err, diff)
 		}
@@ -313,7 +313,7 @@ func FuzzVerify(f *testing.F) {
 		if resign { // what a text alone can do, even if it were signed
 			blob.Signer, blob.Signature = good.Signer, ed25519.Sign(genuine.key.(ed25519.PrivateKey), []byte(text))
 		}
-		got, err := keyblob.Verify(blob, root.certificate, expectation())
+		got, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob, expectation())
 		if err != nil {
 			return
 		}
@@ -330,7 +330,7 @@ func BenchmarkVerify(b *testing.B) {
 	root := newRoot(b)
 	blob := sign(b, statement(), root.issue(b, newKey(b), unchanged))
 	for b.Loop() {
-		if _, err := keyblob.Verify(blob, root.certificate, expectation()); err != nil {
+		if _, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob, expectation()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ const (
 	SignerUsage = x509.ExtKeyUsageCodeSigning
 )
 
-// ErrExpired is in the chain of Verify's error for a blob that is good in all else, but over.
+// ErrExpired is in the chain of Verifier.Verify's error for a blob that is good in all else, but over.
 var ErrExpired = errors.New("keyblob: the grant has expired")
 
 // Signer signs blobs with the key of its certificate. It must be safe for concurrent use.
@@ -87,11 +87,6 @@ type Expectation struct {
 	InstanceID string
 	OSUser     string
 	Now        time.Time // by the server's clock, as far as the host knows it
-}
-
-// Verify is Verifier.Verify under the root, for a single blob.
-func Verify(blob Blob, root *x509.Certificate, want Expectation) (Statement, error) {
-	return (&Verifier{Root: root}).Verify(blob, want)
 }
 
 // Verifier verifies blobs under one root. It remembers the last signer that the root stood behind, so that many
