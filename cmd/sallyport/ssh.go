@@ -41,8 +41,11 @@ Without --user it logs in as you if the machine has a user of your name, else as
 neither users nor host keys, the user is ec2-user and ssh's own known_hosts decides.`
 }
 
-// knockTime is how long one of several addresses has to accept a connection.
-const knockTime = 3 * time.Second
+// Of a machine's several addresses, only some can be reached from here, and those that cannot are mostly silent.
+const (
+	knockTime = 3 * time.Second        // how long each has to accept a connection
+	headStart = 250 * time.Millisecond // of each over the next: the delay that RFC 8305, section 5, recommends
+)
 
 func (c sshCommand) Run(ctx context.Context, term terminal) error {
 	request, err := parseSSH(c.Args)
@@ -127,7 +130,8 @@ func currentUser() string {
 	return me.Username
 }
 
-// reachable returns the first address that accepts a connection. A single one is not asked: ssh will say it better.
+// reachable returns the first address that accepts a connection; a silent one does not hold up those after it. A
+// single one is not asked: ssh will say it better.
 func reachable(ctx context.Context, addresses []string, port string) (string, error) {
 	switch len(addresses) {
 	case 0:
@@ -135,15 +139,33 @@ func reachable(ctx context.Context, addresses []string, port string) (string, er
 	case 1:
 		return addresses[0], nil
 	}
-	dialer := net.Dialer{Timeout: knockTime}
-	for _, address := range addresses {
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(address, port))
-		if err == nil {
-			conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the attempts that are still under way
+	answers := make(chan string, len(addresses))
+	for i, address := range addresses {
+		go func() { answers <- knock(ctx, time.Duration(i)*headStart, address, port) }()
+	}
+	for range addresses {
+		if address := <-answers; address != "" {
 			return address, nil
 		}
 	}
 	return "", fmt.Errorf("none of its addresses %v accepts connections on port %s from here", addresses, port)
+}
+
+// knock waits, then returns the address if it accepts a connection, and nothing otherwise.
+func knock(ctx context.Context, wait time.Duration, address, port string) string {
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return ""
+	}
+	conn, err := (&net.Dialer{Timeout: knockTime}).DialContext(ctx, "tcp", net.JoinHostPort(address, port))
+	if err != nil {
+		return ""
+	}
+	conn.Close()
+	return address
 }
 
 // push asks for the key to be let in.
