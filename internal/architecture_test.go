@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"internal/durable":    {},
 	"internal/awsprofile": {"internal/durable"},
 	// gate and domain
-	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail", "internal/uuid"},
+	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail", "internal/uuid", "internal/gate"},
 	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/uuid"},
 	"internal/compute": {"internal/fault", "internal/trail", "internal/gate", "internal/page"},
 	"internal/access":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},

@@ -64,10 +64,6 @@ func TestEnrollRefuses(t *testing.T) {
 	want(t, enroll("ht-none", secret, newKey(), report()), fault.Unauthenticated, "host-token")
 	want(t, enroll("", "", newKey(), report()), fault.Unauthenticated, "host-token")
 	want(t, enroll(token.ID, secret, []byte("short"), report()), fault.Invalid, "host-key")
-	_, err = w.EnrollHost(t.Context(), gate.Pass{}, token.ID, secret, newKey(), report())
-	if err != gate.ErrNoPass {
-		t.Errorf("without a pass: %v", err)
-	}
 
 	key := newKey()
 	if err := enroll(token.ID, secret, key, report()); err != nil {

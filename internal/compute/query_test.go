@@ -13,7 +13,6 @@ import (
 
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
-	"github.com/sallyport/sallyport/internal/gate"
 )
 
 func ids(instances []compute.Instance) []string {
@@ -101,29 +100,6 @@ func TestNotFoundNamesAll(t *testing.T) {
 	_, err = w.Instance(t.Context(), w.pass(region), "i-1")
 	if got, want := fault.Of(err).Message, "The instance ID 'i-1' does not exist"; got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestZeroPass(t *testing.T) {
-	w := newWorld(t)
-	ctx := t.Context()
-	calls := map[string]func() error{
-		"Instance":        func() error { _, err := w.Instance(ctx, gate.Pass{}, "i-1"); return err },
-		"Instances":       func() error { _, _, err := w.Instances(ctx, gate.Pass{}, compute.Query{}); return err },
-		"Terminate":       func() error { _, err := w.Terminate(ctx, gate.Pass{}, []string{"i-1"}); return err },
-		"Tag":             func() error { return w.Tag(ctx, gate.Pass{}, []string{"i-1"}, map[string]string{"a": ""}) },
-		"Untag":           func() error { return w.Untag(ctx, gate.Pass{}, []string{"i-1"}, nil) },
-		"Tags":            func() error { _, _, err := w.Tags(ctx, gate.Pass{}, nil, compute.Page{}); return err },
-		"Regions":         func() error { _, err := w.Regions(ctx, gate.Pass{}, nil, nil); return err },
-		"Zones":           func() error { _, err := w.Zones(ctx, gate.Pass{}, nil, nil, nil); return err },
-		"CreateHostToken": func() error { _, _, err := w.CreateHostToken(ctx, gate.Pass{}, compute.TokenRequest{}); return err },
-		"ReportHost":      func() error { return w.ReportHost(ctx, gate.Pass{}, "i-1", report()) },
-		"SeeHost":         func() error { return w.SeeHost(ctx, gate.Pass{}, "i-1", w.clock) },
-	}
-	for name, call := range calls {
-		if err := call(); err != gate.ErrNoPass {
-			t.Errorf("%s without a pass: %v", name, err)
-		}
 	}
 }
 
