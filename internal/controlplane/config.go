@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -26,43 +27,80 @@ const (
 type Config struct {
 	// Data is the directory of the keys, the credentials and the embedded database. It is made if it is not
 	// there, and belongs to one control plane at a time.
-	Data string `json:"data"`
+	Data string
 	// Listen is the address for both HTTP and HTTPS; DefaultListen if empty. Port 0 takes a free one.
-	Listen string `json:"listen"`
+	Listen string
 	// Database is a postgres:// URL; the embedded SQLite in Data if empty.
-	Database string `json:"db"`
+	Database string
 	// Account is the account number, 12 digits. It is decided at the first start, drawn at random if empty, and
 	// cannot be changed afterwards.
-	Account string `json:"account"`
+	Account string
 	// Regions are the regions served, the first being the default; DefaultRegion if empty.
-	Regions []string `json:"regions"`
+	Regions []string
 	// Hostnames are further names and addresses of this server, for its TLS certificate.
-	Hostnames []string `json:"hostnames"`
+	Hostnames []string
 	// Advertise is the URL by which machines reach this server: https://HOST:PORT. If empty it is made of
 	// Listen, and of the machine's name where Listen is every address.
-	Advertise string `json:"advertise"`
+	Advertise string
 	// AllowPlainHTTP lets requests without TLS in from other machines. Signatures keep their secrets and cannot
 	// be forged all the same, but what is asked and answered can be read on the way, new access keys too.
-	AllowPlainHTTP bool `json:"allowPlainHTTP"`
+	AllowPlainHTTP bool
 }
 
-// ReadConfig reads a Config from a JSON file. A key that Config does not know is an error.
+// ReadConfig reads a Config from a JSON file: an object of the settings by their names. A name that is no setting, in
+// another case too, or that is there twice, is an error.
 func ReadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	defer file.Close()
-	decoder := json.NewDecoder(file)
-	decoder.DisallowUnknownFields()
 	var c Config
-	if err := decoder.Decode(&c); err != nil {
+	if err := c.read(json.NewDecoder(file)); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Config{}, fmt.Errorf("%s: something follows the configuration's closing brace", path)
-	}
 	return c, nil
+}
+
+func (c *Config) read(decoder *json.Decoder) error {
+	settings := map[string]any{
+		"data": &c.Data, "listen": &c.Listen, "db": &c.Database, "account": &c.Account, "regions": &c.Regions,
+		"hostnames": &c.Hostnames, "advertise": &c.Advertise, "allowPlainHTTP": &c.AllowPlainHTTP,
+	}
+	names := slices.Sorted(maps.Keys(settings))
+	seen := map[string]bool{}
+	start, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	if start != json.Delim('{') {
+		return errors.New("the configuration is no JSON object")
+	}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := token.(string) // the decoder takes nothing but a string there
+		setting, ok := settings[name]
+		if !ok {
+			return fmt.Errorf("%q is not a setting. They are: %s", name, strings.Join(names, ", "))
+		}
+		if seen[name] {
+			return fmt.Errorf("%q is set twice", name)
+		}
+		seen[name] = true
+		if err := decoder.Decode(setting); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the closing brace
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the configuration's closing brace")
+	}
+	return nil
 }
 
 var (

@@ -30,11 +30,15 @@ func TestReadConfig(t *testing.T) {
 		t.Error(diff)
 	}
 	for text, complaint := range map[string]string{
-		`{"lissten": "x"}`:  `unknown field "lissten"`,
-		`{"listen": 1}`:     "listen",
-		`{} {}`:             "follows",
-		`listen: 127.0.0.1`: "invalid character",
-		``:                  "EOF",
+		`{"lissten": "x"}`:               `"lissten" is not a setting`,
+		`{"Listen": "x"}`:                `"Listen" is not a setting`,
+		`{"listen": "a", "listen": "b"}`: `"listen" is set twice`,
+		`{"listen": 1}`:                  "listen",
+		`{} {}`:                          "follows",
+		`[]`:                             "no JSON object",
+		`{"listen": "a"`:                 "EOF",
+		`listen: 127.0.0.1`:              "invalid character",
+		``:                               "EOF",
 	} {
 		if _, err := ReadConfig(write(text)); err == nil || !strings.Contains(err.Error(), complaint) {
 			t.Errorf("%s: %v, want something about %q", text, err, complaint)

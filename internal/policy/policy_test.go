@@ -189,6 +189,10 @@ func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct{ name, source, want string }{
 		{"nothing", ``, "ends too early"},
 		{"cut off", `{"Statement":[{`, "ends too early"},
+		// encoding/json ends a document that lacks but its last brackets as it ends a whole one.
+		{"last brace missing", `{"Statement":{` + ok + `}`, "ends too early"},
+		{"last brackets missing", `{"Statement":[{` + ok + `}`, "ends too early"},
+		{"an open brace", `{`, "ends too early"},
 		{"not JSON", "{\n\n'a'}", "line 3"},
 		{"more after the end", `{"Statement":{` + ok + `}} {}`, "more text after its end"},
 		{"not UTF-8", "{\"\xff\"}", "UTF-8"},
@@ -264,6 +268,7 @@ func TestParseRefuses(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(teamPolicy, instance, "kim")
+	f.Add(`{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}`, "*", "")
 	f.Add(`{"Statement":{"Effect":"Deny","NotAction":"a:*","NotResource":"arn:*","Condition":{"Null":{"a:b":[true,false]}}}}`, "*", "")
 	f.Add(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ForAnyValue:ArnLikeIfExists":{"aws:username":"arn:aws:iam::${aws:x, 'y'}:*"}}}}`, "x", "arn:aws:iam::1:x")
 	f.Fuzz(func(t *testing.T, source, resource, value string) {

@@ -59,22 +59,29 @@ func readJSON(source string) (node, error) {
 	decoder := json.NewDecoder(strings.NewReader(source))
 	decoder.UseNumber()
 	root, err := readNode(decoder, "", 0)
-	if err == nil {
-		if _, err = decoder.Token(); err == nil {
-			return node{}, malformed("", "there is more text after its end.")
-		}
+	if err != nil {
+		return node{}, notJSON(err, source, decoder.InputOffset())
 	}
+	switch _, err := decoder.Token(); {
+	case errors.Is(err, io.EOF): // the one end that does not come too early
+		return root, nil
+	case err != nil:
+		return node{}, notJSON(err, source, decoder.InputOffset())
+	}
+	return node{}, malformed("", "there is more text after its end.")
+}
+
+// notJSON says what readNode's error means for the source, which was read up to the offset.
+func notJSON(err error, source string, offset int64) error {
 	var ours *fault.Error
 	switch {
-	case errors.Is(err, io.EOF) && root.kind != "":
-		return root, nil
 	case errors.As(err, &ours):
-		return node{}, err
+		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return node{}, malformed("", "it ends too early; is a bracket or quote not closed?")
+		return malformed("", "it ends too early; is a bracket or quote not closed?")
 	}
-	before := source[:min(int(decoder.InputOffset()), len(source))]
-	return node{}, malformed("", "it is not JSON after line %d: %v.", 1+strings.Count(before, "\n"), err)
+	before := source[:min(int(offset), len(source))]
+	return malformed("", "it is not JSON after line %d: %v.", 1+strings.Count(before, "\n"), err)
 }
 
 func readNode(decoder *json.Decoder, path string, depth int) (node, error) {
