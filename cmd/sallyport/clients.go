@@ -56,7 +56,7 @@ func (c connection) profile() string {
 			return ""
 		}
 	}
-	if awsprofile.FromEnvironment().Has(defaultProfile) {
+	if _, ok := awsprofile.FromEnvironment().Read(defaultProfile); ok {
 		return defaultProfile
 	}
 	return ""

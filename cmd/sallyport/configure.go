@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,8 @@ type configureCommand struct {
 // Help is shown by sallyport configure --help.
 func (configureCommand) Help() string {
 	return `Writes [NAME] into ~/.aws/credentials and [profile NAME] into ~/.aws/config (or AWS_SHARED_CREDENTIALS_FILE and
-AWS_CONFIG_FILE). Nothing else in these files changes, and doing it twice changes nothing.
+AWS_CONFIG_FILE). Nothing else in these files changes, and doing it twice changes nothing. A profile of that name for another endpoint is
+left as it is.
 
   sallyport configure --data /var/lib/sallyport/data
   aws --profile sallyport sts get-caller-identity`
@@ -35,9 +37,9 @@ func (c configureCommand) Run(term terminal) error {
 		return err
 	}
 	files := awsprofile.FromEnvironment()
-	changed, err := files.Write(c.Name, p)
+	changed, err := writeProfile(files, c.Name, p)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; or choose another --name", err)
 	}
 	if !changed {
 		fmt.Fprintf(term.out, "The profile %s was up to date in %s.\n", c.Name, files.Config)
@@ -45,6 +47,18 @@ func (c configureCommand) Run(term terminal) error {
 	}
 	fmt.Fprintf(term.out, "Wrote the profile %s to %s and %s. Try:\n  aws --profile %s sts get-caller-identity\n", c.Name, files.Credentials, files.Config, c.Name)
 	return nil
+}
+
+// writeProfile writes the profile, but not over one that leads somewhere else: nobody could tell its secret again. One
+// that leads to this very place with another key is what a control plane left that was here before.
+func writeProfile(files awsprofile.Files, name string, p awsprofile.Profile) (changed bool, err error) {
+	there, _ := files.Read(name)
+	used := there.AccessKeyID != "" || there.EndpointURL != ""
+	if used && there.AccessKeyID != p.AccessKeyID && there.EndpointURL != p.EndpointURL {
+		return false, fmt.Errorf("the AWS profile %s in %s and %s is in use for %s. It was left as it is: rename or remove it there",
+			name, files.Credentials, files.Config, cmp.Or(there.EndpointURL, "AWS itself"))
+	}
+	return files.Write(name, p)
 }
 
 // readCredentials makes a profile of what a control plane left in its data directory.

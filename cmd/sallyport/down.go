@@ -79,12 +79,13 @@ func stopDaemon(d daemon) (string, error) {
 func purge(directory upDirectory) (string, error) {
 	note := "removed"
 	files := awsprofile.FromEnvironment()
-	if ours, err := readCredentials(directory.data()); err == nil && files.AccessKeyID(defaultProfile) == ours.AccessKeyID {
-		if err := files.Remove(defaultProfile); err != nil {
+	if there, ok := files.Read(defaultProfile); ok {
+		ours, err := readCredentials(directory.data())
+		if err != nil || there.AccessKeyID != ours.AccessKeyID {
+			note = "removed, but for the AWS profile " + defaultProfile + ", which is another's"
+		} else if err := files.Remove(defaultProfile); err != nil {
 			return "", err
 		}
-	} else if files.Has(defaultProfile) {
-		note = "removed, but for the AWS profile " + defaultProfile + ", which is another's"
 	}
 	if err := os.RemoveAll(string(directory)); err != nil {
 		return "", err

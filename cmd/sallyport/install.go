@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
+
+	"github.com/sallyport/sallyport/internal/durable"
 )
 
 // The programs that `up` needs, with the Debian packages that have them.
@@ -16,8 +19,11 @@ const (
 	policyProgram = "/usr/sbin/policy-rc.d" // asked by Debian's packages before they start a service
 )
 
-// missingPackages returns the Debian packages that would have to be installed.
+// missingPackages returns the Debian packages that have to be installed, wholly or to the end.
 func missingPackages() []string {
+	if packages := unfinished(); packages != nil {
+		return packages
+	}
 	var missing []string
 	if _, err := os.Stat(sshdProgram); err != nil {
 		missing = append(missing, "openssh-server")
@@ -30,51 +36,89 @@ func missingPackages() []string {
 	return missing
 }
 
-// install installs Debian packages. A service that comes with one is neither started nor enabled: a machine that
-// had no SSH server on port 22 shall not get one by trying this out.
-func install(packages []string) (err error) {
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("please install what Debian calls %s", strings.Join(packages, " and "))
+// policyMark begins the line of our own policy-rc.d that names the packages. The file is the record of an installation
+// under way, too: by it one that was cut off is found, and finished.
+const policyMark = "# Written by sallyport up, while it installs: "
+
+// unfinished returns the packages of an installation of ours that was cut off.
+func unfinished() []string {
+	text, err := os.ReadFile(policyProgram)
+	if err != nil {
+		return nil
 	}
-	policy, err := os.OpenFile(policyProgram, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	switch {
-	case err == nil: // else somebody has a policy already, which is theirs to keep
-		defer func() { err = errors.Join(err, os.Remove(policyProgram)) }()
-		_, err := policy.WriteString("#!/bin/sh\n# For the time of one installation by sallyport up.\nexit 101\n")
-		if err := errors.Join(err, policy.Chmod(0o755), policy.Close()); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrExist):
-		return err
-	}
-	for _, args := range [][]string{
-		{"update", "-qq"},
-		append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...),
-	} {
-		command := exec.Command("apt-get", args...)
-		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, bytes.TrimSpace(out))
-		}
-	}
-	for _, name := range packages {
-		if name == "openssh-server" {
-			return disableSSH()
+	for line := range strings.Lines(string(text)) {
+		if packages, ok := strings.CutPrefix(line, policyMark); ok {
+			return strings.Fields(packages)
 		}
 	}
 	return nil
 }
 
+// install installs Debian packages. A service that comes with one is neither started nor enabled: a machine that
+// had no SSH server on port 22 shall not get one by trying this out. It is not to be interrupted, and a Ctrl-C at the
+// terminal does not reach the programs it runs.
+func install(packages []string) (err error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("please install what Debian calls %s", strings.Join(packages, " and "))
+	}
+	resumed := unfinished() != nil
+	allowServices, err := forbidServices(packages)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, allowServices()) }()
+	if slices.Contains(packages, "openssh-server") {
+		defer func() { err = errors.Join(err, disableSSH()) }()
+	}
+	if resumed {
+		if _, err := runUndisturbed("dpkg", "--configure", "-a"); err != nil {
+			return err
+		}
+	}
+	update, err := runUndisturbed("apt-get", "update", "-qq")
+	if err != nil {
+		return err
+	}
+	if _, err := runUndisturbed("apt-get", append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...)...); err != nil {
+		return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(update)) // apt-get update succeeds, and warns, where it reaches nobody
+	}
+	return nil
+}
+
+// forbidServices puts a policy-rc.d into its place that lets no service start. One that is there already is somebody's
+// own, and stays.
+func forbidServices(packages []string) (allow func() error, err error) {
+	if _, err := os.Lstat(policyProgram); err == nil && unfinished() == nil {
+		return func() error { return nil }, nil
+	}
+	text := "#!/bin/sh\n" + policyMark + strings.Join(packages, " ") + "\nexit 101\n"
+	if err := durable.WriteFile(policyProgram, []byte(text), 0o755); err != nil {
+		return nil, err
+	}
+	return func() error { return os.Remove(policyProgram) }, nil
+}
+
+// runUndisturbed runs a program in a process group of its own and returns what it says.
+func runUndisturbed(name string, args ...string) (output []byte, err error) {
+	command := exec.Command(name, args...)
+	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if output, err = command.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s %s: %w\n%s", name, args[0], err, bytes.TrimSpace(output))
+	}
+	return output, nil
+}
+
 // disableSSH keeps the SSH service that we installed from starting at the next boot.
 func disableSSH() error {
-	for _, way := range [][]string{{"systemctl", "disable", "--quiet", "ssh.service"}, {"update-rc.d", "ssh", "disable"}} {
-		if _, err := exec.LookPath(way[0]); err != nil {
-			continue
-		}
-		if out, err := exec.Command(way[0], way[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", strings.Join(way, " "), err, bytes.TrimSpace(out))
-		}
+	if _, err := os.Stat(sshdProgram); err != nil {
 		return nil
+	}
+	for _, way := range [][]string{{"systemctl", "disable", "--quiet", "ssh.service"}, {"update-rc.d", "ssh", "disable"}} {
+		if _, err := exec.LookPath(way[0]); err == nil {
+			_, err := runUndisturbed(way[0], way[1:]...)
+			return err
+		}
 	}
 	return nil
 }

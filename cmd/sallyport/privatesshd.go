@@ -42,7 +42,7 @@ func (s privateSSHD) text() string {
 	return strings.Join([]string{
 		"# A private OpenSSH server made by `sallyport up`. The system's own is /etc/ssh/sshd_config, which is not touched.",
 		s.portLine(),
-		"ListenAddress 127.0.0.1",
+		"ListenAddress " + loopback,
 		"HostKey " + s.hostKey(),
 		"PidFile " + s.pidFile(),
 		"PermitRootLogin prohibit-password",
@@ -102,7 +102,7 @@ func (s privateSSHD) start() error {
 	if err != nil {
 		return err
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+	address := net.JoinHostPort(loopback, strconv.Itoa(s.port))
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if !process.alive() {
 			return fmt.Errorf("sshd ended at once:\n%s", tail(s.daemon().log()))

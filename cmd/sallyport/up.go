@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/awsprofile"
@@ -30,8 +32,10 @@ Without root: starts the control plane and writes the profile; a private SSH ser
 Everything is under /var/lib/sallyport/up, or ~/.local/share/sallyport without root. Stop it with: sallyport down`
 }
 
-// The first ports that are tried.
+// Where everything that up starts listens.
 const (
+	loopback = "127.0.0.1"
+	// The first ports that are tried.
 	firstPort    = 7474
 	firstSSHPort = 2222
 )
@@ -72,12 +76,20 @@ func (c upCommand) Run(ctx context.Context, term terminal) error {
 	if root {
 		steps = append(steps, step{"Private SSH server", u.startSSHD}, step{"Host", u.enrollHost}, step{"Link", u.awaitLink})
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	fmt.Fprintf(term.out, "Sallyport %s in %s\n", version, directory)
 	for _, s := range steps {
-		if err := u.steps.step(s.name, func() (string, error) { return s.do(ctx) }); err != nil {
+		err := u.steps.step(s.name, func() (string, error) { return s.do(ctx) })
+		if ctx.Err() != nil {
+			return errors.Join(err, errInterrupted)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	stop() // what a session is told is for ssh to hear
 	if !root {
 		u.sayWithoutRoot()
 		return nil
@@ -123,13 +135,21 @@ func (u *up) copyPrograms(context.Context) (string, error) {
 	return "copied", nil
 }
 
-func (u *up) installOpenSSH(context.Context) (string, error) {
+func (u *up) installOpenSSH(ctx context.Context) (string, error) {
 	missing := missingPackages()
 	if len(missing) == 0 {
 		return "there", nil
 	}
 	u.steps.detail("installing " + strings.Join(missing, " and ") + ", its service neither started nor enabled")
-	return "installed", install(missing)
+	installed := make(chan error, 1)
+	go func() { installed <- install(missing) }()
+	select {
+	case err := <-installed:
+		return "installed", err
+	case <-ctx.Done():
+		u.steps.detail("interrupted: the installation ends first")
+		return "installed", <-installed
+	}
 }
 
 func (u *up) startControlPlane(ctx context.Context) (string, error) {
@@ -171,7 +191,7 @@ func (u *up) startControlPlane(ctx context.Context) (string, error) {
 
 func (u *up) endpoint() string { return "http://" + u.address() }
 
-func (u *up) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(u.state.Port)) }
+func (u *up) address() string { return net.JoinHostPort(loopback, strconv.Itoa(u.state.Port)) }
 
 func (u *up) healthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -198,9 +218,9 @@ func (u *up) writeProfile(context.Context) (string, error) {
 	}
 	u.profile = p
 	files := awsprofile.FromEnvironment()
-	changed, err := files.Write(defaultProfile, p)
+	changed, err := writeProfile(files, defaultProfile, p)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w, and run this again", err)
 	}
 	note := fmt.Sprintf("%q in %s", defaultProfile, filepath.Dir(files.Config))
 	if !changed {
@@ -208,6 +228,8 @@ func (u *up) writeProfile(context.Context) (string, error) {
 	}
 	return note, nil
 }
+
+var errInterrupted = errors.New("interrupted: run it again to go on, or sallyport down to stop what runs")
 
 var errStopped = errors.New("it ended at once")
 

@@ -49,7 +49,7 @@ func (d upDirectory) enrolledHost() string { return d.path("host", "sallyport-ho
 func (d upDirectory) controlPlane(port int) daemon {
 	return daemon{
 		name: "control-plane", directory: string(d), path: d.program(),
-		args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))},
+		args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort(loopback, strconv.Itoa(port))},
 	}
 }
 
@@ -90,13 +90,13 @@ func freePort(remembered, first int) (int, error) {
 		candidates = append(candidates, port)
 	}
 	for _, port := range candidates {
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 		if err == nil {
 			listener.Close()
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no port from %d to %d is free on 127.0.0.1", first, first+tries-1)
+	return 0, fmt.Errorf("no port from %d to %d is free on %s", first, first+tries-1, loopback)
 }
 
 // copyProgram brings a program's copy up to date and tells whether it had to.

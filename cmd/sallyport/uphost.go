@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 	"github.com/sallyport/sallyport/internal/host"
@@ -33,7 +35,7 @@ func (u *up) server() privateSSHD {
 // startSSHD starts the private SSH server, unless it runs, on the port it had if that is free.
 func (u *up) startSSHD(context.Context) (string, error) {
 	if _, ok := u.server().daemon().running(); ok {
-		return fmt.Sprintf("runs already on 127.0.0.1:%d", u.state.SSHPort), nil
+		return fmt.Sprintf("runs already on %s:%d", loopback, u.state.SSHPort), nil
 	}
 	port, err := freePort(u.state.SSHPort, firstSSHPort)
 	if err != nil {
@@ -46,12 +48,12 @@ func (u *up) startSSHD(context.Context) (string, error) {
 	if err := u.server().prepare(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("started on 127.0.0.1:%d", port), u.server().start()
+	return fmt.Sprintf("started on %s:%d", loopback, port), u.server().start()
 }
 
 // enrollHost enrolls the private server, or, if it was enrolled before, starts its agent again.
 func (u *up) enrollHost(ctx context.Context) (string, error) {
-	config, err := host.Load(u.directory.host())
+	config, err := enroll.Enrolled(u.directory.host())
 	if errors.Is(err, host.ErrNotEnrolled) {
 		return u.enrollNow(ctx)
 	}
@@ -103,11 +105,39 @@ func (u *up) enrollNow(ctx context.Context) (string, error) {
 	result, err := enroll.Run(ctx, enroll.Options{
 		Token: token.Token, Directory: u.directory.host(), Program: u.directory.hostProgram(),
 		SSHDConfig: u.server().config(), PIDFile: u.server().pidFile(), Port: u.state.SSHPort,
-		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, KeysUser: upKeysUser,
+		Addresses: []netip.Addr{netip.MustParseAddr(loopback)}, KeysUser: upKeysUser,
 		Service: enroll.ServiceDetached, Now: time.Now, Random: rand.Reader,
 	}, u.showEnrollment)
+	if err != nil {
+		return "", err
+	}
 	u.instance = result.InstanceID
-	return result.InstanceID + ", enrolled", err
+	return result.InstanceID + ", enrolled", u.forgetEarlier(ctx)
+}
+
+// forgetEarlier terminates what enrollments of this server left in the list that were interrupted, or whose files are
+// gone: it would go by the same name.
+func (u *up) forgetEarlier(ctx context.Context) error {
+	client := ec2.NewFromConfig(u.client())
+	out, err := client.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
+		{Name: aws.String("tag:Name"), Values: []string{upHostName}},
+		{Name: aws.String("private-ip-address"), Values: []string{loopback}},
+		{Name: aws.String("instance-state-name"), Values: []string{string(types.InstanceStateNameStopped)}},
+	}})
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, reservation := range out.Reservations {
+		for _, instance := range reservation.Instances {
+			ids = append(ids, aws.ToString(instance.InstanceId))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err = client.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: ids})
+	return err
 }
 
 func (u *up) showEnrollment(step enroll.Step) {

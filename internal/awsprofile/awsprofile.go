@@ -47,8 +47,12 @@ type Profile struct {
 }
 
 // Write sets the profile in both files and leaves every other byte of them as it is. It tells whether
-// anything had to be changed. Each file is replaced whole or not at all, and keeps its mode and owner.
+// anything had to be changed. Each file is replaced whole or not at all, and keeps its mode and owner. A name that
+// could not be read back is refused.
 func (f Files) Write(name string, p Profile) (changed bool, err error) {
+	if read, ok := sectionName("[" + configSection(name) + "]"); !ok || read != configSection(name) || name == "" {
+		return false, fmt.Errorf("%q cannot be the name of an AWS profile: use letters, digits and hyphens", name)
+	}
 	inCredentials, err := editFile(f.Credentials, func(text string) string {
 		return setSection(text, credentialsSection(name), []setting{
 			{"aws_access_key_id", p.AccessKeyID}, {"aws_secret_access_key", p.Secret}, {"aws_session_token", ""},
@@ -72,37 +76,36 @@ func (f Files) Remove(name string) error {
 	return errors.Join(first, second)
 }
 
-// AccessKeyID returns the profile's access key id; empty if there is none.
-func (f Files) AccessKeyID(name string) string {
-	text, err := os.ReadFile(f.Credentials)
-	if err != nil {
-		return ""
-	}
-	lines := splitLines(string(text))
-	start, end, ok := findSection(lines, credentialsSection(name))
-	if !ok {
-		return ""
-	}
-	for _, line := range lines[start+1 : end] {
-		if key, value, ok := keyValue(line); ok && key == "aws_access_key_id" {
-			return value
-		}
-	}
-	return ""
-}
-
-// Has tells whether either file has the profile.
-func (f Files) Has(name string) bool {
+// Read returns the profile as far as the files have it; ok is false where neither has any of it.
+func (f Files) Read(name string) (p Profile, ok bool) {
 	for path, section := range map[string]string{f.Credentials: credentialsSection(name), f.Config: configSection(name)} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			continue
 		}
-		if _, _, ok := findSection(splitLines(string(text)), section); ok {
-			return true
+		lines := splitLines(string(text))
+		start, end, found := findSection(lines, section)
+		if !found {
+			continue
+		}
+		ok = true
+		for _, line := range lines[start+1 : end] {
+			key, value, _ := keyValue(line)
+			switch key {
+			case "aws_access_key_id":
+				p.AccessKeyID = value
+			case "aws_secret_access_key":
+				p.Secret = value
+			case "region":
+				p.Region = value
+			case "endpoint_url":
+				p.EndpointURL = value
+			case "ca_bundle":
+				p.CABundle = value
+			}
 		}
 	}
-	return false
+	return p, ok
 }
 
 func credentialsSection(name string) string { return name }
@@ -115,7 +118,7 @@ func configSection(name string) string {
 }
 
 // editFile replaces a file by what edit makes of its text, if that differs. A file that does not exist counts as
-// empty; a symbolic link is followed.
+// empty, and one that is left empty goes; a symbolic link is followed.
 func editFile(path string, edit func(string) string) (changed bool, err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -127,6 +130,9 @@ func editFile(path string, edit func(string) string) (changed bool, err error) {
 	text := []byte(edit(string(old)))
 	if bytes.Equal(old, text) {
 		return false, nil
+	}
+	if len(text) == 0 {
+		return true, os.Remove(path)
 	}
 	if err := writeFile(path, text); err != nil {
 		return false, fmt.Errorf("write the AWS profile: %w", err)

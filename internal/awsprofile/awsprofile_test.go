@@ -172,11 +172,16 @@ func TestWrite(t *testing.T) {
 	if got := credentials.Section("sallyport").Key("aws_secret_access_key").String(); got != "secret" {
 		t.Errorf("secret %q", got)
 	}
-	if !files.Has("sallyport") || files.Has("nobody") {
-		t.Error("hasProfile is wrong")
+	if got, ok := files.Read("sallyport"); !ok || got != p {
+		t.Errorf("read back it is %+v, %v", got, ok)
 	}
-	if got := files.AccessKeyID("sallyport"); got != "AKIA1" {
-		t.Errorf("the profile's key is %q", got)
+	if got, ok := files.Read("nobody"); ok || got != (Profile{}) {
+		t.Errorf("nobody's is %+v", got)
+	}
+	for _, name := range []string{"", "a]b", "a\nb", "a  b", `"a"`} {
+		if _, err := files.Write(name, p); err == nil {
+			t.Errorf("%q was taken for a name", name)
+		}
 	}
 
 	if changed, err := files.Write("sallyport", p); err != nil || changed {
@@ -188,7 +193,7 @@ func TestWrite(t *testing.T) {
 	if text, err := os.ReadFile(real); err != nil || string(text) != existing {
 		t.Errorf("after removal: %v\n%s", err, text)
 	}
-	if text, err := os.ReadFile(files.Credentials); err != nil || len(text) != 0 {
-		t.Errorf("after removal the credentials hold %q, %v", text, err)
+	if _, err := os.Stat(files.Credentials); !os.IsNotExist(err) {
+		t.Errorf("after removal the credentials, which held nothing else, are still there: %v", err)
 	}
 }

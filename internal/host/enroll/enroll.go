@@ -101,6 +101,19 @@ func Run(ctx context.Context, options Options, progress Progress) (Result, error
 	return Result{}, err
 }
 
+// Enrolled returns the enrollment that the directory holds. host.ErrNotEnrolled (wrapped) is the answer for one that did
+// not end, too, which Run would clean up.
+func Enrolled(directory string) (host.Config, error) {
+	m, err := readManifest(directory)
+	if err != nil {
+		return host.Config{}, err
+	}
+	if m == nil || !m.Complete {
+		return host.Config{}, fmt.Errorf("%w: no enrollment came to its end in %s", host.ErrNotEnrolled, directory)
+	}
+	return host.Load(directory)
+}
+
 func (o *Options) setDefaults() {
 	if o.Directory == "" {
 		o.Directory = host.DefaultDirectory
@@ -169,6 +182,9 @@ func (e *enrollment) step(ctx context.Context, name string, run func(context.Con
 	}
 	e.progress.begin(name)
 	err := run(ctx)
+	if err != nil && ctx.Err() != nil { // the step says what it missed, not why
+		err = fault.Wrap(err, fault.Unavailable, "enrollment", "Enrollment was interrupted at: %s.", name)
+	}
 	e.progress.end(name, err)
 	return err
 }
