@@ -50,6 +50,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) == 1 {
+		os.Args = append(os.Args, "--help")
+	}
 	var cli commands
 	parsed := kong.Parse(&cli,
 		kong.Name("sallyport-host"),

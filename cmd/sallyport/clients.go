@@ -17,7 +17,7 @@ import (
 // connection is the flags by which a client command finds the API. All are optional; what is missing comes from the
 // environment and the AWS profile, as it does for every AWS client.
 type connection struct {
-	Profile     string `help:"AWS profile (default: AWS_PROFILE, else the profile sallyport if there is one, else default)." group:"Connection:"`
+	Profile     string `help:"AWS profile (default: AWS_PROFILE; else, unless AWS_ACCESS_KEY_ID is set, the profile sallyport if there is one)." group:"Connection:"`
 	Region      string `help:"Region (default: the profile's)." group:"Connection:"`
 	EndpointURL string `name:"endpoint-url" help:"Address of the API (default: the profile's)." group:"Connection:"`
 }
@@ -76,7 +76,7 @@ func explain(err error) string {
 	if errors.As(err, &sending) {
 		text := err.Error()
 		switch {
-		case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"), strings.Contains(text, "i/o timeout"):
+		case strings.Contains(text, "connection refused"), strings.Contains(text, "dial tcp"), strings.Contains(text, "i/o timeout"):
 			return fmt.Sprintf("%s: the API does not answer: %v\nIs the control plane running, and is the profile's endpoint_url right? See: sallyport up, sallyport configure --help", sending.OperationName, innermost(sending))
 		case strings.Contains(text, "certificate"):
 			return fmt.Sprintf("%s: %v\nSet ca_bundle in the profile, or AWS_CA_BUNDLE, to the control plane's ca.pem.", sending.OperationName, innermost(sending))

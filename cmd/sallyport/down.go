@@ -38,6 +38,11 @@ func (c downCommand) Run(ctx context.Context, term terminal) error {
 		fmt.Fprintln(term.out, "Nothing to stop: sallyport up was not run here.")
 		return nil
 	}
+	unlock, err := directory.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	steps := progress{out: term.out}
 	if os.Geteuid() == 0 {
 		if err := steps.step("Agent", func() (string, error) { return stopAgent(ctx, directory) }); err != nil {

@@ -52,7 +52,11 @@ func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
 		return json.NewEncoder(term.out).Encode(out)
 	}
 	fmt.Fprintf(term.out, "%s\n", out.Token)
-	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  SALLYPORT_HOST_TOKEN=%s sallyport-host enroll\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), out.Token)
+	shown := out.Token
+	if !isTerminal(term.out) {
+		shown = "…" // whoever sends a secret elsewhere does not want it here
+	}
+	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  SALLYPORT_HOST_TOKEN=%s sallyport-host enroll\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), shown)
 	if token, err := hostproto.ParseToken(out.Token); err == nil && onLoopback(token.Server) {
 		fmt.Fprintf(term.err, "\nThe token names %s, which only this machine reaches: for others start the control plane as\nsallyport serve --help says, with --listen and --hostname.\n", token.Server)
 	}

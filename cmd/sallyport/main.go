@@ -36,10 +36,27 @@ type terminal struct {
 	out, err io.Writer
 }
 
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 // exitStatus is an error that only sets the exit status: its text was said already, or is somebody else's to say.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// failure is an error with an exit status of its own; others' is 1.
+type failure struct {
+	error
+	status int
+}
+
+func (f failure) Unwrap() error { return f.error }
 
 func main() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }
 
@@ -71,6 +88,10 @@ func run(args []string, term terminal) (status int) {
 		return int(code)
 	}
 	fmt.Fprintln(term.err, "sallyport:", visibleLines(explain(err)))
+	var failed failure
+	if errors.As(err, &failed) {
+		return failed.status
+	}
 	return 1
 }
 

@@ -83,7 +83,8 @@ func TestMistakesAreAnswered(t *testing.T) {
 		{"hosts --output yaml", "must be one of", 2},
 		{"configure", "missing flags: --data", 2},
 		{"ssh", "<instance>", 2},
-		{"ssh web --frobnicate", "before the instance", 1},
+		{"ssh web --frobnicate", "before the instance", 255},
+		{"trail -n 0", "1 or more", 1},
 	} {
 		status, _, errs := runCommand(t, strings.Fields(c.line)...)
 		if status != c.status || !strings.Contains(errs, c.says) {

@@ -34,7 +34,8 @@ func (sshCommand) Help() string {
 
 A fresh key is made in memory, pushed by ec2-instance-connect:SendSSHPublicKey, and offered to the system's ssh; it opens
 the door for 60 seconds and is never on disk. The machine's host keys are those its agent reported, so ssh asks
-nothing and a changed key is refused. Options after INSTANCE are ssh's own.
+nothing and a changed key is refused. Options after INSTANCE are ssh's own; -A forwards your own agent. As with ssh, exit
+status 255 says that there was no session.
 
 Without --user it logs in as you if the machine has a user of your name, else as the user its distribution is shipped with
 (admin, debian, ubuntu, ec2-user, …), else as the first that is not root, else as root. On a real AWS account, which reports
@@ -47,7 +48,20 @@ const (
 	headStart = 250 * time.Millisecond // of each over the next: the delay that RFC 8305, section 5, recommends
 )
 
+// failedStatus is ssh's own exit status for what is not the command's.
+const failedStatus = 255
+
 func (c sshCommand) Run(ctx context.Context, term terminal) error {
+	err := c.open(ctx, term)
+	var status exitStatus
+	if err == nil || errors.As(err, &status) {
+		return err
+	}
+	return failure{err, failedStatus}
+}
+
+// open opens the session, and returns when it is over.
+func (c sshCommand) open(ctx context.Context, term terminal) error {
 	request, err := parseSSH(c.Args)
 	if err != nil {
 		return err

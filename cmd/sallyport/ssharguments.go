@@ -24,12 +24,13 @@ const sshOptionsWithValue = "BbcDEeFIiJLlmOoPpQRSWw"
 // (-luser).
 func parseSSH(args []string) (sshRequest, error) {
 	var r sshRequest
+	named := false
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
 		switch {
 		case arg == "--":
-			if r.instance == "" && len(args) > 0 {
+			if !named && len(args) > 0 {
 				r.setInstance(args[0])
 				args = args[1:]
 			}
@@ -41,8 +42,9 @@ func parseSSH(args []string) (sshRequest, error) {
 				return r, err
 			}
 			args = rest
-		case r.instance == "":
+		case !named:
 			r.setInstance(arg)
+			named = true
 		default:
 			r.command = append([]string{arg}, args...)
 			args = nil
@@ -54,15 +56,13 @@ func parseSSH(args []string) (sshRequest, error) {
 	return r, nil
 }
 
+// setInstance takes [USER@]INSTANCE. As ssh does, it cuts at the last @: a user's name may have one.
 func (r *sshRequest) setInstance(text string) {
-	if user, instance, ok := strings.Cut(text, "@"); ok {
-		r.instance = instance
-		if r.user == "" {
-			r.user = user
-		}
-		return
+	at := strings.LastIndexByte(text, '@')
+	if at >= 0 && r.user == "" {
+		r.user = text[:at]
 	}
-	r.instance = text
+	r.instance = text[at+1:]
 }
 
 // option takes one argument that begins with a hyphen, with its value if it has one, and returns what is left.
@@ -87,11 +87,18 @@ func (r *sshRequest) option(arg string, args []string) (rest []string, err error
 			}
 			value, args = args[0], args[1:]
 		}
-		switch letter {
-		case 'l':
+		keyword, setting, _ := strings.Cut(value, "=")
+		switch {
+		case letter == 'l':
 			r.user = value
-		case 'p':
+		case letter == 'p':
 			r.port = value
+		case letter == 'o' && strings.EqualFold(keyword, "user"):
+			r.user = setting
+		case letter == 'o' && strings.EqualFold(keyword, "port"):
+			r.port = setting
+		case letter == 'o' && strings.EqualFold(value, "forwardagent=yes"):
+			r.forward = true
 		default:
 			r.options = append(r.options, "-"+string(letter), value)
 		}
@@ -143,12 +150,13 @@ func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string
 		)
 	}
 	args = append(args, "-o", "HostKeyAlias="+target.instanceID)
-	if r.forward && callersAgent != "" {
-		args = append(args, "-o", "ForwardAgent="+quote(callersAgent))
-	}
 	args = append(args, "-l", target.user, "-p", target.port)
 	args = append(args, r.options...)
-	args = append(args, "--", target.instanceID)
+	forward := "no" // what the caller's configuration says would forward the agent that holds this session's key
+	if r.forward && callersAgent != "" {
+		forward = quote(callersAgent)
+	}
+	args = append(args, "-o", "ForwardAgent="+forward, "--", target.instanceID)
 	return append(args, r.command...)
 }
 

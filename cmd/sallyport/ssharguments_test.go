@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ func TestParseSSH(t *testing.T) {
 		"web -NL8080:localhost:80":          {instance: "web", options: []string{"-N", "-L", "8080:localhost:80"}},
 		"web -A -o Compression=yes -- true": {instance: "web", forward: true, options: []string{"-o", "Compression=yes"}, command: []string{"true"}},
 		"-t web htop":                       {instance: "web", options: []string{"-t"}, command: []string{"htop"}},
+		"a@b@web -o User=c -o port=22":      {instance: "web", user: "c", port: "22"},
+		"web -o ForwardAgent=yes":           {instance: "web", forward: true},
+		"a@b@web -o Compression=yes":        {instance: "web", user: "a@b", options: []string{"-o", "Compression=yes"}},
 		"-- web true":                       {instance: "web", command: []string{"true"}},
 	} {
 		got, err := parseSSH(strings.Fields(line))
@@ -42,6 +46,10 @@ func TestParseSSH(t *testing.T) {
 			t.Errorf("%q: %v, want something about %q", line, err, complaint)
 		}
 	}
+	// An empty name, as of a variable that is not set, is no reason to take the command's first word for one.
+	if r, err := parseSSH([]string{"", "--", "web"}); err == nil {
+		t.Errorf("taken for %+v", r)
+	}
 }
 
 func TestSSHArguments(t *testing.T) {
@@ -64,19 +72,24 @@ func TestSSHArguments(t *testing.T) {
 		"-o", "CheckHostIP=no",
 		"-o", "NoHostAuthenticationForLocalhost=no",
 		"-o", "HostKeyAlias=i-0aaa",
-		"-o", `ForwardAgent="/run/agent"`,
 		"-l", "root", "-p", "2222",
 		"-o", "StrictHostKeyChecking=no", "-v",
+		"-o", `ForwardAgent="/run/agent"`,
 		"--", "i-0aaa", "echo", "-n", "a b",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	target.hostKeys = nil
-	for _, arg := range sshArguments(sshRequest{}, target, "/tmp/x", "") {
-		if strings.Contains(arg, "KnownHosts") || strings.Contains(arg, "StrictHostKey") || strings.Contains(arg, "ForwardAgent") {
+	got = sshArguments(sshRequest{}, target, "/tmp/x", "/run/agent")
+	for _, arg := range got {
+		if strings.Contains(arg, "KnownHosts") || strings.Contains(arg, "StrictHostKey") {
 			t.Errorf("without reported keys there is %s", arg)
 		}
+	}
+	// ForwardAgent yes in ~/.ssh/config would take this session's own agent along.
+	if !slices.Contains(got, "ForwardAgent=no") {
+		t.Errorf("the agent may be forwarded by %q", got)
 	}
 }
 

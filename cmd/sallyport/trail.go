@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,7 +21,7 @@ type trailCommand struct {
 	Event    string        `help:"Only this operation, for example SendSSHPublicKey."`
 	User     string        `help:"Only this user's calls; root for the root user."`
 	Resource string        `help:"Only what touched this resource, for example an instance id."`
-	Denied   bool          `help:"Only what was refused or failed."`
+	Denied   bool          `help:"Only what was refused or failed, and why."`
 	Since    time.Duration `default:"24h" help:"How far back to look (${default})."`
 	Max      int           `short:"n" default:"30" help:"At most this many events (${default})."`
 	Output   string        `enum:"text,json" default:"text" help:"text, or json: one CloudTrail record a line."`
@@ -27,7 +29,8 @@ type trailCommand struct {
 
 // Help is shown by sallyport trail --help.
 func (trailCommand) Help() string {
-	return `Every call is one event, whether it was allowed, denied or failed, and so is every key that sshd was given.
+	return `Every call is one event, whether it was allowed, denied or failed, and so is every key that sshd was given. The newest
+come last.
 
   sallyport trail
   sallyport trail --event SendSSHPublicKey --denied
@@ -58,6 +61,9 @@ type trailRecord struct {
 }
 
 func (c trailCommand) Run(ctx context.Context, term terminal) error {
+	if c.Max < 1 {
+		return errors.New("--max must be 1 or more")
+	}
 	config, err := c.config(ctx)
 	if err != nil {
 		return err
@@ -76,7 +82,7 @@ func (c trailCommand) Run(ctx context.Context, term terminal) error {
 		fmt.Fprintf(term.err, "No such event in the last %s.\n", c.Since)
 		return nil
 	}
-	return printTrail(term.out, events)
+	return c.print(term.out, events)
 }
 
 type trailEvent struct {
@@ -84,7 +90,8 @@ type trailEvent struct {
 	raw string
 }
 
-// lookUp asks the server for the rarest of the attributes, as it takes only one, and sifts the rest here.
+// lookUp asks the server for the rarest of the attributes, as it takes only one, and sifts the rest here. The newest
+// events are returned, the oldest of them first.
 func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEvent, error) {
 	input := &cloudtrail.LookupEventsInput{StartTime: aws.Time(time.Now().Add(-c.Since)), MaxResults: aws.Int32(50)}
 	for _, attribute := range []types.LookupAttribute{
@@ -99,7 +106,7 @@ func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEve
 	}
 	var events []trailEvent
 	pages := cloudtrail.NewLookupEventsPaginator(cloudtrail.NewFromConfig(config), input)
-	for pages.HasMorePages() {
+	for pages.HasMorePages() && len(events) < c.Max {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, err
@@ -109,14 +116,13 @@ func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEve
 			if err := json.Unmarshal([]byte(event.raw), &event.trailRecord); err != nil {
 				return nil, fmt.Errorf("read event %s: %w", aws.ToString(found.EventId), err)
 			}
-			if !c.wants(event.trailRecord) {
-				continue
-			}
-			if events = append(events, event); len(events) >= c.Max {
-				return events, nil
+			if c.wants(event.trailRecord) {
+				events = append(events, event)
 			}
 		}
 	}
+	events = events[:min(len(events), c.Max)]
+	slices.Reverse(events) // a terminal shows its end
 	return events, nil
 }
 
@@ -124,18 +130,23 @@ func (c trailCommand) wants(r trailRecord) bool {
 	return (c.Event == "" || c.Event == r.EventName) && (c.User == "" || c.User == r.who()) && (!c.Denied || r.ErrorCode != "")
 }
 
-// printTrail writes a table, the oldest first: a terminal shows its end.
-func printTrail(out io.Writer, events []trailEvent) error {
+// print writes a table; of what was refused also why, if that is what was asked for.
+func (c trailCommand) print(out io.Writer, events []trailEvent) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TIME\tWHO\tWHAT\tON\tFROM\tRESULT")
-	for i := len(events) - 1; i >= 0; i-- {
-		e := events[i]
+	why := func(text string) string {
+		if !c.Denied {
+			return ""
+		}
+		return "\t" + text
+	}
+	fmt.Fprintln(table, "TIME\tWHO\tWHAT\tON\tFROM\tRESULT"+why("WHY"))
+	for _, e := range events {
 		result := "ok"
 		if e.ErrorCode != "" {
 			result = e.ErrorCode
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"),
-			visible(e.who()), visible(e.EventName), dash(visible(e.on())), dash(visible(e.SourceIP)), visible(result))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"), visible(e.who()), visible(e.EventName),
+			dash(visible(e.on())), dash(visible(e.SourceIP)), visible(result), why(visible(e.ErrorMessage)))
 	}
 	return table.Flush()
 }

@@ -59,6 +59,14 @@ func (c upCommand) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(string(directory), 0o755); err != nil {
+		return err
+	}
+	unlock, err := directory.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	u := &up{directory: directory, term: term, steps: progress{out: term.out}}
 	if u.state, err = directory.readState(); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/sallyport/sallyport/internal/durable"
 )
@@ -51,6 +52,19 @@ func (d upDirectory) controlPlane(port int) daemon {
 		name: "control-plane", directory: string(d), path: d.program(),
 		args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort(loopback, strconv.Itoa(port))},
 	}
+}
+
+// lock keeps two of `up` and `down` apart, until the returned function is called or the process ends.
+func (d upDirectory) lock() (unlock func() error, err error) {
+	file, err := os.Open(string(d))
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("another sallyport up or down is at work in %s: wait for it to end", d)
+	}
+	return file.Close, nil
 }
 
 // upState is what `up` remembers.

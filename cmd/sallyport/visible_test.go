@@ -30,7 +30,7 @@ func checkTerminal(t *testing.T, text string, lines int) {
 // that an administrator looks at.
 func TestTrailOfAHostileCall(t *testing.T) {
 	record, err := json.Marshal(map[string]any{
-		"eventName": "SendSSHPublicKey" + hostile, "errorCode": "AuthException" + hostile, "sourceIPAddress": hostile,
+		"eventName": "SendSSHPublicKey" + hostile, "errorCode": "AuthException" + hostile, "errorMessage": hostile, "sourceIPAddress": hostile,
 		"requestParameters": map[string]any{"instanceOSUser": hostile},
 		"userIdentity":      map[string]any{"userName": hostile},
 		"resources":         []any{map[string]any{"ARN": "arn:aws:iam::1:user/" + hostile}},
@@ -43,7 +43,7 @@ func TestTrailOfAHostileCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := printTrail(&out, []trailEvent{event}); err != nil {
+	if err := (trailCommand{Denied: true}).print(&out, []trailEvent{event}); err != nil {
 		t.Fatal(err)
 	}
 	checkTerminal(t, out.String(), 2)

@@ -20,6 +20,7 @@ import (
 // The bounds of another AuthorizedKeysCommand that is asked too.
 const (
 	chainTimeout = 5 * time.Second
+	foundTimeout = 300 * time.Millisecond // where it can add nothing: the offered key is one of ours
 	maxChained   = 1 << 20 // bytes of output
 )
 
@@ -37,12 +38,14 @@ type Keys struct {
 // Run asks the agent and the chained command at the same time. Neither's failure or delay hides the other's
 // keys. It takes at most a second for the one and five for the other.
 func (k Keys) Run() {
+	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
+	defer cancel()
 	var chained []byte
 	var waiting sync.WaitGroup
 	if len(k.Chain) > 0 {
 		waiting.Go(func() {
 			var err error
-			if chained, err = runChained(k.Chain); err != nil {
+			if chained, err = runChained(ctx, k.Chain); err != nil {
 				k.Log(fmt.Sprintf("error: %s: %v", k.Chain[0], err))
 			}
 		})
@@ -54,6 +57,9 @@ func (k Keys) Run() {
 	for _, s := range statements {
 		fmt.Fprintln(k.Out, s.PublicKey)
 		k.Log(fmt.Sprintf("providing the SSH key with fingerprint %s for user %q, request %s, caller %s", sshkey.Fingerprint(s.PublicKey), k.User, s.RequestID, s.Caller))
+	}
+	if k.Fingerprint != "" && len(statements) > 0 {
+		defer time.AfterFunc(foundTimeout, cancel).Stop()
 	}
 	waiting.Wait()
 	k.Out.Write(chained)
@@ -96,14 +102,12 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 	return statements, refused
 }
 
-// runChained returns the command's output if it succeeds in time. sshd, which would have checked the command's
+// runChained returns the command's output if it succeeds before the context ends. sshd, which would have checked the command's
 // path before each run, only sees ours: the check is made here.
-func runChained(command []string) ([]byte, error) {
+func runChained(ctx context.Context, command []string) ([]byte, error) {
 	if err := sshd.CheckSafePath(command[0]); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
-	defer cancel()
 	var out bounded
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout = &out
@@ -113,7 +117,7 @@ func runChained(command []string) ([]byte, error) {
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no answer within %v", chainTimeout)
+		return nil, fmt.Errorf("no answer in time: %w", ctx.Err())
 	case err != nil:
 		return nil, err
 	}
