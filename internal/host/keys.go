@@ -21,7 +21,7 @@ import (
 const (
 	chainTimeout = 5 * time.Second
 	foundTimeout = 300 * time.Millisecond // where it can add nothing: the offered key is one of ours
-	maxChained   = 1 << 20 // bytes of output
+	maxChained   = 1 << 20                // bytes of output
 )
 
 // Keys is one run of the keys helper, sshd's AuthorizedKeysCommand: it prints the public keys that let the user
