@@ -16,11 +16,12 @@ import (
 )
 
 // Where an enrollment keeps its things unless told otherwise. Everything of one enrollment stands under its
-// directory, beside its socket and its spool, so that several can live on one machine.
+// directory, beside its socket and its spool, so that several can live on one machine. The directories of socket and
+// spool are the enrollment's alone and go with it: in /var/lib/sallyport a control plane may have its data.
 const (
 	DefaultDirectory = "/etc/sallyport"
 	DefaultSocket    = "/run/sallyport/host.sock"
-	DefaultSpool     = "/var/lib/sallyport/releases"
+	DefaultSpool     = "/var/lib/sallyport/host/releases"
 )
 
 // The files of an enrollment's directory.

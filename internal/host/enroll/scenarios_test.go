@@ -14,6 +14,7 @@ func scenarios() map[string]func(*testing.T) {
 		"init script":               initScript,
 		"systemd":                   systemd,
 		"private sshd":              privateSSHD,
+		"beside a control plane":    besideControlPlane,
 		"existing command works":    existingWorks,
 		"existing command fails":    existingFails,
 		"existing command hangs":    existingHangs,
@@ -164,6 +165,18 @@ func privateSSHD(t *testing.T) {
 		if after[path] != was {
 			t.Errorf("%s was %s and is %s", path, was, after[path])
 		}
+	}
+}
+
+// besideControlPlane: a control plane whose data is where the README puts it outlives the enrollment of its machine.
+func besideControlPlane(t *testing.T) {
+	m := newMachine(t, nil)
+	m.mustEnroll(t)
+	must(t, os.MkdirAll("/var/lib/sallyport/data", 0o700))
+	must(t, os.WriteFile("/var/lib/sallyport/data/credentials", nil, 0o600))
+	run(t, hostProgram, "unenroll")
+	if left := run(t, "find", "/var/lib/sallyport", "-type", "f"); left != "/var/lib/sallyport/data/credentials\n" {
+		t.Errorf("in /var/lib/sallyport is left:\n%s", left)
 	}
 }
 
