@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,18 +19,102 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/testkit/debian"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // machine is the Debian of a scenario: sshd runs, and alice and root have an ordinary key.
 type machine struct {
 	plane    *standIn
 	ordinary string // file of the ordinary private key
+	booted   bool   // systemd is its first process, and it is entered by ssh
 }
 
 const sshdConfig = "/etc/ssh/sshd_config"
 
 // newMachine prepares the Debian, with changes to sshd's configuration made before sshd starts.
 func newMachine(t *testing.T, configure func(t *testing.T)) *machine {
+	t.Helper()
+	m := newUsers(t)
+	if configure != nil {
+		configure(t)
+	}
+	run(t, "/usr/sbin/sshd")
+	m.plane = startStandIn(t)
+	waitFor(t, "sshd to listen", func() bool { _, err := os.Stat("/run/sshd.pid"); return err == nil })
+	return m
+}
+
+// bootMachine prepares the Debian and boots it.
+func bootMachine(t *testing.T) *machine {
+	t.Helper()
+	if err := debian.CanBoot(); err != nil {
+		prerequisite.Missing(t, err)
+	}
+	m := newUsers(t)
+	m.booted = true
+	m.plane = startStandIn(t)
+	power, err := debian.Boot()
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(power.Journal())
+		}
+		if err := power.Off(); err != nil {
+			t.Error(err)
+		}
+	})
+	m.awaitUp(t)
+	return m
+}
+
+// awaitUp waits until systemd has started what it starts at a boot.
+func (m *machine) awaitUp(t *testing.T) {
+	t.Helper()
+	waitFor(t, "the machine to be up", func() bool {
+		return m.command("systemctl", "is-system-running", "--wait").Run() == nil
+	})
+}
+
+// reboot reboots it, and returns when its agent has come back without anybody's help.
+func (m *machine) reboot(t *testing.T) {
+	t.Helper()
+	m.plane.relinked(t, func() { _ = m.command("systemctl", "reboot").Run() }) // which ends the ssh session too
+}
+
+// units says what systemd knows beside sessions and mounts, and makes sure that nothing failed or is left in /run.
+func (m *machine) units(t *testing.T) string {
+	t.Helper()
+	m.awaitUp(t) // which a machine with a failed unit is never
+	if left := m.run(t, "find", "/run", "/tmp", "-name", "*sallyport*"); left != "" {
+		t.Errorf("left are %s", left)
+	}
+	return m.run(t, "systemctl", "list-unit-files", "--type=service,socket,timer") +
+		m.run(t, "systemctl", "list-units", "--all", "--plain", "--no-legend", "--type=service", "*sallyport*")
+}
+
+// command runs a program on the machine, as root.
+func (m *machine) command(argv ...string) *exec.Cmd {
+	if m.booted {
+		argv = slices.Clone(argv)
+		for i, word := range argv { // ssh gives them to a shell
+			argv[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		argv = append([]string{"ssh", "-i", m.ordinary, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+			"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "root@127.0.0.1"}, argv...)
+	}
+	return exec.Command(argv[0], argv[1:]...)
+}
+
+// run runs a program on the machine and fails the test if it fails.
+func (m *machine) run(t *testing.T, argv ...string) string {
+	t.Helper()
+	return run(t, m.command(argv...).Args...)
+}
+
+// newUsers gives the Debian its users.
+func newUsers(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{ordinary: "/root/ordinary"}
 	public := writeKey(t, m.ordinary)
@@ -39,12 +124,6 @@ func newMachine(t *testing.T, configure func(t *testing.T)) *machine {
 		must(t, os.WriteFile(home+"/.ssh/authorized_keys", ssh.MarshalAuthorizedKey(public), 0o600))
 	}
 	run(t, "chown", "-R", "alice:alice", "/home/alice/.ssh")
-	if configure != nil {
-		configure(t)
-	}
-	run(t, "/usr/sbin/sshd")
-	m.plane = startStandIn(t)
-	waitFor(t, "sshd to listen", func() bool { _, err := os.Stat("/run/sshd.pid"); return err == nil })
 	return m
 }
 
@@ -86,7 +165,7 @@ func (m *machine) pushedLogin(t *testing.T, user string) error {
 // enroll runs sallyport-host enroll.
 func (m *machine) enroll(t *testing.T, flags ...string) (output string, err error) {
 	t.Helper()
-	cmd := exec.Command(hostProgram, append([]string{"enroll", "-"}, flags...)...)
+	cmd := m.command(append([]string{hostProgram, "enroll", "-"}, flags...)...)
 	cmd.Stdin = strings.NewReader(m.plane.token(t))
 	text, err := cmd.CombinedOutput()
 	return string(text), err
@@ -156,16 +235,17 @@ type tree map[string]string
 func looseTime(path string) bool {
 	switch path {
 	case "/etc", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/group-", "/etc/gshadow", "/etc/gshadow-",
-		"/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-", "/run":
+		"/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-", "/run", "/var/tmp":
 		return true
 	}
 	return strings.HasPrefix(path, "/etc/rc") && strings.HasSuffix(path, ".d") // update-rc.d rewrites all links
 }
 
-// notOurs is written by whoever logs in, and by sshd for itself.
+// notOurs is written by whoever logs in, and by sshd and systemd for themselves.
 func notOurs(path string) bool {
-	return path == "/run/sshd.pid" || path == "/run/utmp" || path == "/etc/.pwd.lock" || strings.HasPrefix(path, "/var/log/") ||
-		path == "/var/log" || path == "/run/motd.dynamic" || path == "/root/.ssh" || path == "/home/alice/.cache"
+	return strings.HasPrefix(path, "/var/tmp/systemd-private-") || path == "/run/sshd.pid" || path == "/run/utmp" || path == "/etc/.pwd.lock" || strings.HasPrefix(path, "/var/log/") ||
+		path == "/var/log" || path == "/run/motd.dynamic" || path == "/root/.ssh" || path == "/home/alice/.cache" ||
+		path == "/etc/systemd/system/multi-user.target.wants" // systemctl takes its link away and not the directory's time back
 }
 
 func snapshot(t *testing.T) tree {
@@ -245,13 +325,6 @@ func runs(words string) bool {
 	return false
 }
 
-// forget leaves paths out that somebody else's tool, which enrollment calls, writes to.
-func forget(files tree, paths ...string) {
-	for _, path := range paths {
-		delete(files, path)
-	}
-}
-
 func edit(t *testing.T, path string, change func(string) string) {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -261,7 +334,7 @@ func edit(t *testing.T, path string, change func(string) string) {
 
 func waitFor(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	for range 1500 {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		if ready() {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func scenarios() map[string]func(*testing.T) {
@@ -86,44 +88,48 @@ func initScript(t *testing.T) {
 	before.same(t)
 }
 
-// systemd: as much of systemctl and systemd-run as enrollment uses. That the unit is one that systemd takes is for
-// systemd-analyze to say.
+// systemd: real, and process 1. It starts the agent at a boot and whenever it ends, and forgets it when we are gone.
 func systemd(t *testing.T) {
-	m := newMachine(t, func(t *testing.T) {
-		must(t, os.MkdirAll("/etc/systemd/system/multi-user.target.wants", 0o755))
-		must(t, os.WriteFile("/usr/local/bin/systemctl", []byte(`#!/bin/sh
-unit=/etc/systemd/system/$3 link=/etc/systemd/system/multi-user.target.wants/$3
-case "$*" in
-daemon-reload) ;;
-"enable --now "*)
-	ln -s "$unit" "$link"
-	setsid $(sed -n 's/^ExecStart=//p' "$unit") >/dev/null 2>&1 &
-	echo $! >/tmp/agent.pid ;;
-"disable --now "*)
-	[ -e "$unit" ] || exit 1
-	rm "$link"
-	kill "$(cat /tmp/agent.pid)" 2>/dev/null
-	rm /tmp/agent.pid ;;
-*) exit 64 ;;
-esac
-`), 0o755))
-		must(t, os.WriteFile("/usr/local/bin/systemd-run", []byte("#!/bin/sh\nshift 2\nexec setsid \"$@\" &\n"), 0o755))
-	})
-	must(t, os.Setenv("PATH", "/usr/local/bin:"+os.Getenv("PATH")))
-	must(t, os.MkdirAll("/run/systemd/system", 0o755))
+	m := bootMachine(t)
 	settle(t)
-	before := snapshot(t)
+	before, unitsBefore := snapshot(t), m.units(t)
+	same := func() {
+		t.Helper()
+		before.same(t)
+		if diff := cmp.Diff(unitsBefore, m.units(t)); diff != "" {
+			t.Errorf("systemd does not know what it knew before:\n%s", diff)
+		}
+	}
+	end := m.loggingIn(t)
 	output := m.mustEnroll(t, "--output", "json")
+	end()
 	if !strings.Contains(output, `"service": "systemd"`) {
 		t.Errorf("the service is not systemd's:\n%s", output)
 	}
 	m.bothWork(t)
+	if said := m.run(t, "systemd-analyze", "verify", "/etc/systemd/system/sallyport-host.service"); said != "" {
+		t.Errorf("systemd does not take all of the unit:\n%s", said)
+	}
+
+	m.plane.relinked(t, func() { m.run(t, "systemctl", "kill", "--signal=KILL", "sallyport-host.service") })
+	m.bothWork(t)
+	m.reboot(t)
+	m.bothWork(t)
+	if status := m.run(t, "systemctl", "status", "--no-pager", "sallyport-host.service"); !strings.Contains(status, "active (running)") {
+		t.Error(status)
+	}
+
+	end = m.loggingIn(t)
+	m.run(t, hostProgram, "unenroll")
+	end()
+	same()
+	m.mustEnroll(t)
 	m.plane.dismiss()
 	m.gone(t)
-	forget(before, "/etc/systemd/system/multi-user.target.wants")
-	after := snapshot(t)
-	forget(after, "/etc/systemd/system/multi-user.target.wants")
-	before.equals(t, after)
+	same()
+	if err := login("alice", m.ordinary); err != nil {
+		t.Error(err)
+	}
 }
 
 func privateSSHD(t *testing.T) {

@@ -160,6 +160,19 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// relinked does what ends the link, and returns when the agent has come back.
+func (s *standIn) relinked(t *testing.T, interrupt func()) {
+	t.Helper()
+	now := func() *hostproto.Stream {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.stream
+	}
+	before := now()
+	interrupt()
+	waitFor(t, "the agent to come back", func() bool { return now() != before })
+}
+
 // push grants a key for a minute and returns once the agent has it.
 func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
 	t.Helper()

@@ -1,7 +1,8 @@
 // Package debian gives tests a Debian of their own: a root file system that mmdebstrap builds once and keeps in the
 // user's cache, of which each run changes a copy-on-write layer in memory. What runs in it is this same program,
-// started again as the first process of its own mount, process, network, host name and IPC namespaces, with the
-// Debian as its root. Nothing of the machine's own sshd, users or files is within reach, and its loopback is its own.
+// started again as the first process of its own mount, process, network, host name, IPC and cgroup namespaces, with
+// the Debian as its root. Nothing of the machine's own sshd, users or files is within reach, and its loopback is its
+// own. Boot makes a machine of it, whose first process is systemd.
 //
 // A program that wants one calls Enter first thing in main or TestMain, and Command to be started again inside.
 package debian
@@ -27,7 +28,7 @@ import (
 // suite and packages are what the Debian is made of: what the tests use, beside the minimum.
 const (
 	suite    = "bookworm"
-	packages = "openssh-server,openssh-client,awscli,python3-boto3,procps,curl"
+	packages = "openssh-server,openssh-client,awscli,python3-boto3,procps,curl,systemd-sysv,dbus,libpam-systemd"
 )
 
 // entryVariable carries the entry into the new process.
@@ -65,8 +66,9 @@ func Command(ctx context.Context, files map[string]string, args ...string) (*exe
 	// A fresh machine has a fresh environment: nothing in it names this machine's files or accounts.
 	cmd.Env = []string{entryVariable + "=" + string(told), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
-		Pdeathsig:  syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC |
+			syscall.CLONE_NEWCGROUP,
+		Pdeathsig: syscall.SIGKILL,
 	}
 	return cmd, nil
 }
@@ -168,7 +170,7 @@ func mountDevices(dev string) error {
 	if err := unix.Mount("tmpfs", dev, "tmpfs", 0, "mode=0755"); err != nil {
 		return err
 	}
-	for _, device := range []string{"null", "zero", "random", "urandom", "tty"} {
+	for _, device := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
 		path := filepath.Join(dev, device)
 		if err := os.WriteFile(path, nil, 0o666); err != nil {
 			return err

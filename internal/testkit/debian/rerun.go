@@ -16,7 +16,7 @@ import (
 
 // Rerun runs the test that calls it once more, from its top, inside a fresh Debian; there, where Inside says so, it
 // does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or takes longer than the time
-// allowed, so does the outer. The files are those of Command.
+// allowed, so does the outer; if it is skipped, so is the outer. The files are those of Command.
 func Rerun(t *testing.T, files map[string]string, allowed time.Duration, variables ...string) {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
@@ -27,7 +27,7 @@ func Rerun(t *testing.T, files map[string]string, allowed time.Duration, variabl
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(append(cmd.Env, variables...), "TMPDIR="+t.TempDir())
+	cmd.Env = append(append(cmd.Env, variables...), "TMPDIR="+t.TempDir(), prerequisite.Variable+"="+os.Getenv(prerequisite.Variable))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err = cmd.Run(); Refused(err) {
@@ -35,6 +35,9 @@ func Rerun(t *testing.T, files map[string]string, allowed time.Duration, variabl
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output.String())
+	}
+	if bytes.Contains(output.Bytes(), []byte("--- SKIP: ")) {
+		t.Skip(output.String())
 	}
 	if testing.Verbose() {
 		t.Log(output.String())
