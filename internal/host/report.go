@@ -133,7 +133,12 @@ func sshdHostKeys(ctx context.Context, config string) []string {
 	if err != nil {
 		return nil
 	}
-	settings, err := server.Effective(ctx, cmp.Or(config, sshd.DefaultConfig), "")
+	config = cmp.Or(config, sshd.DefaultConfig)
+	// After a boot sshd may not have been started yet: systemd may wait for the first connection with it.
+	if err := server.MakeMissingDirectory(ctx, config); err != nil {
+		return nil
+	}
+	settings, err := server.Effective(ctx, config, "")
 	if err != nil {
 		return nil
 	}

@@ -101,12 +101,8 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	if _, err := os.Stat(e.SSHDConfig); err != nil {
 		return fault.Wrap(err, fault.NotFound, "sshd", "sshd's configuration %s cannot be read.", e.SSHDConfig)
 	}
-	if missing := e.server.MissingDirectory(ctx, e.SSHDConfig); missing != "" {
-		// sshd makes no statement at all without it. It is the empty directory that whoever starts sshd makes
-		// first, on a file system that a boot empties: it stays, as an sshd that has started in it needs it.
-		if err := os.Mkdir(missing, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+	if err := e.server.MakeMissingDirectory(ctx, e.SSHDConfig); err != nil {
+		return err
 	}
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
 		return fault.Wrap(err, fault.WrongState, "sshd", "%s. Mend that first: nothing was changed", fault.Of(err).Message)

@@ -15,6 +15,7 @@ func scenarios() map[string]func(*testing.T) {
 		"plain":                     plain,
 		"init script":               initScript,
 		"systemd":                   systemd,
+		"ssh socket":                sshSocket,
 		"private sshd":              privateSSHD,
 		"beside a control plane":    besideControlPlane,
 		"existing command works":    existingWorks,
@@ -130,6 +131,39 @@ func systemd(t *testing.T) {
 	if err := login("alice", m.ordinary); err != nil {
 		t.Error(err)
 	}
+}
+
+// sshSocket: systemd listens for sshd, and starts it for the first connection. So does Ubuntu.
+func sshSocket(t *testing.T) {
+	run(t, "systemctl", "disable", "ssh.service")
+	run(t, "systemctl", "enable", "ssh.socket")
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/etc/ssh/only")
+	must(t, os.WriteFile("/etc/ssh/sshd_config.d/only.conf", []byte("HostKey /etc/ssh/only\n"), 0o644))
+	m := bootMachine(t)
+	settle(t)
+	before := snapshot(t)
+	end := m.loggingIn(t)
+	m.mustEnroll(t)
+	end()
+	m.bothWork(t)
+	end = m.loggingIn(t)
+	m.run(t, hostProgram, "unenroll")
+	end()
+	before.same(t)
+
+	m.mustEnroll(t)
+	m.reboot(t)
+	// Nobody has connected yet, and sshd does not run: what it would do can be known all the same.
+	if keys := m.plane.hostKeys(); len(keys) != 1 {
+		t.Errorf("the agent reports other host keys than sshd's: %q", keys)
+	}
+	m.plane.dismiss()
+	m.gone(t)
+	before.same(t)
+	if err := login("alice", m.ordinary); err != nil {
+		t.Error(err)
+	}
+	m.units(t)
 }
 
 func privateSSHD(t *testing.T) {

@@ -39,6 +39,7 @@ type standIn struct {
 	acks     map[uint64]chan hostproto.Ack
 	next     uint64
 	released []hostproto.Release
+	reported hostproto.Report // with the last hello
 }
 
 func startStandIn(t *testing.T) *standIn {
@@ -131,7 +132,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 		case m.Hello != nil:
 			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version, Time: time.Now()}})
 			s.mu.Lock()
-			s.stream = stream
+			s.stream, s.reported = stream, m.Hello.Report
 			select {
 			case <-s.linked:
 			default:
@@ -171,6 +172,13 @@ func (s *standIn) relinked(t *testing.T, interrupt func()) {
 	before := now()
 	interrupt()
 	waitFor(t, "the agent to come back", func() bool { return now() != before })
+}
+
+// hostKeys are those that the agent reported when it linked.
+func (s *standIn) hostKeys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reported.HostKeys
 }
 
 // push grants a key for a minute and returns once the agent has it.

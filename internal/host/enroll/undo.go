@@ -37,6 +37,9 @@ func (c change) undo(ctx context.Context) error {
 // ordinary keys in even with our command gone, and the error says what to mend.
 func (c change) undoReload(ctx context.Context) error {
 	server := sshd.Server{Program: c.Program}
+	if err := server.MakeMissingDirectory(ctx, c.Path); err != nil { // systemd takes it away with an sshd that ends
+		return err
+	}
 	if err := server.Check(ctx, c.Path); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,7 +26,7 @@ type Running struct {
 }
 
 // FindRunning reads the PidFile and makes sure that the process is an sshd. ok is false if none runs: because it
-// was not started, or because systemd starts one for each connection, which needs no reload.
+// was not started, or because systemd starts one for the first connection, or for each, and that needs no reload.
 func FindRunning(pidFile string) (running Running, ok bool) {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
@@ -52,14 +54,19 @@ func (r Running) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(r.PID, syscall.SIGHUP); err != nil {
+	unit := r.activatedUnit(ctx)
+	if unit != "" {
+		if output, err := exec.CommandContext(ctx, "systemctl", "restart", unit).CombinedOutput(); err != nil {
+			return fault.Wrap(err, fault.Unavailable, "sshd", "systemctl restart %s fails: %s", unit, complaint(string(output), err))
+		}
+	} else if err := syscall.Kill(r.PID, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("reload sshd: %w", err)
 	}
 	for {
 		if after, err := os.Stat(r.pidFile); err == nil && after.Size() > 0 && !sameWrite(before, after) {
 			return nil
 		}
-		if !isSSHD(r.PID) {
+		if unit == "" && !isSSHD(r.PID) {
 			return fault.New(fault.Unavailable, "sshd", "sshd ended instead of reloading its configuration.")
 		}
 		select {
@@ -68,6 +75,44 @@ func (r Running) Reload(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// activatedUnit returns the service that the daemon is if systemd listens for it, as Ubuntu has it, or "". Such a
+// daemon ends on SIGHUP, as it cannot listen anew. Restarted it loses nobody: systemd goes on listening, and sessions
+// are left alone.
+func (r Running) activatedUnit(ctx context.Context) string {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.PID), "cgroup"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		unit := path.Base(strings.TrimSpace(line))
+		if !strings.HasSuffix(unit, ".service") {
+			continue
+		}
+		output, err := exec.CommandContext(ctx, "systemctl", "show", "--property=MainPID", "--property=TriggeredBy", unit).Output()
+		if err != nil {
+			continue
+		}
+		mainPID, sockets := 0, ""
+		for line := range strings.Lines(string(output)) {
+			switch name, value, _ := strings.Cut(strings.TrimSpace(line), "="); name {
+			case "MainPID":
+				mainPID, _ = strconv.Atoi(value)
+			case "TriggeredBy":
+				sockets = value
+			}
+		}
+		if mainPID != r.PID {
+			continue // another's: an sshd that was started in a session may be counted as its service's
+		}
+		for _, socket := range strings.Fields(sockets) {
+			if exec.CommandContext(ctx, "systemctl", "is-active", "--quiet", socket).Run() == nil {
+				return unit
+			}
+		}
+	}
+	return ""
 }
 
 func sameWrite(a, b fs.FileInfo) bool { return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,19 +84,22 @@ func (s Server) Effective(ctx context.Context, config, user string) (Settings, e
 	return parseSettings(stdout), nil
 }
 
-// MissingDirectory returns the privilege separation directory that sshd says is missing, which is how an sshd
-// that was never started answers every question, or "".
-func (s Server) MissingDirectory(ctx context.Context, config string) string {
+// MakeMissingDirectory makes the privilege separation directory if sshd says that it is missing, which is how an sshd
+// that does not run answers every question. It is the empty directory that whoever starts sshd makes first, on a file
+// system that a boot empties: it stays, as an sshd that has started in it needs it.
+func (s Server) MakeMissingDirectory(ctx context.Context, config string) error {
 	_, stderr, err := s.run(ctx, "-t", "-f", config)
 	if err == nil {
-		return ""
+		return nil
 	}
 	for line := range strings.Lines(stderr) {
 		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "Missing privilege separation directory: "); ok && filepath.IsAbs(path) {
-			return path
+			if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
 		}
 	}
-	return ""
+	return nil
 }
 
 func (s Server) run(ctx context.Context, arguments ...string) (stdout, stderr string, err error) {
