@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // script names, in the environment, the script to run inside the Debian; its text is in the environment too, as
@@ -70,6 +71,11 @@ func TestScripts(t *testing.T) {
 
 // runScript runs, inside the Debian, the script that the environment names.
 func runScript(t *testing.T) {
+	if strings.Contains(os.Getenv(scriptText), "\nboot\n") {
+		if err := debian.CanBoot(); err != nil {
+			prerequisite.Missing(t, err)
+		}
+	}
 	directory := t.TempDir()
 	if err := os.WriteFile(filepath.Join(directory, os.Getenv(script)), []byte(os.Getenv(scriptText)), 0o644); err != nil {
 		t.Fatal(err)
@@ -87,7 +93,7 @@ func runScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"capture": capture, "extract": extract, "await": await, "sleep": sleep, "status": status,
+			"capture": capture, "extract": extract, "await": await, "sleep": sleep, "status": status, "boot": boot,
 		},
 	})
 }
@@ -157,6 +163,16 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%v still fails after %v: %v", args[1:], limit, err)
 		}
 	}
+}
+
+// boot makes a machine of the Debian: systemd starts its services. The script is beside it, and enters it by ssh.
+func boot(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: boot")
+	}
+	machine, err := debian.Boot()
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(machine.Off()) })
 }
 
 // sleep SECONDS waits: expiry is by the clock, and no test may turn it.

@@ -59,11 +59,8 @@ func (s privateSSHD) text() string {
 
 // prepare writes configuration and host key where they are missing, sets the port, and lets sshd check it.
 func (s privateSSHD) prepare() error {
-	// sshd refuses to start without its privilege separation directory, which Debian's service makes at each start.
-	for _, directory := range []string{s.directory, "/run/sshd"} {
-		if err := os.MkdirAll(directory, 0o755); err != nil {
-			return err
-		}
+	if err := errors.Join(os.MkdirAll(s.directory, 0o755), makeRunSSHD()); err != nil {
+		return err
 	}
 	if _, err := os.Stat(s.hostKey()); errors.Is(err, fs.ErrNotExist) {
 		out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sallyport up", "-f", s.hostKey()).CombinedOutput()
@@ -95,6 +92,10 @@ func (s privateSSHD) prepare() error {
 	}
 	return nil
 }
+
+// makeRunSSHD makes the privilege separation directory, without which sshd neither starts nor lets anybody in. Debian's
+// service makes it whenever it starts, and takes it away when it ends.
+func makeRunSSHD() error { return os.MkdirAll("/run/sshd", 0o755) }
 
 // start starts the server and waits until it answers.
 func (s privateSSHD) start() error {

@@ -35,7 +35,7 @@ func (u *up) server() privateSSHD {
 // startSSHD starts the private SSH server, unless it runs, on the port it had if that is free.
 func (u *up) startSSHD(context.Context) (string, error) {
 	if _, ok := u.server().daemon().running(); ok {
-		return fmt.Sprintf("runs already on %s:%d", loopback, u.state.SSHPort), nil
+		return fmt.Sprintf("runs already on %s:%d", loopback, u.state.SSHPort), makeRunSSHD()
 	}
 	port, err := freePort(u.state.SSHPort, firstSSHPort)
 	if err != nil {
