@@ -60,6 +60,9 @@ func printStatus(status enroll.Status) {
 	if status.KeysCommand != "" {
 		fmt.Printf("          AuthorizedKeysCommand %s\n", status.KeysCommand)
 	}
+	for _, exception := range status.NotFor {
+		fmt.Printf("          not for %s\n", exception)
+	}
 	if !status.Enrolled {
 		fmt.Println("Enrollment did not end: run enroll again, or unenroll.")
 	}

@@ -139,16 +139,18 @@ type enrollment struct {
 	manifest *manifest
 	result   Result
 
-	token    hostproto.Token
-	key      ed25519.PrivateKey
-	plane    *ControlPlane
-	server   sshd.Server
-	version  sshd.Version
-	settings sshd.Settings // before us
-	existing sshd.KeysCommand
-	command  sshd.KeysCommand // what we set
-	users    []string         // whose login may be tried, the best first
-	login    string           // whose login worked
+	token     hostproto.Token
+	key       ed25519.PrivateKey
+	plane     *ControlPlane
+	server    sshd.Server
+	version   sshd.Version
+	settings  sshd.Settings // before us
+	existing  sshd.KeysCommand
+	overrides []sshd.Override  // Match blocks' own, before us
+	command   sshd.KeysCommand // what we set
+	matched   []sshd.Matched   // and for the logins of Match blocks
+	users     []string         // whose login may be tried, the best first
+	login     string           // whose login worked
 }
 
 // apply makes the changes. What can fail without the control plane comes before the token is used up, and sshd's

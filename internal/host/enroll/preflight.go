@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -114,6 +115,9 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 		return fault.New(fault.WrongState, "sshd", "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
 	}
 	e.existing = e.settings.KeysCommand()
+	if e.overrides, err = sshd.Overrides(e.SSHDConfig); err != nil {
+		return err
+	}
 	if e.PIDFile == "" {
 		e.PIDFile = e.settings.Get("pidfile")
 	}
@@ -213,6 +217,8 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 			e.warn("sshd runs its AuthorizedKeysCommand as %s already: it stays so, and --keys-user %s is passed over.", e.existing.User, name)
 		}
 		name = e.existing.User
+	case name == "" && e.overridesUser() != "":
+		name = e.overridesUser()
 	case name == "":
 		name = DefaultKeysUser
 	}
@@ -226,14 +232,46 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 		}
 	}
 	e.result.KeysUser = name
-	ours := fmt.Sprintf("%s keys --directory %s %%u %%f", defaultProgram(e.Directory), e.Directory)
+	ours := keysCommand(e.Directory) + " %u %f"
 	command, err := sshd.Chain(ours, e.existing)
 	if err != nil {
 		return err
 	}
 	e.command = sshd.KeysCommand{Command: command, User: name}
 	e.result.KeysCommand = command
+	e.chainOverrides(ours)
 	return nil
+}
+
+// keysCommand is how every AuthorizedKeysCommand of ours begins.
+func keysCommand(directory string) string {
+	return fmt.Sprintf("%s keys --directory %s", defaultProgram(directory), directory)
+}
+
+// overridesUser returns the user whom all Match blocks' commands run as; "" if there is no such one.
+func (e *enrollment) overridesUser() string {
+	name := ""
+	for i, o := range e.overrides {
+		if i > 0 && o.User != name {
+			return ""
+		}
+		name = o.User
+	}
+	return name
+}
+
+// chainOverrides has us asked too where a Match block has a command of its own, by a block for the same logins that
+// sshd comes to first. The first block that this cannot be done for ends it, as one of ours for later ones could take
+// its logins: the agent admits one user, and an sshd without Include can be given no block before theirs.
+func (e *enrollment) chainOverrides(ours string) {
+	for _, o := range e.overrides {
+		theirs := sshd.KeysCommand{Command: o.Command, User: cmp.Or(o.User, e.existing.User)}
+		command, err := sshd.Chain(ours, theirs)
+		if err != nil || o.Nested || strings.EqualFold(o.Command, "none") || theirs.User != e.command.User || !e.version.HasInclude() {
+			return
+		}
+		e.matched = append(e.matched, sshd.Matched{Match: o.Match, KeysCommand: sshd.KeysCommand{Command: command, User: theirs.User}})
+	}
 }
 
 // loginCandidates are users with whom a login can be tried: who called sudo, root, and people.

@@ -19,6 +19,7 @@ func scenarios() map[string]func(*testing.T) {
 		"private sshd":              privateSSHD,
 		"beside a control plane":    besideControlPlane,
 		"existing command works":    existingWorks,
+		"existing command matched":  existingMatched,
 		"existing command fails":    existingFails,
 		"existing command hangs":    existingHangs,
 		"existing command unsafe":   existingUnsafe,
@@ -252,6 +253,43 @@ func existingWorks(t *testing.T) {
 	}
 }
 
+// existingMatched: a command that holds for some logins only. Their pushed keys were taken, and let nobody in.
+func existingMatched(t *testing.T) {
+	key := t.TempDir() + "/third"
+	public := writeKey(t, key)
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte("#!/bin/sh\necho '"+public.Type()+" "+base64Key(public)+"'\n"), 0o755))
+		edit(t, sshdConfig, func(text string) string {
+			return text + "\nMatch User alice\n\tAuthorizedKeysCommand /usr/local/bin/existing-keys\n\tAuthorizedKeysCommandUser nobody\n"
+		})
+	})
+	before := snapshot(t)
+	m.mustEnroll(t)
+	m.bothWork(t)
+	if err := login("alice", key); err != nil {
+		t.Errorf("a key of alice's own command: %v", err)
+	}
+	if login("root", key) == nil {
+		t.Error("alice's command counts for root")
+	}
+	if status := run(t, hostProgram, "status"); strings.Contains(status, "not for") {
+		t.Errorf("the status is\n%s", status)
+	}
+	// A block of another user's is beyond the agent. The status says so, and the machine is well all the same.
+	edit(t, sshdConfig, func(text string) string {
+		return text + "\nMatch User bob\n\tAuthorizedKeysCommand /usr/local/bin/existing-keys\n\tAuthorizedKeysCommandUser daemon\n"
+	})
+	if status := run(t, hostProgram, "status"); !strings.Contains(status, "not for") || !strings.Contains(status, "Match User bob") {
+		t.Errorf("the status is\n%s", status)
+	}
+	edit(t, sshdConfig, func(text string) string { return text[:strings.Index(text, "\nMatch User bob")] })
+	run(t, hostProgram, "unenroll")
+	delete(before, sshdConfig) // which we have edited
+	after := snapshot(t)
+	delete(after, sshdConfig)
+	before.equals(t, after)
+}
+
 func existingFails(t *testing.T) { existing(t, "echo ssh-ed25519 half; exit 3\n") }
 
 func existingHangs(t *testing.T) { existing(t, "sleep 600\n") }
@@ -375,10 +413,11 @@ func nobodyMayLogIn(t *testing.T) {
 	before.same(t)
 }
 
+// matchBlock: whose logins are to ask no command go on so, and it is said.
 func matchBlock(t *testing.T) {
 	m := newMachine(t, func(t *testing.T) {
 		edit(t, sshdConfig, func(text string) string {
-			return text + "\nMatch User bob\n  AuthorizedKeysCommand /bin/true\n  AuthorizedKeysCommandUser nobody\n"
+			return text + "\nMatch User bob\n  AuthorizedKeysCommand none\n"
 		})
 	})
 	output := m.mustEnroll(t)

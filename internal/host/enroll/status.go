@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -25,6 +26,7 @@ type Status struct {
 	Link        *host.LinkStatus `json:"link,omitempty"`
 	KeysCommand string           `json:"keysCommand,omitempty"` // sshd's present AuthorizedKeysCommand
 	SSHD        string           `json:"sshd,omitempty"`        // "asks us", or what is wrong
+	NotFor      []string         `json:"notFor,omitempty"`      // the Match blocks for whose logins it does not
 }
 
 // The good words of a Status.
@@ -68,15 +70,16 @@ func ReadStatus(ctx context.Context, directory string) (Status, error) {
 	} else {
 		status.Link = &link
 	}
-	status.KeysCommand, status.SSHD = lookAtKeysCommand(ctx, config, status.Directory)
-	return status, nil
+	path := cmp.Or(config.SSHDConfig, sshd.DefaultConfig)
+	status.KeysCommand, status.SSHD = lookAtKeysCommand(ctx, path, status.Directory)
+	exceptions, err := unasked(path, status.Directory)
+	for _, o := range exceptions {
+		status.NotFor = append(status.NotFor, o.String())
+	}
+	return status, err
 }
 
-func lookAtKeysCommand(ctx context.Context, config host.Config, directory string) (command, verdict string) {
-	path := config.SSHDConfig
-	if path == "" {
-		path = sshd.DefaultConfig
-	}
+func lookAtKeysCommand(ctx context.Context, path, directory string) (command, verdict string) {
 	server, err := sshd.Find()
 	if err != nil {
 		return "", fault.Of(err).Message
@@ -86,7 +89,7 @@ func lookAtKeysCommand(ctx context.Context, config host.Config, directory string
 		return "", fault.Of(err).Message
 	}
 	command = settings.KeysCommand().Command
-	if !strings.HasPrefix(command, defaultProgram(directory)+" keys ") {
+	if !strings.HasPrefix(command, keysCommand(directory)) {
 		return command, "does not ask us: something changed AuthorizedKeysCommand in " + path
 	}
 	if err := sshd.CheckSafePath(defaultProgram(directory)); err != nil {

@@ -77,8 +77,16 @@ func (e *enrollment) writeTrialConfig(directory string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	block := e.command.DropIn(e.matched)
+	if e.version.HasInclude() {
+		dropIn := filepath.Join(directory, "drop_in.conf")
+		if err := durable.WriteFile(dropIn, []byte(block), 0o600); err != nil {
+			return "", err
+		}
+		block = sshd.IncludeBlock(dropIn)
+	}
 	path := filepath.Join(directory, "sshd_config")
-	return path, durable.WriteFile(path, []byte(sshd.Prepend(string(present), e.command.DropIn())), 0o600)
+	return path, durable.WriteFile(path, []byte(sshd.Prepend(string(present), block)), 0o600)
 }
 
 // tryUsers looks for a user who can log in under the new configuration. One who can under the present one but
@@ -193,18 +201,23 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 	if err := e.manifest.record(change{Kind: reloadedSSHD, Path: e.SSHDConfig, Program: e.server.Program, PIDFile: e.PIDFile}); err != nil {
 		return err
 	}
-	block := e.command.DropIn()
+	block := e.command.DropIn(e.matched)
 	if e.version.HasInclude() {
 		directory := filepath.Join(filepath.Dir(e.SSHDConfig), "sshd_config.d")
 		if err := e.manifest.makeDirectory(directory, madeDirectory); err != nil {
 			return err
 		}
 		path := filepath.Join(directory, "00-"+serviceName(e.Directory)+".conf")
-		if err := e.manifest.makeFile(path, []byte(e.command.DropIn()), 0o644); err != nil {
+		if err := e.manifest.makeFile(path, []byte(block), 0o644); err != nil {
 			return err
 		}
-		if settings, err := e.server.Effective(ctx, e.SSHDConfig, ""); err == nil && settings.Equal(expected) {
-			return e.warnOfOverrides(ctx)
+		settings, settingsErr := e.server.Effective(ctx, e.SSHDConfig, "")
+		unasked, err := unasked(e.SSHDConfig, e.Directory)
+		if err != nil {
+			return err
+		}
+		if settingsErr == nil && settings.Equal(expected) && len(unasked) == len(e.overrides)-len(e.matched) {
+			return e.warnOfOverrides()
 		}
 		block = sshd.IncludeBlock(path) // no Include of the directory, or something comes before it
 	}
@@ -221,7 +234,7 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 	if keyword := settings.Difference(expected); keyword != "" {
 		return fault.New(fault.WrongState, "sshd", "The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?", keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
 	}
-	return e.warnOfOverrides(ctx)
+	return e.warnOfOverrides()
 }
 
 // expectedSettings asks sshd what the tried configuration comes to.
@@ -239,15 +252,18 @@ func (e *enrollment) expectedSettings(ctx context.Context) (sshd.Settings, error
 }
 
 // warnOfOverrides names the Match blocks whose logins will not ask us.
-func (e *enrollment) warnOfOverrides(ctx context.Context) error {
-	overrides, err := sshd.Overrides(e.SSHDConfig)
-	if err != nil {
-		return err
-	}
-	for _, o := range overrides {
+func (e *enrollment) warnOfOverrides() error {
+	unasked, err := unasked(e.SSHDConfig, e.Directory)
+	for _, o := range unasked {
 		e.warn("%s: pushed keys do not work for logins that it matches.", o)
 	}
-	return nil
+	return err
+}
+
+// unasked returns the Match blocks for whose logins sshd does not ask us.
+func unasked(config, directory string) ([]sshd.Override, error) {
+	overrides, err := sshd.Overrides(config)
+	return sshd.Unasked(overrides, keysCommand(directory)), err
 }
 
 // reloadSSHD makes the running sshd take the configuration over, and makes sure that it still answers.

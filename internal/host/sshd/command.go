@@ -52,11 +52,25 @@ func splitProgram(command string) (program, arguments string) {
 	return command[:end], strings.TrimSpace(command[end:])
 }
 
-// DropIn is the text that sets the command.
-func (k KeysCommand) DropIn() string {
-	return dropInMark + "\n" +
-		"AuthorizedKeysCommand " + k.Command + "\n" +
-		"AuthorizedKeysCommandUser " + k.User + "\n"
+// Matched is a command for some logins.
+type Matched struct {
+	Match string // a Match block's criteria
+	KeysCommand
+}
+
+// DropIn is the text that sets the command, and others for the logins that Match blocks of the configuration have a
+// command of their own for: it is to be read before these.
+func (k KeysCommand) DropIn(matched []Matched) string {
+	var text strings.Builder
+	text.WriteString(dropInMark + "\n" + k.lines(""))
+	for _, m := range matched {
+		text.WriteString("Match " + m.Match + "\n" + m.lines("\t"))
+	}
+	return text.String()
+}
+
+func (k KeysCommand) lines(indent string) string {
+	return indent + "AuthorizedKeysCommand " + k.Command + "\n" + indent + "AuthorizedKeysCommandUser " + k.User + "\n"
 }
 
 const dropInMark = "# Written by sallyport-host enroll. Remove it with: sallyport-host unenroll"

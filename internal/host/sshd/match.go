@@ -10,9 +10,11 @@ import (
 // Override is a Match block that sets its own AuthorizedKeysCommand, for which the global one does not hold.
 type Override struct {
 	File    string
-	Line    int
+	Line    int    // of the command
 	Match   string // the block's criteria
+	Nested  bool   // it stands in a file that is included for the logins of another block only
 	Command string
+	User    string // AuthorizedKeysCommandUser, if the block sets it
 }
 
 // String names the block as its author would find it.
@@ -24,30 +26,40 @@ func (o Override) String() string {
 const maxIncludes = 16
 
 // Overrides reads the configuration and the files it includes for Match blocks that set another
-// AuthorizedKeysCommand. It is there to warn; what sshd does is for Effective to say.
+// AuthorizedKeysCommand, in the order in which sshd comes to them: of those that a login matches, the first counts.
 func Overrides(config string) ([]Override, error) {
 	return overridesIn(config, "", 0)
 }
 
-func overridesIn(path, match string, depth int) ([]Override, error) {
+// overridesIn reads a file that is included where the criteria hold; "" is everywhere.
+func overridesIn(path, criteria string, depth int) ([]Override, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var found []Override
+	nested := criteria != "" && !strings.EqualFold(criteria, "all")
+	block := Override{File: path, Match: criteria}
+	end := func() {
+		if block.Match != "" && block.Command != "" {
+			found = append(found, block)
+		}
+	}
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
 		keyword, value := splitDirective(line)
 		switch strings.ToLower(keyword) {
 		case "match":
-			match = value
-			if strings.EqualFold(value, "all") {
-				match = ""
-			}
+			end()
+			block = Override{File: path, Match: value, Nested: nested}
 		case "authorizedkeyscommand":
-			if match != "" {
-				found = append(found, Override{File: path, Line: number, Match: match, Command: value})
+			if block.Command == "" {
+				block.Command, block.Line = value, number
+			}
+		case "authorizedkeyscommanduser":
+			if block.User == "" {
+				block.User = value
 			}
 		case "include":
 			if depth >= maxIncludes {
@@ -59,7 +71,7 @@ func overridesIn(path, match string, depth int) ([]Override, error) {
 				}
 				files, _ := filepath.Glob(pattern)
 				for _, file := range files {
-					more, err := overridesIn(file, match, depth+1)
+					more, err := overridesIn(file, block.Match, depth+1)
 					if err != nil {
 						return nil, err
 					}
@@ -68,7 +80,22 @@ func overridesIn(path, match string, depth int) ([]Override, error) {
 			}
 		}
 	}
+	end()
 	return found, nil
+}
+
+// Unasked returns those of the overrides whose logins do not come to a command that begins with ours: neither by the
+// block itself nor by an earlier one for the same logins.
+func Unasked(overrides []Override, ours string) (unasked []Override) {
+	asked := map[string]bool{}
+	for _, o := range overrides {
+		if strings.HasPrefix(o.Command, ours) {
+			asked[o.Match] = true
+		} else if !asked[o.Match] {
+			unasked = append(unasked, o)
+		}
+	}
+	return unasked
 }
 
 // splitDirective cuts a line into keyword and the rest: "Keyword value", "Keyword=value", "Keyword = value".

@@ -127,9 +127,9 @@ func TestOverrides(t *testing.T) {
 		return path
 	}
 	included := write("a.conf", "Match Group admins\n\tauthorizedkeyscommand=/bin/a %u\n")
-	within := write("b.inc", "AuthorizedKeysCommand /bin/b\n")
+	within := write("b.inc", "AuthorizedKeysCommand /bin/b\nMatch Address ::1\nAuthorizedKeysCommand /bin/c\n")
 	config := write("sshd_config", "# Match x\nAuthorizedKeysCommand /bin/global\nInclude "+directory+"/*.conf # all\n"+
-		"Match User bob\n  Include \""+within+"\"\nMatch all\n AuthorizedKeysCommand /bin/later\n")
+		"Match User bob\n  Include \""+within+"\"\nMatch all\n AuthorizedKeysCommandUser x\n AuthorizedKeysCommand /bin/later\n AuthorizedKeysCommand /bin/no\n")
 	got, err := Overrides(config)
 	if err != nil {
 		t.Fatal(err)
@@ -137,9 +137,20 @@ func TestOverrides(t *testing.T) {
 	want := []Override{
 		{File: included, Line: 2, Match: "Group admins", Command: "/bin/a %u"},
 		{File: within, Line: 1, Match: "User bob", Command: "/bin/b"},
+		{File: within, Line: 3, Match: "Address ::1", Nested: true, Command: "/bin/c"},
+		{File: config, Line: 8, Match: "all", Command: "/bin/later", User: "x"}, // it counts for every login, and the global one for none
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	dropIn := write("drop-in", KeysCommand{"/ours -- /bin/global", "x"}.DropIn([]Matched{{"User bob", KeysCommand{"/ours -- /bin/b", "x"}}}))
+	chained := write("chained", IncludeBlock(dropIn)+"Include "+config+"\n")
+	if got, err = Overrides(chained); err != nil {
+		t.Fatal(err)
+	}
+	want = []Override{want[0], want[2], want[3]}
+	if diff := cmp.Diff(want, Unasked(got, "/ours")); diff != "" {
+		t.Errorf("with bob's asking ours: %s", diff)
 	}
 	loop := write("loop", "Include "+directory+"/loop\n")
 	if _, err := Overrides(loop); err != nil {
