@@ -72,7 +72,7 @@ func known(instances []types.Instance) string {
 	return "there is " + list(instances)
 }
 
-// list names a few instances.
+// list names a few instances, with the states of those that do not run.
 func list(instances []types.Instance) string {
 	const few = 8
 	var names []string
@@ -81,9 +81,16 @@ func list(instances []types.Instance) string {
 			names = append(names, fmt.Sprintf("and %d more", len(instances)-few))
 			break
 		}
-		text := aws.ToString(instance.InstanceId)
+		var more []string
 		if name := nameOf(instance); name != "" {
-			text += " (" + visible(name) + ")"
+			more = append(more, visible(name))
+		}
+		if state := stateOf(instance); state != types.InstanceStateNameRunning {
+			more = append(more, string(state))
+		}
+		text := aws.ToString(instance.InstanceId)
+		if len(more) > 0 {
+			text += " (" + strings.Join(more, ", ") + ")"
 		}
 		names = append(names, text)
 	}

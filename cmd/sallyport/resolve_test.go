@@ -42,7 +42,7 @@ func TestResolve(t *testing.T) {
 	}
 	for name, complaint := range map[string]string{
 		"web-":   "2 instances begin with",
-		"twin":   "2 instances are named",
+		"twin":   `2 instances are named "twin": i-0ccc4444444444444 (twin), i-0ddd5555555555555 (twin, stopped). Use an id`,
 		"i-0aa":  "Use an id",
 		"old":    `no instance is "old"`,
 		"absent": "i-0aaa1111111111111 (web-1)",

@@ -103,7 +103,7 @@ func (c sshCommand) open(ctx context.Context, term terminal) error {
 func findTarget(ctx context.Context, config aws.Config, instance types.Instance, request sshRequest) (sshTarget, error) {
 	id := aws.ToString(instance.InstanceId)
 	if state := stateOf(instance); state != types.InstanceStateNameRunning {
-		text := fmt.Sprintf("%s is %s", list([]types.Instance{instance}), state)
+		text := list([]types.Instance{instance}) + " does not run"
 		if state == types.InstanceStateNameStopped {
 			text += ": its agent is not connected to the control plane. Is the machine up, and does `sallyport-host agent` run on it?"
 		}
