@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/durable"
 )
@@ -57,7 +58,7 @@ func unfinished() []string {
 // install installs Debian packages. A service that comes with one is neither started nor enabled: a machine that
 // had no SSH server on port 22 shall not get one by trying this out. It is not to be interrupted, and a Ctrl-C at the
 // terminal does not reach the programs it runs.
-func install(packages []string) (err error) {
+func install(packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("please install what Debian calls %s", strings.Join(packages, " and "))
 	}
@@ -66,11 +67,24 @@ func install(packages []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, allowServices()) }()
-	if slices.Contains(packages, "openssh-server") {
-		defer func() { err = errors.Join(err, disableSSH()) }()
+	err = runAPT(packages, resumed)
+	if _, statErr := os.Stat(sshdProgram); statErr == nil && slices.Contains(packages, "openssh-server") {
+		if err == nil {
+			err = disableSSH()
+		}
+		if err != nil {
+			return fmt.Errorf("%w\nRun this again to finish it: until then no package on this machine starts a service (%s)", err, policyProgram)
+		}
 	}
+	return errors.Join(err, allowServices())
+}
+
+// runAPT installs the packages. What was cut off before may still be under way.
+func runAPT(packages []string, resumed bool) error {
 	if resumed {
+		if err := awaitDpkg(); err != nil {
+			return err
+		}
 		if _, err := runUndisturbed("dpkg", "--configure", "-a"); err != nil {
 			return err
 		}
@@ -83,6 +97,21 @@ func install(packages []string) (err error) {
 		return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(update)) // apt-get update succeeds, and warns, where it reaches nobody
 	}
 	return nil
+}
+
+// awaitDpkg waits until nobody has dpkg's lock, a minute at most.
+func awaitDpkg() error {
+	file, err := os.OpenFile("/var/lib/dpkg/lock-frontend", os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // which gives the lock back
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK})
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // forbidServices puts a policy-rc.d into its place that lets no service start. One that is there already is somebody's
@@ -111,9 +140,6 @@ func runUndisturbed(name string, args ...string) (output []byte, err error) {
 
 // disableSSH keeps the SSH service that we installed from starting at the next boot.
 func disableSSH() error {
-	if _, err := os.Stat(sshdProgram); err != nil {
-		return nil
-	}
 	for _, way := range [][]string{{"systemctl", "disable", "--quiet", "ssh.service"}, {"update-rc.d", "ssh", "disable"}} {
 		if _, err := exec.LookPath(way[0]); err == nil {
 			_, err := runUndisturbed(way[0], way[1:]...)
