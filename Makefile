@@ -28,7 +28,7 @@ test: ## install what the tests need, then run all of them
 	scripts/test-prerequisites
 	scripts/test
 
-bench: ## measure, beside a baseline measured in the same run
+bench: build ## measure, beside a baseline measured in the same run
 	scripts/test-prerequisites
 	$(GO) run ./bench
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -39,6 +40,9 @@ func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
 	config, err := c.config(ctx)
 	if err != nil {
 		return err
+	}
+	if c.Expires < time.Minute {
+		return errors.New("--expires must be 1m or more")
 	}
 	in := &sallyport.CreateHostTokenInput{Name: c.Name, AvailabilityZone: c.Zone, DurationSeconds: int64(c.Expires / time.Second)}
 	for _, key := range slices.Sorted(maps.Keys(c.Tag)) {

@@ -67,8 +67,12 @@ func run(args []string, term terminal) (status int) {
 		return 2
 	}
 	defer func() {
-		if code, ok := recover().(exitStatus); ok {
-			status = int(code)
+		switch p := recover().(type) {
+		case nil:
+		case exitStatus: // --help was shown
+			status = int(p)
+		default:
+			panic(p)
 		}
 	}()
 	if len(args) == 0 {

@@ -85,6 +85,7 @@ func TestMistakesAreAnswered(t *testing.T) {
 		{"ssh", "<instance>", 2},
 		{"ssh web --frobnicate", "before the instance", 255},
 		{"trail -n 0", "1 or more", 1},
+		{"host-token --expires 500ms --endpoint-url http://127.0.0.1:1 --region r", "1m or more", 1},
 	} {
 		status, _, errs := runCommand(t, strings.Fields(c.line)...)
 		if status != c.status || !strings.Contains(errs, c.says) {

@@ -151,7 +151,7 @@ func (s *Server) perform(x *exchange) (any, error) {
 		return nil, err
 	}
 	ctx := x.request.Context()
-	x.caller, err = s.Gate.Authenticate(ctx, claim.AccessKeyID, claim.SessionToken, func(secret gate.Secret) error {
+	x.caller, err = s.Gate.Authenticate(ctx, x.call, claim.AccessKeyID, claim.SessionToken, func(secret gate.Secret) error {
 		return claim.Verify(secret.Reveal(), x.request, x.body)
 	})
 	if err != nil {

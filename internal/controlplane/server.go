@@ -38,7 +38,7 @@ type Server struct {
 	directory *directory
 	store     *store.Store
 	http      *http.Server
-	stop      context.CancelFunc // ends the background work and the links
+	stop      context.CancelFunc // ends the background work and what requests still do
 	working   sync.WaitGroup
 	failed    chan struct{} // closed when the server ends by itself
 	failure   error         // why; to be read after failed is closed
@@ -111,7 +111,7 @@ func (s *Server) serve(l net.Listener) {
 		ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader,
 		BaseContext:    func(net.Listener) context.Context { return base },
-		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelError),
 	}
 	s.working.Go(func() {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -150,7 +150,7 @@ func (s *Server) Answered() int64 { return s.parts.metrics.answered.Load() }
 func (s *Server) Failed() <-chan struct{} { return s.failed }
 
 // Close stops the server: no new requests, an end to those in progress, a word to the hosts, and last the
-// store. What is not done when ctx ends is cut off. It returns why the server stopped by itself, if it did.
+// store. What is not done when ctx ends is cut off, but for what the store is writing. It returns why the server stopped by itself, if it did.
 func (s *Server) Close(ctx context.Context) (err error) {
 	s.closing.Do(func() {
 		err = s.http.Shutdown(ctx)

@@ -1,6 +1,7 @@
 // Package gate is where authorization and record meet. What callers ask for behind it needs a Pass, a Pass exists
-// only after a policy allowed the call (or a host proved its identity), and every call that reaches the gate,
-// allowed or not, leaves one event in the trail; of strangers, who proved nothing, so many as Record says.
+// only after a policy allowed the call (or a host proved its identity), and every caller's call, allowed or not,
+// leaves one event in the trail; of strangers, who proved nothing, so many as Record says. What hosts tell by
+// themselves leaves one if it changes anything.
 package gate
 
 import (
@@ -92,9 +93,10 @@ type Caller struct {
 func (c Caller) Identity() trail.Identity { return c.principal.Identity }
 
 // Authenticate finds the owner of the access key and lets verify check the request's signature with the
-// owner's secret. Errors are Unauthenticated faults whose Resource tells them apart: "access-key" for an
-// unknown key, "session" for a wrong or expired session token; verify's own error is passed on.
-func (g *Gate) Authenticate(ctx context.Context, accessKeyID, sessionToken string, verify func(secret Secret) error) (Caller, error) {
+// owner's secret. Of the call, its source and region are known. Errors are Unauthenticated faults whose Resource tells
+// them apart: "access-key" for an unknown key, "session" for a wrong session token, "expired-session" for one that is
+// over; verify's own error is passed on.
+func (g *Gate) Authenticate(ctx context.Context, call Call, accessKeyID, sessionToken string, verify func(secret Secret) error) (Caller, error) {
 	principal, err := g.principals.Principal(ctx, accessKeyID)
 	if fault.Is(err, fault.NotFound) {
 		return Caller{}, fault.Wrap(err, fault.Unauthenticated, "access-key", "The access key id %q is not known here or is not active. Check the profile, or ask for a new access key.", accessKeyID)
@@ -113,6 +115,9 @@ func (g *Gate) Authenticate(ctx context.Context, accessKeyID, sessionToken strin
 	}
 	if !principal.Expires.IsZero() && !g.now().Before(principal.Expires) {
 		return Caller{}, fault.New(fault.Unauthenticated, "expired-session", "The session token of the access key %q expired at %s. Ask for a new one.", accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
+	}
+	if uses, ok := g.principals.(Uses); ok {
+		uses.Used(ctx, accessKeyID, call.Source, call.Region)
 	}
 	return Caller{principal: principal, verified: true}, nil
 }
@@ -151,9 +156,6 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 	if !caller.verified {
 		return Pass{}, fault.New(fault.Unauthenticated, "caller", "The request is not authenticated.")
 	}
-	if uses, ok := g.principals.(Uses); ok {
-		uses.Used(ctx, caller.Identity().AccessKeyID, call.Source, call.Region)
-	}
 	if call.Action != "" && !caller.principal.Root {
 		resources := call.Resources
 		if len(resources) == 0 {
@@ -174,7 +176,8 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 }
 
 // AdmitHost returns a Pass for something an enrolled host did by itself over its authenticated link, or that
-// a machine with a valid enrollment token asks for. Whoever calls it has verified the host's key or token.
+// a machine with a valid enrollment token asks for. Whoever calls it has verified the host's key, or hands the Pass to
+// what verifies the token.
 func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 	if identity.Type != trail.Host || identity.PrincipalID == "" {
 		return Pass{}, fault.New(fault.Unauthenticated, "host", "Only an identified host can be admitted.")

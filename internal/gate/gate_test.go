@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,11 @@ type world struct {
 	lookups    int
 	events     []trail.Event
 	trailErr   error
+	used       []string
+}
+
+func (w *world) Used(_ context.Context, id, source, region string) {
+	w.used = append(w.used, id+" "+source+" "+region)
 }
 
 func (w *world) Principal(_ context.Context, id string) (gate.Principal, error) {
@@ -88,7 +94,7 @@ func newWorld(t *testing.T, documents ...string) (*world, *gate.Gate) {
 
 func login(t *testing.T, g *gate.Gate, id string) gate.Caller {
 	t.Helper()
-	caller, err := g.Authenticate(context.Background(), id, "", func(gate.Secret) error { return nil })
+	caller, err := g.Authenticate(context.Background(), gate.Call{}, id, "", func(gate.Secret) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +128,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 		{"a session past its time", "ASIAOLD", "token", nil, "expired-session"},
 		{"a wrong signature", "AKIAX", "", wrong, ""},
 	} {
-		caller, err := g.Authenticate(context.Background(), c.key, c.token, func(gate.Secret) error { return c.verify })
+		caller, err := g.Authenticate(context.Background(), gate.Call{}, c.key, c.token, func(gate.Secret) error { return c.verify })
 		switch {
 		case err == nil:
 			t.Errorf("%s was let in", c.name)
@@ -135,8 +141,28 @@ func TestAuthenticateRefuses(t *testing.T) {
 			t.Errorf("%s: the caller that was returned passes", c.name)
 		}
 	}
-	if _, err := g.Authenticate(context.Background(), "ASIAX", "token", func(gate.Secret) error { return nil }); err != nil {
+	if _, err := g.Authenticate(context.Background(), gate.Call{}, "ASIAX", "token", func(gate.Secret) error { return nil }); err != nil {
 		t.Errorf("a session with its token: %v", err)
+	}
+}
+
+// Whoever tries a stolen key on operations that are refused before a policy is asked has used it all the same.
+func TestUseIsNotedWithTheSignature(t *testing.T) {
+	w, g := newWorld(t)
+	right := func(gate.Secret) error { return nil }
+	for _, attempt := range []struct {
+		key    string
+		verify func(gate.Secret) error
+	}{
+		{"AKIAX", right},
+		{"AKIAX", func(gate.Secret) error { return errors.New("wrong signature") }},
+		{"ASIAOLD", right},
+		{"AKIANOBODY", right},
+	} {
+		_, _ = g.Authenticate(t.Context(), push("debian"), attempt.key, "", attempt.verify) // TestAuthenticateRefuses has the errors
+	}
+	if want := []string{"AKIAX ec2-instance-connect.amazonaws.com on-prem-1"}; !slices.Equal(w.used, want) {
+		t.Errorf("noted are %q", w.used)
 	}
 }
 

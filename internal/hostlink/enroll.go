@@ -3,7 +3,6 @@ package hostlink
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/netip"
 
@@ -67,7 +66,10 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	h.Log.Info("an enrollment failed", "source", call.SourceIP, "token", token.ID, "error", err)
 	f := fault.Of(err)
 	failed := h.Gate.Record(ctx, trail.Identity{Type: trail.Unknown}, stranger, gate.Pass{}, &gate.Failure{Code: f.Kind.String(), Message: f.Message})
-	return compute.Instance{}, errors.Join(err, failed)
+	if failed != nil { // what cannot be recorded has failed for that reason
+		err = failed
+	}
+	return compute.Instance{}, err
 }
 
 var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")

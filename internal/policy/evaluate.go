@@ -36,32 +36,32 @@ func Evaluate(policies []Policy, request Request) Decision {
 	return decision
 }
 
-// applies tells whether the statement speaks about the request. The request's action is in lower case.
+// applies tells whether the statement speaks about the request, in doubt to the caller's disadvantage. The request's
+// action is in lower case.
 func (s *statement) applies(request *Request) bool {
-	return matchesAny(s.actions, request.Action) != s.notAction &&
-		s.namesResource(request) != s.notResource &&
-		s.holds(request.Context)
-}
-
-func (s *statement) namesResource(request *Request) bool {
-	for _, resource := range s.resources {
-		if resource.matches(request.Resource, request.Context) {
-			return true
-		}
-	}
-	return false
-}
-
-// holds tells whether all conditions do, in doubt to the caller's disadvantage.
-func (s *statement) holds(context Context) bool {
 	needed := yes
 	if s.deny {
 		needed = unsettled
 	}
+	if matchesAny(s.actions, request.Action) == s.notAction || s.covers(request) < needed {
+		return false
+	}
 	for i := range s.conditions {
-		if s.conditions[i].evaluate(context) < needed {
+		if s.conditions[i].evaluate(request.Context) < needed {
 			return false
 		}
 	}
 	return true
+}
+
+// covers tells whether the request's resource is one of the statement's.
+func (s *statement) covers(request *Request) verdict {
+	answer := no
+	for i := 0; i < len(s.resources) && answer != yes; i++ {
+		answer = max(answer, s.resources[i].matches(request.Resource, request.Context))
+	}
+	if s.notResource {
+		return answer.not()
+	}
+	return answer
 }

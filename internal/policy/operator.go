@@ -98,8 +98,11 @@ func compileString(equal func(value, want string) bool) compiler {
 			return nil, err
 		}
 		return func(value string, context Context) verdict {
-			want, ok := t.plain(context)
-			return verdictOf(ok && equal(value, want))
+			want, answer := t.plain(context)
+			if answer != yes {
+				return answer
+			}
+			return verdictOf(equal(value, want))
 		}, nil
 	}
 }
@@ -109,7 +112,7 @@ func compileLike(source string, variables bool) (comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(value string, context Context) verdict { return verdictOf(t.matches(value, context)) }, nil
+	return func(value string, context Context) verdict { return t.matches(value, context) }, nil
 }
 
 // arnParts is how many parts an ARN has; the last may have colons of its own.
@@ -137,14 +140,13 @@ func compileARN(source string, variables bool) (comparison, error) {
 		if !strings.HasPrefix(value, "arn:") || strings.Count(value, ":") < arnParts-1 {
 			return unsettled
 		}
+		answer := yes
 		for _, t := range templates[:arnParts-1] {
 			part, rest, _ := strings.Cut(value, ":")
-			if !t.matches(part, context) {
-				return no
-			}
+			answer = min(answer, t.matches(part, context))
 			value = rest
 		}
-		return verdictOf(templates[arnParts-1].matches(value, context))
+		return min(answer, templates[arnParts-1].matches(value, context))
 	}, nil
 }
 

@@ -141,6 +141,8 @@ func TestActionsAndResources(t *testing.T) {
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:none, 'kim'}"`, "iam:X", "arn:aws:iam::1:user/kim", true},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:list}"`, "iam:X", "arn:aws:iam::1:user/a", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:list,'a'}"`, "iam:X", "arn:aws:iam::1:user/a", false},
+		{`"Action":"*","NotResource":"arn:aws:iam::1:user/${aws:list}"`, "iam:X", "arn:aws:iam::1:user/kim", false}, // nor for the rest
+		{`"Action":"*","NotResource":["arn:aws:iam::1:user/${aws:list}","*"]`, "iam:X", "arn:aws:iam::1:user/kim", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${*}"`, "iam:X", "arn:aws:iam::1:user/kim", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${*}${?}${$}"`, "iam:X", "arn:aws:iam::1:user/*?$", true},
 	} {

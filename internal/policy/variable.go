@@ -98,54 +98,56 @@ func isKey(key string) bool {
 	return found && name != "" && isName(vendor, "-._/") && !strings.ContainsAny(key, "${}")
 }
 
-// resolve puts the request's values in place of the variables, as they are: a * in a value is no wildcard. It
-// fails if a key is not in the request and has no default, or has several values.
-func (t template) resolve(context Context) (pattern, bool) {
+// resolve puts the request's values in place of the variables, as they are: a * in a value is no wildcard. The pattern
+// is good only with a yes. It is no if a key is not in the request and has no default, and unsettled if one has
+// several values: which of them was meant, AWS does not say.
+func (t template) resolve(context Context) (pattern, verdict) {
 	if !t.variables {
-		return t.pieces, true
+		return t.pieces, yes
 	}
-	resolved := make(pattern, len(t.pieces))
+	resolved, answer := make(pattern, len(t.pieces)), yes
 	for i, p := range t.pieces {
 		if p.kind == variable {
-			value, ok := p.value(context)
-			if !ok {
-				return nil, false
-			}
+			value, found := p.value(context)
+			answer = min(answer, found)
 			p = piece{kind: literal, text: value}
 		}
 		resolved[i] = p
 	}
-	return resolved, true
+	return resolved, answer
 }
 
-func (p piece) value(context Context) (string, bool) {
+func (p piece) value(context Context) (string, verdict) {
 	switch values, _ := context.Values(p.text); len(values) {
 	case 0:
-		return p.fallback, p.hasFallback
+		return p.fallback, verdictOf(p.hasFallback)
 	case 1:
-		return values[0], true
+		return values[0], yes
 	}
-	return "", false
+	return "", unsettled
 }
 
 // matches resolves the template and tells whether it covers s. One that does not resolve covers nothing.
-func (t template) matches(s string, context Context) bool {
-	p, ok := t.resolve(context)
-	return ok && p.matches(s)
+func (t template) matches(s string, context Context) verdict {
+	p, answer := t.resolve(context)
+	if answer != yes {
+		return answer
+	}
+	return verdictOf(p.matches(s))
 }
 
 // plain resolves a template without wildcards to its text.
-func (t template) plain(context Context) (string, bool) {
-	p, ok := t.resolve(context)
-	if !ok {
-		return "", false
+func (t template) plain(context Context) (string, verdict) {
+	p, answer := t.resolve(context)
+	if answer != yes {
+		return "", answer
 	}
 	if len(p) == 1 {
-		return p[0].text, true
+		return p[0].text, yes
 	}
 	var text strings.Builder
 	for _, piece := range p {
 		text.WriteString(piece.text)
 	}
-	return text.String(), true
+	return text.String(), yes
 }

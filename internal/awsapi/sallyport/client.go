@@ -18,7 +18,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// ErrNoExtension says that a server is not a Sallyport: AWS itself, or another server compatible with it.
+// ErrNoExtension says that a server is not a Sallyport: AWS itself, or another server compatible with it. A server that
+// only fails to answer gives another error: whoever goes on without our extension goes on without host keys.
 var ErrNoExtension = errors.New("this server has no Sallyport extension: the profile leads to AWS itself or to something else")
 
 // maxAnswer bounds an answer, in bytes.
@@ -61,17 +62,18 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 	if err != nil {
 		return fmt.Errorf("%s: read the answer: %w", operation, err)
 	}
-	if response.StatusCode != http.StatusOK {
-		err := refusal(answer)
-		if errors.Is(err, ErrNoExtension) {
-			return err
-		}
-		return &smithy.OperationError{ServiceID: "Sallyport", OperationName: operation, Err: err}
+	switch {
+	case response.StatusCode == http.StatusOK:
+		err = json.Unmarshal(answer, out)
+	case response.StatusCode >= http.StatusInternalServerError && !json.Valid(answer):
+		err = fmt.Errorf("the answer is %s", response.Status) // of something in between, perhaps: it says nothing of the server
+	default:
+		err = refusal(answer)
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return ErrNoExtension
+	if err == nil || errors.Is(err, ErrNoExtension) {
+		return err
 	}
-	return nil
+	return &smithy.OperationError{ServiceID: "Sallyport", OperationName: operation, Err: err}
 }
 
 // request makes a signed request. Without an endpoint the SDK's clients go to AWS, which does not know us.
