@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -112,8 +113,8 @@ func (l *Link) jitter(d time.Duration) time.Duration {
 
 // once connects and stays until the link ends. It tells whether the control plane took the agent in.
 func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	ws, err := l.dial(ctx)
 	if err != nil {
 		return false, err
@@ -122,20 +123,17 @@ func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	c := &connection{Link: l, stream: stream, sent: make(map[uint64]string), adding: make(chan struct{}, 32)}
+	c := &connection{Link: l, stream: stream, end: end, sent: make(map[uint64]string), adding: make(chan struct{}, 32)}
 	defer c.work.Wait()
 	defer session.Close()
-	defer cancel()
+	defer end(nil)
 	context.AfterFunc(ctx, func() { session.Close() })
 	if err := c.greet(ctx); err != nil {
 		return false, err
 	}
 	l.Log.Info("linked", "server", l.Server)
 	l.changed(nil)
-	c.work.Go(func() {
-		defer cancel() // ends listen too
-		c.talk(ctx)
-	})
+	c.work.Go(func() { end(c.talk(ctx)) }) // ends listen too
 	return true, c.listen(ctx)
 }
 
@@ -168,21 +166,24 @@ func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
 type connection struct {
 	*Link
 	stream *hostproto.Stream
-	work   sync.WaitGroup // all goroutines of the connection
-	adding chan struct{}  // bounds how many grants are looked at in parallel
+	end    context.CancelCauseFunc // ends the link, and says why
+	work   sync.WaitGroup          // all goroutines of the connection
+	adding chan struct{}           // bounds how many grants are looked at in parallel
 
-	mu     sync.Mutex
-	lastID uint64
-	sent   map[uint64]string // by message id: the event ids of releases that are not acknowledged
-	pinged time.Duration     // uptime of the Ping that was not answered yet; 0 for none
-	told   hostproto.Report  // the last report
+	mu        sync.Mutex
+	lastID    uint64
+	sent      map[uint64]string // by message id: the event ids of releases that are not acknowledged
+	pinged    time.Duration     // uptime of the Ping that was not answered yet; 0 for none
+	told      *hostproto.Report // the last report; nil if the control plane did not take it
+	reporting uint64            // id of the message it was told in
 }
 
 // greet says hello and takes in the welcome.
 func (c *connection) greet(ctx context.Context) error {
-	c.told = c.Report(ctx)
+	report := c.Report(ctx)
+	id, _ := c.tell(&report)
 	sent := c.Clock.Uptime()
-	err := c.stream.Send(hostproto.Message{ID: c.nextID(), Hello: &hostproto.Hello{Version: hostproto.Version, Report: c.told}})
+	err := c.stream.Send(hostproto.Message{ID: id, Hello: &hostproto.Hello{Version: hostproto.Version, Report: report}})
 	if err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
@@ -209,7 +210,7 @@ func (c *connection) listen(ctx context.Context) error {
 	for {
 		m, err := c.stream.Receive(hostproto.AgentSilence)
 		if err != nil {
-			return fmt.Errorf("the link was lost: %w", err)
+			return fmt.Errorf("the link was lost: %w", cmp.Or(context.Cause(ctx), err)) // what ended it, if we did
 		}
 		switch {
 		case m.Grant != nil:
@@ -244,13 +245,16 @@ func (c *connection) add(ctx context.Context, id uint64, grant hostproto.Grant) 
 }
 
 func (c *connection) ack(id uint64, ack hostproto.Ack) {
-	if id != 0 {
-		c.stream.Send(hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does listen
+	if id == 0 {
+		return
+	}
+	if err := c.stream.Send(hostproto.Message{ID: id, Ack: &ack}); err != nil {
+		c.end(err)
 	}
 }
 
-// talk sends what the agent says by itself until the context is done or the link fails.
-func (c *connection) talk(ctx context.Context) {
+// talk sends what the agent says by itself until the context is done or the link fails, and then says why.
+func (c *connection) talk(ctx context.Context) error {
 	ping := time.NewTicker(hostproto.PingInterval)
 	defer ping.Stop()
 	report := time.NewTicker(reportInterval)
@@ -259,10 +263,11 @@ func (c *connection) talk(ctx context.Context) {
 	if c.Outbox != nil {
 		ready = c.Outbox.Ready()
 	}
-	for err := c.sendReleases(); err == nil; {
+	err := c.sendReleases()
+	for err == nil {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ping.C:
 			err = errors.Join(c.ping(), c.sendReleases()) // those the control plane could not take before
 		case <-report.C:
@@ -271,6 +276,7 @@ func (c *connection) talk(ctx context.Context) {
 			err = c.sendReleases()
 		}
 	}
+	return err
 }
 
 func (c *connection) ping() error {
@@ -292,11 +298,23 @@ func (c *connection) pong(server time.Time) {
 
 func (c *connection) report(ctx context.Context) error {
 	report := c.Report(ctx)
-	if reflect.DeepEqual(report, c.told) {
+	id, fresh := c.tell(&report)
+	if !fresh {
 		return nil
 	}
-	c.told = report
-	return c.stream.Send(hostproto.Message{ID: c.nextID(), Report: &report})
+	return c.stream.Send(hostproto.Message{ID: id, Report: &report})
+}
+
+// tell gives a message id to the report, unless the control plane was told the same.
+func (c *connection) tell(report *hostproto.Report) (id uint64, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.told != nil && reflect.DeepEqual(report, c.told) {
+		return 0, false
+	}
+	c.lastID++
+	c.told, c.reporting = report, c.lastID
+	return c.lastID, true
 }
 
 // sendReleases sends the oldest releases, so many that no more than MaxReleases are not acknowledged.
@@ -333,11 +351,14 @@ func (c *connection) track(eventID string) (id uint64, fresh bool) {
 	return c.lastID, true
 }
 
-// acked takes in an answer. A release that failed is sent again later.
+// acked takes in an answer. A release that failed is sent again later, and so is a report, at the next look.
 func (c *connection) acked(id uint64, ack hostproto.Ack) {
 	c.mu.Lock()
 	eventID, release := c.sent[id]
 	delete(c.sent, id)
+	if id == c.reporting && ack.Code != "" {
+		c.told = nil
+	}
 	c.mu.Unlock()
 	switch {
 	case ack.Code != "":
@@ -345,13 +366,6 @@ func (c *connection) acked(id uint64, ack hostproto.Ack) {
 	case release:
 		c.Outbox.Sent(eventID)
 	}
-}
-
-func (c *connection) nextID() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lastID++
-	return c.lastID
 }
 
 func byeError(bye *hostproto.Bye) error {

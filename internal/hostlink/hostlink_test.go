@@ -324,6 +324,58 @@ func TestReleases(t *testing.T) {
 	}
 }
 
+// A host's hello is answered twice: by the welcome, and by what became of the report in it, so that the agent knows
+// whether it is to tell it again.
+func TestReportOfTheHelloIsAcknowledged(t *testing.T) {
+	for address, want := range map[string]string{"192.0.2.1": "", "here": hostproto.AckFailed} {
+		t.Run(address, func(t *testing.T) {
+			d := newDeployment(t, 0)
+			stream, hangUp := d.talk(d.enroll("i-1"))
+			defer hangUp()
+			hello := hostproto.Hello{Version: 1, Report: hostproto.Report{Addresses: []string{address}}}
+			if err := stream.Send(hostproto.Message{ID: 7, Hello: &hello}); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := stream.Receive(patience); err != nil || m.Welcome == nil || m.ID != 7 {
+				t.Fatalf("the first answer is %+v, %v", m, err)
+			}
+			if m, err := stream.Receive(patience); err != nil || m.Ack == nil || m.ID != 7 || m.Ack.Code != want {
+				t.Errorf("the second answer is %+v, %v", m, err)
+			}
+		})
+	}
+}
+
+// An agent that ends its link itself says why, and not that its session was shut down.
+func TestWhyTheAgentEndsTheLink(t *testing.T) {
+	d := newDeployment(t, 0)
+	spool, err := host.OpenSpool(filepath.Join(t.TempDir(), "releases"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Close()
+	if err := spool.Add(hostproto.Release{EventID: "e", OSUser: strings.Repeat("x", hostproto.MaxMessage)}); err != nil {
+		t.Fatal(err)
+	}
+	m := d.enroll("i-1")
+	m.link.Outbox = spool
+	ended := make(chan error, 100)
+	m.link.Changed = func(err error) {
+		if err != nil {
+			ended <- err
+		}
+	}
+	d.run(m)
+	select {
+	case err := <-ended:
+		if !errors.Is(err, hostproto.ErrTooLong) {
+			t.Errorf("the link ended because: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the link goes on")
+	}
+}
+
 func TestEnroll(t *testing.T) {
 	d := newDeployment(t, 0)
 	_, key, err := ed25519.GenerateKey(rand.Reader)

@@ -165,7 +165,7 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 		return err
 	}
 	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hello.Report.Version)
-	c.later(func() { c.report(ctx, 0, hello.Report) })
+	c.later(func() { c.report(ctx, id, hello.Report) })
 	c.see(ctx)
 	defer func() { c.write(context.WithoutCancel(ctx), c.Now()) }()
 	for {

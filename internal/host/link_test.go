@@ -1,0 +1,97 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// talker is an agent's end of a link, and what it has said on it.
+type talker struct {
+	*connection
+	said chan hostproto.Message
+}
+
+func newTalker(t *testing.T) (agent talker, plane *hostproto.Stream) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	agent = talker{said: make(chan hostproto.Message, 16)}
+	plane = hostproto.NewStream(theirs)
+	clock := NewClock(Uptime)
+	agent.connection = &connection{
+		Link: &Link{
+			Clock: clock, Holder: NewGrants(newIssuer(t).authority.Certificate(), instanceID, clock, users{}, quiet), Log: quiet,
+			Report: func(context.Context) hostproto.Report { return hostproto.Report{Hostname: "web-1"} },
+		},
+		stream: hostproto.NewStream(ours), end: func(error) {}, sent: map[uint64]string{},
+	}
+	go func() {
+		for {
+			m, err := plane.Receive(time.Minute)
+			if err != nil {
+				return
+			}
+			agent.said <- m
+		}
+	}()
+	t.Cleanup(func() { plane.Close() })
+	return agent, plane
+}
+
+// look has the agent look at its machine, and returns the id of what it reports; 0 for nothing.
+func (a talker) look(t *testing.T) (id uint64) {
+	t.Helper()
+	if err := errors.Join(a.report(t.Context()), a.ping()); err != nil {
+		t.Fatal(err)
+	}
+	for m := range a.said {
+		switch {
+		case m.Report != nil:
+			id = m.ID
+		case m.Ping != nil:
+			return id
+		}
+	}
+	return id
+}
+
+// A control plane that could not store a report, because its database was busy or too many came at once, was not told
+// again until the machine changed: its instance stood there as it once was, for months.
+func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
+	agent, plane := newTalker(t)
+	greeted := make(chan error, 1)
+	go func() { greeted <- agent.greet(t.Context()) }()
+	hello := (<-agent.said).ID
+	if err := plane.Send(hostproto.Message{ID: hello, Welcome: &hostproto.Welcome{Version: 1, Time: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-greeted; err != nil {
+		t.Fatal(err)
+	}
+	refusal := hostproto.Ack{Code: hostproto.AckFailed}
+	if id := agent.look(t); id != 0 {
+		t.Error("what the hello said is told again before it is answered")
+	}
+	agent.acked(hello, refusal)
+	again := agent.look(t)
+	if again == 0 {
+		t.Fatal("the report of a hello was not taken, and is not told again")
+	}
+	agent.acked(hello, refusal) // is no word on the one that is under way
+	if id := agent.look(t); id != 0 {
+		t.Error("a report is told again before it is answered")
+	}
+	agent.acked(again, refusal)
+	again = agent.look(t)
+	if again == 0 {
+		t.Fatal("a report was not taken, and is not told again")
+	}
+	agent.acked(again, hostproto.Ack{})
+	if id := agent.look(t); id != 0 {
+		t.Error("what was taken is told again")
+	}
+}
