@@ -44,11 +44,6 @@ func (a Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	spool, err := OpenSpool(config.Spool)
-	if err != nil {
-		return fmt.Errorf("open the spool of releases: %w", err)
-	}
-	defer spool.Close()
 	owner, err := userID(config.KeysUser)
 	if err != nil {
 		return err
@@ -59,6 +54,13 @@ func (a Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer listener.Close()
+	// Only now: opening the spool puts a new file in its place, and another agent that serves may have it open.
+	spool, err := OpenSpool(config.Spool)
+	if err != nil {
+		return fmt.Errorf("open the spool of releases: %w", err)
+	}
+	defer spool.Close()
 	status := &linkStatus{now: a.Now}
 	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
 	reporter := NewReporter(config, a.Version)

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
 	"github.com/sallyport/sallyport/internal/sshkey"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 const (
@@ -267,6 +271,129 @@ func TestSpoolIsBounded(t *testing.T) {
 	if err := spool.Add(hostproto.Release{EventID: "one more"}); !errors.Is(err, ErrSpoolFull) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// While the control plane is away more than the compaction size comes to wait. From then on each release that it took
+// had the whole file written anew: ten thousand of them wrote ten gigabytes, each time waiting for the disk.
+func TestSpoolThatIsLongIsSeldomRewritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "releases")
+	spool := mustOpen(t, path)
+	defer spool.Close()
+	const many = 2000
+	for i := range many {
+		if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i), OSUser: strings.Repeat("x", 2*compactAbove/many)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rewritten, last := 0, stat(t, path)
+	for i := range many {
+		spool.Sent(fmt.Sprint(i))
+		if info := stat(t, path); !os.SameFile(last, info) {
+			rewritten, last = rewritten+1, info
+		}
+	}
+	if rewritten < 1 || rewritten > 3 {
+		t.Errorf("the file was rewritten %d times", rewritten)
+	}
+}
+
+// The disk is full in the middle of a line. What is recorded afterwards must not stand behind half a release; and the
+// file is not written anew, for which there is no room on a full disk.
+func TestSpoolOnAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "releases")
+	spool := mustOpen(t, path)
+	if err := spool.Add(hostproto.Release{EventID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	before := stat(t, path)
+	fullAt(t, before.Size()+10, func() {
+		if err := spool.Add(hostproto.Release{EventID: "2"}); err == nil {
+			t.Error("half a line was taken for a record")
+		}
+	})
+	if after := stat(t, path); after.Size() != before.Size() || !os.SameFile(before, after) {
+		t.Errorf("%d bytes instead of %d, the same file: %v", after.Size(), before.Size(), os.SameFile(before, after))
+	}
+	if err := spool.Add(hostproto.Release{EventID: "3"}); err != nil {
+		t.Fatal(err)
+	}
+	spool.Close()
+	spool = mustOpen(t, path)
+	defer spool.Close()
+	if diff := cmp.Diff([]string{"1", "3"}, unsent(spool, 10)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// fullAt does something while no file can become longer than size.
+func fullAt(t *testing.T, size int64, do func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var usual syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &usual); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(size), Max: usual.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &usual); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	do()
+}
+
+// A spool is written anew, and only syncing its directory fails: the new file is in place. What was recorded from then on
+// went to the old one, which had no name any more.
+func TestSpoolWhoseDirectoryCannotBeSynced(t *testing.T) {
+	if os.Geteuid() != 0 {
+		prerequisite.Missing(t, "root, to be a user who may not read a directory")
+	}
+	const nobody = 65534
+	directory := t.TempDir()
+	for path := directory; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	directory = filepath.Join(directory, "spool")
+	if err := errors.Join(os.Mkdir(directory, 0o700), os.Chown(directory, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(directory, "releases")
+	asUser(t, nobody, func() {
+		spool, err := OpenSpool(path)
+		if err == nil {
+			err = errors.Join(spool.Add(hostproto.Release{EventID: "1"}), os.Chmod(directory, 0o300)) // as syncing must open it
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer spool.Close()
+		if spool.rewrite() == nil {
+			t.Error("the directory was synced")
+		}
+		if err := spool.Add(hostproto.Release{EventID: "2"}); err != nil {
+			t.Error(err)
+		}
+	})
+	spool := mustOpen(t, path)
+	defer spool.Close()
+	if diff := cmp.Diff([]string{"1", "2"}, unsent(spool, 10)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
 }
 
 // Whatever is added, sent and reopened, the spool holds what was added and not sent, in order.

@@ -19,7 +19,7 @@ import (
 // The bounds of a spool.
 const (
 	maxUnsent    = 10_000  // releases
-	compactAbove = 1 << 20 // bytes of file, of which little may still be needed
+	compactAbove = 1 << 20 // bytes of file; below them it may be what it likes
 )
 
 // ErrSpoolFull says that no more releases can be recorded before the control plane has taken some.
@@ -34,8 +34,15 @@ type Spool struct {
 
 	mu     sync.Mutex
 	file   *os.File
-	size   int64
-	unsent []hostproto.Release
+	size   int64 // of the file, up to where it is whole lines
+	unsent []spooled
+	needed int64 // bytes of the file that are unsent
+}
+
+// spooled is a release with the length of its line.
+type spooled struct {
+	hostproto.Release
+	size int64
 }
 
 // OpenSpool opens the spool at the path, which it makes, mode 0600, if it must. A last line that was cut off by
@@ -53,7 +60,7 @@ func OpenSpool(path string) (*Spool, error) {
 	for lines.Scan() {
 		var release hostproto.Release
 		if json.Unmarshal(lines.Bytes(), &release) == nil {
-			s.unsent = append(s.unsent, release)
+			s.unsent = append(s.unsent, spooled{Release: release})
 		}
 	}
 	if err := s.rewrite(); err != nil {
@@ -74,12 +81,12 @@ func (s *Spool) Add(release hostproto.Release) error {
 	if len(s.unsent) >= maxUnsent {
 		return ErrSpoolFull
 	}
-	n, err := s.file.Write(append(line, '\n'))
-	s.size += int64(n)
+	n, err := s.file.WriteAt(append(line, '\n'), s.size)
 	if err != nil {
-		return errors.Join(err, s.rewrite()) // takes half a line away again
+		return errors.Join(err, s.file.Truncate(s.size)) // half a line; if it stays, the next goes over it
 	}
-	s.unsent = append(s.unsent, release)
+	s.unsent = append(s.unsent, spooled{release, int64(n)})
+	s.size, s.needed = s.size+int64(n), s.needed+int64(n)
 	s.signal()
 	return nil
 }
@@ -88,7 +95,11 @@ func (s *Spool) Add(release hostproto.Release) error {
 func (s *Spool) Unsent(limit int) []hostproto.Release {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.unsent[:min(limit, len(s.unsent))])
+	oldest := make([]hostproto.Release, min(limit, len(s.unsent)))
+	for i := range oldest {
+		oldest[i] = s.unsent[i].Release
+	}
+	return oldest
 }
 
 // Sent implements Outbox. A release that is forgotten here may still be in the file for a while; should the
@@ -96,11 +107,17 @@ func (s *Spool) Unsent(limit int) []hostproto.Release {
 func (s *Spool) Sent(eventID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unsent = slices.DeleteFunc(s.unsent, func(r hostproto.Release) bool { return r.EventID == eventID })
+	s.unsent = slices.DeleteFunc(s.unsent, func(r spooled) bool {
+		sent := r.EventID == eventID
+		if sent {
+			s.needed -= r.size
+		}
+		return sent
+	})
 	if len(s.unsent) > 0 {
 		s.signal()
 	}
-	if len(s.unsent) == 0 || s.size > compactAbove {
+	if len(s.unsent) == 0 || s.size > compactAbove && s.size >= 2*s.needed {
 		s.rewrite() // if it fails the file is longer than it need be
 	}
 }
@@ -125,13 +142,15 @@ func (s *Spool) signal() {
 // rewrite makes the file hold exactly what is unsent. It is called with the mutex held.
 func (s *Spool) rewrite() error {
 	var text []byte
-	for _, release := range s.unsent {
-		line, err := json.Marshal(release)
+	for i, release := range s.unsent {
+		line, err := json.Marshal(release.Release)
 		if err != nil {
 			return err
 		}
 		text = append(append(text, line...), '\n')
+		s.unsent[i].size = int64(len(line)) + 1
 	}
+	s.needed = int64(len(text))
 	if s.file != nil && len(text) == 0 {
 		if err := s.file.Truncate(0); err != nil {
 			return fmt.Errorf("empty the spool: %w", err)
@@ -139,16 +158,25 @@ func (s *Spool) rewrite() error {
 		s.size = 0
 		return nil
 	}
-	if err := durable.WriteFile(s.path, text, 0o600); err != nil {
+	err := durable.WriteFile(s.path, text, 0o600)
+	if err != nil && (s.file == nil || s.isInPlace()) {
 		return err
 	}
-	file, err := os.OpenFile(s.path, os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
+	// If there was an error the new file is in place all the same, and what is added must not go to the old one.
+	file, openErr := os.OpenFile(s.path, os.O_WRONLY, 0)
+	if openErr != nil {
+		return errors.Join(err, openErr)
 	}
 	if s.file != nil {
 		s.file.Close()
 	}
-	s.file, s.size = file, int64(len(text))
-	return nil
+	s.file, s.size = file, s.needed
+	return err
+}
+
+// isInPlace tells whether the file that is written to is the one at the path.
+func (s *Spool) isInPlace() bool {
+	ours, err := s.file.Stat()
+	theirs, pathErr := os.Lstat(s.path)
+	return err == nil && pathErr == nil && os.SameFile(ours, theirs)
 }
