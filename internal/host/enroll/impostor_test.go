@@ -62,4 +62,7 @@ func TestProcessThatPosesAsTheAgent(t *testing.T) {
 	if found := agentProcesses(directory); len(found) != 1 {
 		t.Errorf("root's process does not: %v", found)
 	}
+	if err := stopDetached(t.Context(), directory); err != nil || len(agentProcesses(directory)) != 0 {
+		t.Errorf("root's process is not stopped: %v", err)
+	}
 }

@@ -193,7 +193,7 @@ func StartAgent(directory string) error {
 	return startDetached(program, directory)
 }
 
-// StopAgent ends an agent that was started as a process of its own, and returns when it is gone.
+// StopAgent ends the enrollment's agent, whoever of our own user started it, and returns when it is gone.
 func StopAgent(ctx context.Context, directory string) error {
 	return stopDetached(ctx, directory)
 }
@@ -222,7 +222,7 @@ func startDetached(program, directory string) error {
 func stopDetached(ctx context.Context, directory string) error {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		for _, pid := range agentProcesses(directory) {
-			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			if err := signalAgent(pid, directory, signal); err != nil {
 				return err
 			}
 		}
@@ -240,6 +240,23 @@ func stopDetached(ctx context.Context, directory string) error {
 	return fault.New(fault.WrongState, "agent", "The agent of %s does not end.", directory)
 }
 
+// signalAgent signals the process if it still is an agent of the directory. Between the look and the signal a pidfd keeps
+// the pid from being somebody else's.
+func signalAgent(pid int, directory string, signal os.Signal) error {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	defer process.Release()
+	if !isAgent(pid, directory) {
+		return nil
+	}
+	if err := process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
 // agentProcesses finds the running agents of a directory by their command line, so that no PID file can be
 // stale. Only our own user's count: anybody can call a process what they like, and by one that looks like an agent
 // keep the real one from being started, or an un-enrollment from coming to its end.
@@ -251,19 +268,20 @@ func agentProcesses(directory string) []int {
 	var found []int
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil || !isOurs(pid) {
-			continue
-		}
-		argv := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
-		if len(argv) == 4 && argv[1] == "agent" && argv[2] == "--directory" && argv[3] == directory {
+		if err == nil && isAgent(pid, directory) {
 			found = append(found, pid)
 		}
 	}
 	return found
+}
+
+func isAgent(pid int, directory string) bool {
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil || !isOurs(pid) {
+		return false
+	}
+	argv := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	return len(argv) == 4 && argv[1] == "agent" && argv[2] == "--directory" && argv[3] == directory
 }
 
 // isOurs tells whether the process was started by our own user: its real user id, which a program that is setuid
