@@ -189,7 +189,8 @@ func (c change) String() string {
 	return c.Path
 }
 
-// lockDirectory keeps two enrollments of one directory apart. It leaves nothing behind.
+// lockDirectory keeps two enrollments of one directory apart. It leaves nothing behind. What the manifest says
+// holds only once it is locked.
 func lockDirectory(directory string) (release func(), err error) {
 	dir, err := os.Open(directory)
 	if err != nil {
@@ -199,5 +200,14 @@ func lockDirectory(directory string) (release func(), err error) {
 		dir.Close()
 		return nil, fault.Wrap(err, fault.InUse, "enrollment", "Another sallyport-host is enrolling or un-enrolling %s right now. Wait for it to end.", directory)
 	}
-	return func() { dir.Close() }, nil
+	locked, err := dir.Stat()
+	present, pathErr := os.Stat(directory)
+	if err = errors.Join(err, pathErr); err == nil && os.SameFile(locked, present) {
+		return func() { dir.Close() }, nil
+	}
+	dir.Close() // who had the lock has removed the directory
+	if err != nil {
+		return nil, err
+	}
+	return lockDirectory(directory)
 }

@@ -151,27 +151,6 @@ func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
 // begin undoes what a killed enrollment left, and starts the journal. The directory is the first change; one that
 // exists and is empty, as an enrollment leaves it that is killed at its very start, is taken for ours.
 func (e *enrollment) begin() (release func(), err error) {
-	if old, err := readManifest(e.Directory); err != nil {
-		return nil, err
-	} else if old != nil {
-		release, err := lockDirectory(e.Directory)
-		if err != nil {
-			return nil, err
-		}
-		if err := e.refuseComplete(old); err != nil { // another process was faster
-			release()
-			return nil, err
-		}
-		e.progress.note("An earlier enrollment did not end: cleaning up after it.")
-		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
-		defer cancel()
-		err = old.undo(ctx, e.progress)
-		release()
-		if err != nil {
-			return nil, fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
-		}
-	}
-	e.manifest = newManifest(e.Directory, e.Now())
 	missing, mtime, err := missingDirectories(filepath.Dir(e.Directory))
 	if err != nil {
 		return nil, err
@@ -179,19 +158,51 @@ func (e *enrollment) begin() (release func(), err error) {
 	if err := os.MkdirAll(e.Directory, 0o755); err != nil {
 		return nil, err
 	}
-	// The manifest stands in the last of them, so here the changes come before their record.
+	if release, err = lockDirectory(e.Directory); err != nil {
+		return nil, err
+	}
+	old, err := readManifest(e.Directory)
+	if err == nil && old == nil {
+		if err = e.startJournal(missing, mtime); err == nil {
+			return release, nil
+		}
+	} else if err == nil {
+		err = e.cleanUp(old)
+	}
+	release()
+	if err != nil {
+		return nil, err
+	}
+	return e.begin() // what was locked is gone
+}
+
+// startJournal writes the manifest. It stands in the last of the directories, so here the changes come before their
+// record.
+func (e *enrollment) startJournal(missing []string, mtime time.Time) error {
+	e.manifest = newManifest(e.Directory, e.Now())
 	for _, path := range append(missing, e.Directory) {
 		if err := os.Chmod(path, 0o755); err != nil {
-			return nil, err
+			return err
 		}
 		e.manifest.Changes = append(e.manifest.Changes, change{Kind: madeDirectory, Path: path})
 	}
 	e.manifest.Changes[0].Mtime = mtime
 	e.manifest.Changes[len(missing)].Kind = madeTree
-	if release, err = lockDirectory(e.Directory); err != nil {
-		return nil, err
+	return e.manifest.save()
+}
+
+// cleanUp undoes an enrollment that did not end.
+func (e *enrollment) cleanUp(old *manifest) error {
+	if err := e.refuseComplete(old); err != nil { // another process was faster
+		return err
 	}
-	return release, e.manifest.save()
+	e.progress.note("An earlier enrollment did not end: cleaning up after it.")
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+	defer cancel()
+	if err := old.undo(ctx, e.progress); err != nil {
+		return fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
+	}
+	return ignoreMissing(os.Remove(filepath.Join(e.Directory, ManifestFile))) // gone with the directory, if the manifest named that
 }
 
 // missingDirectories returns which directories of the path do not exist, the highest first, and the time of the

@@ -411,6 +411,19 @@ func nobodyMayLogIn(t *testing.T) {
 	m.mustEnroll(t, "--skip-test-login")
 	run(t, hostProgram, "unenroll")
 	before.same(t)
+
+	// There was no login to try the reloaded sshd with either. An admin stops it later: un-enrolling must not take that
+	// for its own doing, and start it again.
+	m.mustEnroll(t, "--skip-test-login")
+	pid, err := os.ReadFile("/run/sshd.pid")
+	must(t, err)
+	run(t, "kill", strings.TrimSpace(string(pid)))
+	waitFor(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
+	run(t, hostProgram, "unenroll")
+	if _, err := os.Stat("/run/sshd.pid"); !os.IsNotExist(err) {
+		t.Errorf("un-enrolling has started an sshd that was stopped: %v", err)
+	}
+	before.same(t)
 }
 
 // matchBlock: whose logins are to ask no command go on so, and it is said.

@@ -276,28 +276,16 @@ func (e *enrollment) reloadSSHD(ctx context.Context) error {
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
 		return err
 	}
-	for i := range e.manifest.Changes {
-		if e.manifest.Changes[i].Kind == reloadedSSHD {
-			e.manifest.Changes[i].Name = reloading
-		}
-	}
-	if err := e.manifest.save(); err != nil {
+	if err := e.manifest.markReload(reloading); err != nil {
 		return err
 	}
 	if err := running.Reload(ctx); err != nil {
 		return err
 	}
-	address := e.settings.Listens()
-	if !address.IsValid() || e.login == "" {
-		return nil
-	}
-	if err := sshd.Probe(ctx, address, e.login, e.Random); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "sshd", "sshd does not answer as it should at %s after reloading: %v.", address, err)
-	}
-	for i := range e.manifest.Changes {
-		if e.manifest.Changes[i].Kind == reloadedSSHD {
-			e.manifest.Changes[i].Name = ""
+	if address := e.settings.Listens(); address.IsValid() && e.login != "" {
+		if err := sshd.Probe(ctx, address, e.login, e.Random); err != nil {
+			return fault.Wrap(err, fault.Unavailable, "sshd", "sshd does not answer as it should at %s after reloading: %v.", address, err)
 		}
 	}
-	return nil
+	return e.manifest.markReload("")
 }

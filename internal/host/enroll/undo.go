@@ -56,3 +56,13 @@ func (c change) undoReload(ctx context.Context) error {
 // reloading marks, in a change's Name, that a running sshd was about to be told to reload: if it is not there
 // afterwards, that is our doing.
 const reloading = "reloading"
+
+// markReload sets the mark, or takes it away: once sshd has reloaded, whoever stops it means it.
+func (m *manifest) markReload(mark string) error {
+	for i := range m.Changes {
+		if m.Changes[i].Kind == reloadedSSHD {
+			m.Changes[i].Name = mark
+		}
+	}
+	return m.save()
+}

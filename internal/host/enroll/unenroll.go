@@ -23,18 +23,18 @@ func Unenroll(ctx context.Context, directory string, progress Progress) error {
 		directory = host.DefaultDirectory
 	}
 	directory = filepath.Clean(directory)
-	m, err := readManifest(directory)
-	if err != nil {
+	var m *manifest
+	release, err := lockDirectory(directory)
+	if err == nil {
+		defer release()
+		m, err = readManifest(directory)
+	}
+	if err := ignoreMissing(err); err != nil {
 		return err
 	}
 	if m == nil {
 		return fault.New(fault.NotFound, "enrollment", "This machine is not enrolled: there is no %s.", filepath.Join(directory, ManifestFile))
 	}
-	release, err := lockDirectory(directory)
-	if err != nil {
-		return err
-	}
-	defer release()
 	if err := m.undo(ctx, progress); err != nil {
 		return fault.Wrap(err, fault.WrongState, "enrollment", "The machine is not wholly un-enrolled. Mend what is reported above and run `sallyport-host unenroll --directory %s` again.", directory)
 	}

@@ -6,13 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 func started() time.Time { return time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC) }
@@ -84,6 +88,104 @@ func TestUndoGoesOn(t *testing.T) {
 	if again.Complete || len(again.Changes) != 2 || again.Changes[0].Kind != madeTree || again.Changes[1].Kind != "later-release" {
 		t.Errorf("the manifest holds %+v", again)
 	}
+}
+
+// Unenroll, and an enrollment that cleans up, read the manifest while another one was still writing it. When they had the
+// lock, that one was complete, and they took back the half of it that they had read: sshd's configuration went on naming
+// a helper that was gone.
+func TestManifestIsReadUnderTheLock(t *testing.T) {
+	if os.Geteuid() != 0 {
+		prerequisite.Missing(t, "root, to un-enroll")
+	}
+	for name, read := range map[string]func(directory string) error{
+		"unenroll": func(directory string) error { return Unenroll(t.Context(), directory, nil) },
+		"begin": func(directory string) error {
+			e := &enrollment{Options: Options{Directory: directory, Now: started}}
+			release, err := e.begin()
+			if err == nil {
+				release()
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory := filepath.Join(t.TempDir(), "enrollment")
+			path := filepath.Join(directory, ManifestFile)
+			if err := errors.Join(os.Mkdir(directory, 0o755), syscall.Mkfifo(path, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- read(directory) }()
+			manifest, err := os.OpenFile(path, os.O_WRONLY, 0) // returns when somebody reads
+			if err != nil {
+				t.Fatal(err)
+			}
+			if release, err := lockDirectory(directory); !fault.Is(err, fault.InUse) {
+				t.Errorf("the manifest is read while it could be written: %v", err)
+				if err == nil {
+					release()
+				}
+			}
+			_, err = manifest.WriteString(`{"version":1,"changes":[{"kind":"tree","path":"` + directory + `"}]}`)
+			if err := errors.Join(err, manifest.Close(), <-ended); err != nil {
+				t.Error(err)
+			}
+			m, err := readManifest(directory)
+			if began := m != nil; err != nil || began != (name == "begin") {
+				t.Errorf("afterwards the manifest is %+v, %v", m, err)
+			}
+		})
+	}
+	if err := Unenroll(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("no directory: %v", err)
+	}
+	if err := Unenroll(t.Context(), t.TempDir(), nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("no manifest: %v", err)
+	}
+}
+
+// A manifest that does not name its directory leaves it behind when it is undone: begin must not find it for ever.
+func TestBeginAfterAManifestWithoutItsDirectory(t *testing.T) {
+	directory := t.TempDir()
+	if err := newManifest(directory, started()).save(); err != nil {
+		t.Fatal(err)
+	}
+	e := &enrollment{Options: Options{Directory: directory, Now: started}}
+	release, err := e.begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if len(e.manifest.Changes) != 1 || e.manifest.Changes[0].Kind != madeTree {
+		t.Errorf("the journal begins with %+v", e.manifest.Changes)
+	}
+}
+
+// Whoever un-enrolls removes the directory with the lock on it. Somebody who had opened it before, and somebody who has
+// made it anew, would then both have a lock.
+func TestLockOfARemovedDirectory(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "enrollment")
+	var holders atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				os.Mkdir(directory, 0o755) // or another did
+				release, err := lockDirectory(directory)
+				if err != nil {
+					continue
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d hold the lock", n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				os.Remove(directory)
+				release()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // The agent has ended between the search for it and the signal, and another process of ours has its pid.
