@@ -140,24 +140,57 @@ func editFile(path string, edit func(string) string) (changed bool, err error) {
 	return true, nil
 }
 
-// writeFile keeps a file's mode and owner. A new one nobody else may read, and it belongs to the owner of its
-// directory: a profile in somebody's home that root writes must be theirs.
+// writeFile keeps a file's mode and owner. A new one nobody else may read, nor a new directory, and each belongs to the
+// owner of the directory it is in: a profile in somebody's home that root writes must be theirs.
 func writeFile(path string, text []byte) error {
 	if _, err := os.Stat(path); err == nil {
 		return durable.Rewrite(path, text)
 	}
 	directory := filepath.Dir(path)
-	if err := os.MkdirAll(directory, 0o700); err != nil {
+	if err := makeDirectory(directory); err != nil {
 		return err
 	}
 	info, err := os.Stat(directory)
 	if err != nil {
 		return err
 	}
-	return durable.Replace(path, text, func(file *os.File) error {
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
-			return file.Chown(int(owner.Uid), int(owner.Gid))
-		}
-		return nil
-	})
+	return durable.Replace(path, text, func(file *os.File) error { return giveToOwner(file, info) })
+}
+
+// makeDirectory makes the directory and those above it that are missing.
+func makeDirectory(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeDirectory(filepath.Dir(path)); err != nil {
+		return err
+	}
+	// Whose directory it is may exchange what is in it at any moment: root must not be led to something else.
+	parent, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	info, err := parent.Stat(".")
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(path)
+	if err := parent.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	made, err := parent.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer made.Close()
+	return giveToOwner(made, info)
+}
+
+// giveToOwner gives the file to the owner of something, if root runs this.
+func giveToOwner(file *os.File, of fs.FileInfo) error {
+	if owner, ok := of.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		return file.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }

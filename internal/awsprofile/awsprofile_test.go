@@ -1,13 +1,17 @@
 package awsprofile
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gopkg.in/ini.v1"
 	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 const existing = `# my profiles
@@ -195,5 +199,38 @@ func TestWrite(t *testing.T) {
 	}
 	if _, err := os.Stat(files.Credentials); !os.IsNotExist(err) {
 		t.Errorf("after removal the credentials, which held nothing else, are still there: %v", err)
+	}
+}
+
+// Root runs `sallyport up` with somebody's home as its own. The directory that it made there was root's, and closed to
+// its owner; so was the profile in it.
+func TestWhatRootMakesIsTheOwnersOfTheHome(t *testing.T) {
+	if os.Geteuid() != 0 {
+		prerequisite.Missing(t, "root, to write in somebody's home")
+	}
+	const uid, gid = 12345, 23456
+	home := t.TempDir()
+	if err := os.Chown(home, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	files := Files{Config: filepath.Join(home, ".config", "aws", "config"), Credentials: filepath.Join(home, ".aws", "credentials")}
+	if _, err := files.Write("sallyport", Profile{AccessKeyID: "AKIA1", Secret: "secret", Region: "on-prem-1"}); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(home, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uid || owner.Gid != gid || path != home && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is of %d:%d, %v", path, owner.Uid, owner.Gid, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
