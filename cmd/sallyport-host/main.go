@@ -18,7 +18,7 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-// commands are the program's commands, one file each. `keys` is not among them: see keysMain.
+// commands are the program's commands, one file each. `keys` is among them for its help only: see keysMain.
 type commands struct {
 	Enroll   enrollCommand   `cmd:"" help:"Make this machine an instance."`
 	Unenroll unenrollCommand `cmd:"" help:"Take this machine back, without a trace."`

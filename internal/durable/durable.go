@@ -17,7 +17,8 @@ import (
 const prefix = ".sallyport-new-"
 
 // WriteFile makes path a file with the content and the mode, whatever the umask, that belongs to who runs this. A
-// symbolic link there is replaced, not followed. After an error path is as it was.
+// symbolic link there is replaced, not followed. After an error path is as it was, unless all that failed was to sync
+// its directory: then the new file is there, but a crash may bring the old one back.
 func WriteFile(path string, content []byte, mode fs.FileMode) error {
 	return Replace(path, content, func(file *os.File) error { return file.Chmod(mode) })
 }

@@ -464,15 +464,15 @@ func TestSystemUsers(t *testing.T) {
 
 func TestLoginUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
-	text := "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n# note:x:1:1::/:/bin/sh\n+nis::::::\nsync:x:4:65534::/bin:/bin/sync\nalice:x:1000:1000::/home/alice:\nbroken:x\nbob:x:1001:1001::/home/bob:/bin/false\n"
+	text := "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n# note:x:1:1::/:/bin/sh\n+nis::::::\nsync:x:4:65534::/bin:/bin/sync\nalice:x:1000:1000::/home/alice:\nbroken:x\nodd:x:one:1::/:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/false\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loginUsers(path)
+	got, err := LoginUsers(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"root", "alice"}, got); diff != "" {
+	if diff := cmp.Diff([]LoginUser{{"root", 0}, {"alice", 1000}}, got); diff != "" {
 		t.Error(diff)
 	}
 }

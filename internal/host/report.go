@@ -44,7 +44,11 @@ func NewReporter(config Config, version string) *Reporter {
 
 // Report looks at the machine. What cannot be found out is left empty.
 func (r *Reporter) Report(ctx context.Context) hostproto.Report {
-	users, _ := loginUsers("/etc/passwd")
+	users, _ := LoginUsers("/etc/passwd")
+	var userNames []string
+	for _, user := range users[:min(len(users), maxUsers)] {
+		userNames = append(userNames, user.Name)
+	}
 	name, _ := os.Hostname()
 	return hostproto.Report{
 		Hostname:     hostName(name),
@@ -53,7 +57,7 @@ func (r *Reporter) Report(ctx context.Context) hostproto.Report {
 		Addresses:    r.addresses(),
 		SSHPort:      cmp.Or(r.config.SSHPort, 22),
 		HostKeys:     publicKeys(r.hostKeyFiles(ctx)),
-		Users:        users[:min(len(users), maxUsers)],
+		Users:        userNames,
 		Version:      r.version,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,25 +44,35 @@ func (SystemUsers) Exists(ctx context.Context, name string) (bool, error) {
 	return strings.HasPrefix(string(out), name+":"), nil
 }
 
-// loginUsers returns the users of a passwd(5) file that have a login shell, in the file's order.
-func loginUsers(passwd string) ([]string, error) {
+// LoginUser is a user who may log in.
+type LoginUser struct {
+	Name string
+	UID  int
+}
+
+// LoginUsers returns the users of a passwd(5) file that have a login shell, in the file's order.
+func LoginUsers(passwd string) ([]LoginUser, error) {
 	file, err := os.Open(passwd)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	var names []string
+	var users []LoginUser
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Split(lines.Text(), ":")
 		if len(fields) != 7 || fields[0] == "" || strings.ContainsAny(fields[0][:1], "#+-") {
 			continue
 		}
+		uid, err := strconv.Atoi(fields[2])
+		if err != nil {
+			continue
+		}
 		switch path.Base(fields[6]) { // an empty shell is /bin/sh
 		case "nologin", "false", "true", "sync", "shutdown", "halt":
 		default:
-			names = append(names, fields[0])
+			users = append(users, LoginUser{fields[0], uid})
 		}
 	}
-	return names, lines.Err()
+	return users, lines.Err()
 }

@@ -22,8 +22,10 @@ import (
 // Options says how to enroll. Token, Program, Now and Random are required; every other zero value is the usual
 // choice.
 type Options struct {
-	Token     string // as `sallyport host-token` printed it
-	Directory string // host.DefaultDirectory; an enrollment under another one touches nothing outside of it but sshd's configuration
+	Token string // as `sallyport host-token` printed it
+	// Directory is host.DefaultDirectory if it is empty. An enrollment under another one touches nothing outside of
+	// it but sshd's configuration, the service manager's files and, where KeysUser leaves it to us, the system's users.
+	Directory string
 	Program   string // the sallyport-host to install; a running sallyport-host passes its own path
 	Version   string // of it, to report
 

@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +21,8 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// preflight finds out what can be known without changing anything.
+// preflight finds out what can be known without changing anything of what is there: it makes the directory that an sshd
+// which does not run may lack.
 func (e *enrollment) preflight(ctx context.Context) error {
 	for _, check := range []struct {
 		name string
@@ -127,7 +128,7 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	if len(e.Addresses) == 0 {
 		e.Addresses = e.settings.Addresses()
 	}
-	e.users = loginCandidates()
+	e.users = loginCandidates("/etc/passwd")
 	return nil
 }
 
@@ -286,32 +287,17 @@ func (e *enrollment) chainOverrides(ours string) {
 }
 
 // loginCandidates are users with whom a login can be tried: who called sudo, root, and people.
-func loginCandidates() []string {
-	candidates := []string{}
-	add := func(name string) {
-		for _, known := range candidates {
-			if known == name {
-				return
-			}
-		}
-		candidates = append(candidates, name)
-	}
-	if name := os.Getenv("SUDO_USER"); name != "" {
+func loginCandidates(passwd string) []string {
+	candidates := []string{"root"}
+	if name := os.Getenv("SUDO_USER"); name != "" && name != "root" {
 		if _, err := user.Lookup(name); err == nil {
-			add(name)
+			candidates = []string{name, "root"}
 		}
 	}
-	add("root")
-	text, _ := os.ReadFile("/etc/passwd")
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) != 7 {
-			continue
-		}
-		uid, err := strconv.Atoi(fields[2])
-		shell := filepath.Base(fields[6])
-		if err == nil && uid >= 1000 && uid < 65534 && shell != "nologin" && shell != "false" {
-			add(fields[0])
+	users, _ := host.LoginUsers(passwd)
+	for _, u := range users {
+		if u.UID >= 1000 && u.UID < 65534 && !slices.Contains(candidates, u.Name) {
+			candidates = append(candidates, u.Name)
 		}
 	}
 	return candidates[:min(len(candidates), maxCandidates)]

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
@@ -186,6 +188,20 @@ func TestLockOfARemovedDirectory(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Who may log in is one question with one answer: here, halt's shell was taken for one, and the login tried with it.
+func TestLoginCandidates(t *testing.T) {
+	t.Setenv("SUDO_USER", "root")
+	path := filepath.Join(t.TempDir(), "passwd")
+	text := "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\ngames:x:5:60::/:/bin/sh\nalice:x:1000:1000::/home/alice:\n" +
+		"halt:x:1001:0::/sbin:/sbin/halt\nbob:x:1002:1002::/:/bin/false\n#eve:x:1003:1003::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"root", "alice"}, loginCandidates(path)); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // The agent has ended between the search for it and the signal, and another process of ours has its pid.

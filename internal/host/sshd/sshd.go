@@ -1,6 +1,6 @@
 // Package sshd asks and checks a machine's OpenSSH server: what it would do with a configuration, whether
-// somebody could still log in under it, and that the running one took it over. It changes
-// nothing of the server's.
+// somebody could still log in under it, and that the running one took it over. It writes no file of the server's;
+// what it does to the server is in MakeMissingDirectory, Reload and Start.
 package sshd
 
 import (
