@@ -94,7 +94,7 @@ type Message struct {
 	ID uint64 `json:"id,omitempty"`
 
 	// from the agent
-	Hello   *Hello   `json:"hello,omitempty"`   // first message; answered by Welcome
+	Hello   *Hello   `json:"hello,omitempty"`   // first message; answered by Welcome, and by Ack when its report is stored or refused
 	Report  *Report  `json:"report,omitempty"`  // whenever it changed
 	Release *Release `json:"release,omitempty"` // acknowledged once it is in the trail
 

@@ -2,6 +2,7 @@ package hostproto
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,9 +103,16 @@ func (s *Stream) Receive(silence time.Duration) (Message, error) {
 	}
 	line, err := readLine(s.reader)
 	if err != nil {
-		return Message{}, err
+		return Message{}, s.reason(err)
 	}
 	return ParseMessage(line)
+}
+
+// reason is why the Stream ended: what failed in Send closes the connection, which the reader then takes for the end.
+func (s *Stream) reason(reading error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.err, reading)
 }
 
 // Shrink gives back the memory that a long message took, when short ones are to be expected. Nothing must be
