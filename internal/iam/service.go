@@ -21,8 +21,8 @@ const (
 )
 
 // Service is the room of identities. It implements gate.Principals. It is safe for concurrent use, and it
-// expects to be the only one that changes identities in its store: a change made behind its back is seen by
-// Principal only after the next change made through it.
+// expects to be the only one that changes identities in its store, which lets no second process in: a change made
+// behind its back is seen by Principal only after the next change made through it.
 type Service struct {
 	account string
 	store   Store

@@ -2,14 +2,8 @@ package store_test
 
 import (
 	"database/sql"
-	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
-
-	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // TestParametersAreNumbered proves what one SQL text for both databases stands on: $2 is the second argument
@@ -41,37 +35,5 @@ func TestParametersAreNumbered(t *testing.T) {
 				t.Errorf("got %v, want %v", got, want)
 			}
 		})
-	}
-}
-
-// TestTwoServers: servers that share a PostgreSQL database may start at once, and their events do not clash.
-func TestTwoServers(t *testing.T) {
-	url := postgresURL(t)
-	var servers [3]*store.Store
-	var errs [3]error
-	var all sync.WaitGroup
-	for i := range servers {
-		all.Go(func() { servers[i], errs[i] = store.Open(t.Context(), url, slog.New(slog.DiscardHandler)) })
-	}
-	all.Wait()
-	for i, s := range servers {
-		if errs[i] != nil {
-			t.Fatal(errs[i])
-		}
-		defer s.Close()
-	}
-	for i, s := range servers {
-		all.Go(func() {
-			for n := range 20 {
-				if err := s.AppendEvent(t.Context(), sampleEvent(fmt.Sprintf("%d-%d", i, n))); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	entries, err := servers[0].Events(t.Context(), trail.Query{})
-	if err != nil || len(entries) != 60 {
-		t.Fatalf("%d events, %v", len(entries), err)
 	}
 }

@@ -61,8 +61,8 @@ type backend interface {
 var errClosed = errors.New("store: the database is closed")
 
 // Open opens the database, creating it if need be, and brings its schema up to date. url is "sqlite:PATH" or a
-// plain path, or "postgres://…" in libpq's form. A SQLite database is open in one process at a time: a second
-// one is refused.
+// plain path, or "postgres://…" in libpq's form. A database is open in one process at a time: a second one is
+// refused.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	var b backend
 	var err error

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/sallyport/sallyport/internal/fault"
 )
@@ -20,25 +19,32 @@ import (
 // maxAttempts bounds how often a transaction that lost to others is run again.
 const maxAttempts = 100
 
-// postgres is a PostgreSQL database. pgx prepares each statement once a connection.
-type postgres struct{ db *sql.DB }
+// postgres is a PostgreSQL database, which one process at a time has open. pgx prepares each statement once a
+// connection.
+type postgres struct {
+	db   *sql.DB
+	lock *soleLock
+}
 
 func openPostgres(ctx context.Context, url string, log *slog.Logger) (*postgres, error) {
+	lock, err := takeLock(ctx, url, log) // before the schema is touched
+	if err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("pgx", url)
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), lock.release())
 	}
 	db.SetMaxOpenConns(32)
 	db.SetMaxIdleConns(32)
-	// Of several servers that start at once one migrates; the others wait for it, up to a minute.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
-	if err == nil {
-		err = migrate(ctx, goose.DialectPostgres, db, log, goose.WithSessionLocker(locker))
+	b := &postgres{db: db, lock: lock}
+	if err = migrate(ctx, goose.DialectPostgres, db, log); err == nil {
+		err = lock.claim(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, b.close())
 	}
-	return &postgres{db: db}, nil
+	return b, nil
 }
 
 func (b *postgres) write(ctx context.Context, fn func(*session) error) error {
@@ -67,6 +73,9 @@ func (b *postgres) transact(ctx context.Context, level sql.IsolationLevel, fn fu
 // once runs fn in one transaction. The context ends the wait for a connection; from then on the result is
 // awaited.
 func (b *postgres) once(ctx context.Context, level sql.IsolationLevel, fn func(*session) error) error {
+	if err := b.lock.check(); err != nil {
+		return err
+	}
 	conn, err := b.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -81,14 +90,21 @@ func (b *postgres) once(ctx context.Context, level sql.IsolationLevel, fn func(*
 	if err := fn(&session{ctx: ctx, run: tx}); err != nil {
 		return err
 	}
+	if err := b.lock.check(); err != nil {
+		return err
+	}
 	return tx.Commit()
 }
 
 func (b *postgres) read(ctx context.Context, fn func(*session) error) error {
+	if err := b.lock.check(); err != nil {
+		return err
+	}
 	return explain(fn(&session{ctx: ctx, run: b.db}))
 }
 
-func (b *postgres) close() error { return b.db.Close() }
+// close lets others have the database when nothing of ours runs in it any more.
+func (b *postgres) close() error { return errors.Join(b.db.Close(), b.lock.release()) }
 
 // lostToAnother tells whether err is a serialization failure or a deadlock, after which the same transaction
 // may well succeed. https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html

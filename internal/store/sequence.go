@@ -9,8 +9,8 @@ import (
 // sequenceBlock is how many numbers are taken from the database at once.
 const sequenceBlock = 10_000
 
-// sequence hands out the numbers that order events of the same second. The database hands out blocks, so that
-// servers that share one never give the same number; a block that was not used up is lost with the process.
+// sequence hands out the numbers that order events of the same second. The database hands out blocks, so that no
+// process gives a number that an earlier one gave; a block that was not used up is lost with the process.
 type sequence struct {
 	mu         sync.Mutex
 	next, last int64
