@@ -21,8 +21,8 @@ const EventSource = "ec2-instance-connect.amazonaws.com"
 
 // tally counts what a host told of one grant.
 type tally struct {
-	count   int
-	expires time.Time // the grant's
+	count int
+	last  time.Time // when one was counted
 }
 
 var eventID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
@@ -85,7 +85,7 @@ func (s *Service) count(grant Grant) bool {
 	if t.count >= maxReleases {
 		return false
 	}
-	s.releases[grant.RequestID] = tally{count: t.count + 1, expires: grant.Expires}
+	s.releases[grant.RequestID] = tally{count: t.count + 1, last: s.now()}
 	return true
 }
 

@@ -4,11 +4,12 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// keepGrants is how long after its end a grant can still be looked up. A host that was cut off tells of the
-// releases it made when it is back, and each must find its grant.
-const keepGrants = 24 * time.Hour
+// keepTallies is how long after the last release of a grant it is remembered how many there were.
+const keepTallies = 24 * time.Hour
 
 // Service pushes keys. It is safe for concurrent use.
 type Service struct {
@@ -36,16 +37,17 @@ func (s *Service) LiveGrants(ctx context.Context, instanceID string) ([]Grant, e
 	return s.store.LiveGrants(ctx, instanceID, s.now())
 }
 
-// Prune forgets grants that ended so long ago that no host will tell of their use any more. It is to be called
+// Prune forgets grants of before what the trail reaches back to. A host that was cut off tells of the releases it
+// made when it is back, and each must find its grant as long as its event would still be kept. It is to be called
 // every now and then, minutes apart.
 func (s *Service) Prune(ctx context.Context) error {
-	before := s.now().Add(-keepGrants)
+	now := s.now()
 	s.mu.Lock()
 	for id, t := range s.releases {
-		if t.expires.Before(before) {
+		if t.last.Before(now.Add(-keepTallies)) {
 			delete(s.releases, id)
 		}
 	}
 	s.mu.Unlock()
-	return s.store.PruneGrants(ctx, before)
+	return s.store.PruneGrants(ctx, now.Add(-trail.Retention))
 }
