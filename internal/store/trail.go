@@ -150,7 +150,7 @@ func lookup(q trail.Query) (query string, args []any, err error) {
 		where("t.access_key_id = ?", value)
 	case "ReadOnly":
 		if q.Value != "true" && q.Value != "false" {
-			return "", nil, fault.New(fault.Invalid, "attribute", "The value of the lookup attribute ReadOnly must be true or false, not %q.", q.Value)
+			return "", nil, fault.New(fault.Invalid, "lookup-attribute", "The value of the lookup attribute ReadOnly must be true or false, not %q.", q.Value)
 		}
 		where("t.read_only = ?", q.Value == "true")
 	case "ResourceType", "ResourceName":
@@ -158,7 +158,7 @@ func lookup(q trail.Query) (query string, args []any, err error) {
 		from, place = "trail_resource r JOIN trail t ON t.time = r.time AND t.sequence = r.sequence", "r"
 		where("r."+column+" = ?", value)
 	default:
-		return "", nil, fault.New(fault.Invalid, "attribute", "%q is no lookup attribute. Use EventId, EventName, ReadOnly, Username, ResourceType, ResourceName, EventSource or AccessKeyId.", q.Attribute)
+		return "", nil, fault.New(fault.Invalid, "lookup-attribute", "%q is no lookup attribute. Use EventId, EventName, ReadOnly, Username, ResourceType, ResourceName, EventSource or AccessKeyId.", q.Attribute)
 	}
 	if q.Region != "" {
 		where("t.region = ?", cleanText(q.Region))

@@ -97,7 +97,7 @@ func hostileText(b *bench) {
 func unknownAttribute(b *bench) {
 	for _, q := range []trail.Query{{Attribute: "Colour", Value: "red"}, {Attribute: "ReadOnly", Value: "maybe"}} {
 		_, err := b.Events(b.Context(), q)
-		b.fails(err, fault.Invalid, "attribute")
+		b.fails(err, fault.Invalid, "lookup-attribute")
 	}
 }
 
