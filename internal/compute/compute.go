@@ -16,12 +16,9 @@ type State string
 
 // The states of an instance, with EC2's codes.
 const (
-	Pending      State = "pending"       // 0
-	Running      State = "running"       // 16: a host is running while its agent is linked
-	ShuttingDown State = "shutting-down" // 32
-	Terminated   State = "terminated"    // 48: un-enrolled; visible for an hour
-	Stopping     State = "stopping"      // 64
-	Stopped      State = "stopped"       // 80: a host whose agent is not linked
+	Running    State = "running"    // 16: a host is running while its agent is linked
+	Terminated State = "terminated" // 48: un-enrolled; visible for an hour
+	Stopped    State = "stopped"    // 80: a host whose agent is not linked
 )
 
 // Code is EC2's number for the state.
@@ -29,12 +26,8 @@ func (s State) Code() int32 {
 	switch s {
 	case Running:
 		return 16
-	case ShuttingDown:
-		return 32
 	case Terminated:
 		return 48
-	case Stopping:
-		return 64
 	case Stopped:
 		return 80
 	}
