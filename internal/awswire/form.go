@@ -174,8 +174,6 @@ func (d formDecoder) value(v reflect.Value, s *shape, n *node, path string) erro
 		return err
 	case list:
 		return d.list(v, s, n, path)
-	case mapping:
-		return d.mapping(v, s, n, path)
 	}
 	if !n.given {
 		return unknown(n.full(path), d.operation)
@@ -207,39 +205,6 @@ func (d formDecoder) list(v reflect.Value, s *shape, n *node, path string) error
 		if err := d.value(settle(filled.Index(i)), s.elem, n.children[name], join(path, name)); err != nil {
 			return err
 		}
-	}
-	v.Set(filled)
-	return nil
-}
-
-// mapping reads "Attributes.entry.1.key=x&Attributes.entry.1.value=y".
-func (d formDecoder) mapping(v reflect.Value, s *shape, n *node, path string) error {
-	n, path, err := d.only(n, "entry", path)
-	if err != nil {
-		return err
-	}
-	indices, err := d.indices(n, path)
-	if err != nil {
-		return err
-	}
-	filled := reflect.MakeMapWithSize(v.Type(), len(indices))
-	for _, index := range indices {
-		entry, at := n.children[strconv.Itoa(index)], join(path, strconv.Itoa(index))
-		key, value := entry.children["key"], entry.children["value"]
-		if len(entry.children) != 2 || key == nil || value == nil || !key.given {
-			return refuse(at, "must have a key and a value")
-		}
-		if problem := textProblem(key.value); problem != "" {
-			return refuse(at+".key", problem)
-		}
-		k, element := reflect.ValueOf(key.value).Convert(v.Type().Key()), reflect.New(v.Type().Elem()).Elem()
-		if filled.MapIndex(k).IsValid() {
-			return refuse(at+".key", "is given twice")
-		}
-		if err := d.value(settle(element), s.elem, value, at+".value"); err != nil {
-			return err
-		}
-		filled.SetMapIndex(k, element)
 	}
 	v.Set(filled)
 	return nil

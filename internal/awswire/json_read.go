@@ -1,7 +1,6 @@
 package awswire
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"math"
@@ -95,11 +94,6 @@ func (d *jsonReader) value(v reflect.Value, s *shape, path string, depth int) (b
 			return false, refuse(path, "must be a list")
 		}
 		err = d.list(v, s, path, depth+1)
-	case mapping:
-		if token != json.Delim('{') {
-			return false, refuse(path, "must be an object")
-		}
-		err = d.mapping(v, s, path, depth+1)
 	default:
 		err = setToken(v, s.kind, path, token)
 	}
@@ -115,31 +109,6 @@ func (d *jsonReader) list(v reflect.Value, s *shape, path string, depth int) err
 			return err
 		}
 		filled = reflect.Append(filled, element)
-	}
-	v.Set(filled)
-	_, err := d.tokens.Token()
-	return err
-}
-
-func (d *jsonReader) mapping(v reflect.Value, s *shape, path string, depth int) error {
-	filled := reflect.MakeMap(v.Type())
-	for d.tokens.More() {
-		name, err := d.key()
-		if err != nil {
-			return err
-		}
-		at := join(path, name)
-		if problem := textProblem(name); problem != "" {
-			return refuse(at, problem)
-		}
-		key, element := reflect.ValueOf(name).Convert(v.Type().Key()), reflect.New(v.Type().Elem()).Elem()
-		if filled.MapIndex(key).IsValid() {
-			return refuse(at, "is given twice")
-		}
-		if err := d.element(element, s.elem, at, depth); err != nil {
-			return err
-		}
-		filled.SetMapIndex(key, element)
 	}
 	v.Set(filled)
 	_, err := d.tokens.Token()
@@ -170,7 +139,7 @@ func setToken(v reflect.Value, k kind, path string, token json.Token) error {
 			return refuse(path, "must be true or false")
 		}
 		v.SetBool(value)
-	case integer, float:
+	case integer:
 		number, ok := token.(json.Number)
 		if !ok {
 			return refuse(path, "must be a number")
@@ -182,13 +151,6 @@ func setToken(v reflect.Value, k kind, path string, token json.Token) error {
 			return refuse(path, "must be a time in seconds since 1970")
 		}
 		v.Set(reflect.ValueOf(t))
-	case blob:
-		value, ok := token.(string)
-		raw, err := base64.StdEncoding.DecodeString(value)
-		if !ok || err != nil {
-			return refuse(path, "must be a string in base64")
-		}
-		v.SetBytes(raw)
 	}
 	return nil
 }

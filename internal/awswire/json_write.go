@@ -1,8 +1,6 @@
 package awswire
 
 import (
-	"encoding/base64"
-	"math"
 	"reflect"
 	"strconv"
 	"time"
@@ -37,37 +35,15 @@ func appendJSON(b []byte, v reflect.Value, s *shape) []byte {
 			b = appendJSON(b, reflect.Indirect(v.Index(i)), s.elem)
 		}
 		return append(b, ']')
-	case mapping:
-		b = append(b, '{')
-		for i, key := range sortedKeys(v) {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, key.String()), ':')
-			b = appendJSON(b, reflect.Indirect(v.MapIndex(key)), s.elem)
-		}
-		return append(b, '}')
 	case boolean:
 		return strconv.AppendBool(b, v.Bool())
 	case integer:
 		return strconv.AppendInt(b, v.Int(), 10)
-	case float:
-		return appendFloat(b, v.Float(), v.Type().Bits())
 	case timestamp:
-		return appendFloat(b, float64(v.Interface().(time.Time).UnixMilli())/1000, 64)
-	case blob:
-		return append(base64.StdEncoding.AppendEncode(append(b, '"'), v.Bytes()), '"')
+		return strconv.AppendFloat(b, float64(v.Interface().(time.Time).UnixMilli())/1000, 'f', -1, 64)
 	default:
 		return appendString(b, v.String())
 	}
-}
-
-// appendFloat writes a number in plain digits. JSON has none for NaN and the infinities: null.
-func appendFloat(b []byte, f float64, bits int) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(b, "null"...)
-	}
-	return strconv.AppendFloat(b, f, 'f', -1, bits)
 }
 
 // appendString writes a JSON string; what is not UTF-8 becomes U+FFFD.

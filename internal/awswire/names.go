@@ -101,7 +101,6 @@ request iam.DeleteUserPolicyInput
 request iam.DetachGroupPolicyInput
 request iam.DetachUserPolicyInput
 request iam.GetAccessKeyLastUsedInput
-request iam.GetAccountSummaryInput
 request iam.GetGroupInput
 request iam.GetGroupPolicyInput
 request iam.GetPolicyInput
@@ -149,7 +148,6 @@ response iam.DeleteUserPolicyOutput
 response iam.DetachGroupPolicyOutput
 response iam.DetachUserPolicyOutput
 response iam.GetAccessKeyLastUsedOutput
-response iam.GetAccountSummaryOutput
 response iam.GetGroupOutput
 response iam.GetGroupPolicyOutput
 response iam.GetPolicyOutput

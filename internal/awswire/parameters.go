@@ -1,7 +1,6 @@
 package awswire
 
 import (
-	"encoding/base64"
 	"reflect"
 	"strings"
 	"time"
@@ -59,11 +58,8 @@ func parameter(v reflect.Value) any {
 	if !v.IsValid() {
 		return nil
 	}
-	switch value := v.Interface().(type) {
-	case time.Time:
-		return timeText(value)
-	case []byte:
-		return base64.StdEncoding.EncodeToString(value)
+	if at, ok := v.Interface().(time.Time); ok {
+		return timeText(at)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -74,20 +70,12 @@ func parameter(v reflect.Value) any {
 			values[i] = parameter(v.Index(i))
 		}
 		return values
-	case reflect.Map:
-		values := make(map[string]any, v.Len())
-		for _, key := range v.MapKeys() {
-			values[key.String()] = parameter(v.MapIndex(key))
-		}
-		return values
 	case reflect.String:
 		return v.String()
 	case reflect.Bool:
 		return v.Bool()
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return v.Int()
-	case reflect.Float32, reflect.Float64:
-		return v.Float()
 	}
 	return nil
 }

@@ -23,19 +23,16 @@ type kind uint8
 const (
 	structure kind = iota + 1
 	list
-	mapping // by string
-	text    // strings and enums
+	text // strings and enums
 	boolean
 	integer
-	float
 	timestamp
-	blob // base64
 )
 
 // shape is a Go type as a codec sees it. A pointer has the shape of what it points to.
 type shape struct {
 	kind   kind
-	elem   *shape // of a list or mapping
+	elem   *shape // of a list
 	fields []field
 	byWire map[string]int // wire name to position in fields
 }
@@ -95,21 +92,14 @@ func (p *plans) build(t reflect.Type, draft map[reflect.Type]*shape) (*shape, er
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		s.kind = timestamp
-	case t == reflect.TypeFor[[]byte]():
-		s.kind = blob
 	case t.Kind() == reflect.String:
 		s.kind = text
 	case t.Kind() == reflect.Bool:
 		s.kind = boolean
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int32, t.Kind() == reflect.Int64:
 		s.kind = integer
-	case t.Kind() == reflect.Float32, t.Kind() == reflect.Float64:
-		s.kind = float
 	case t.Kind() == reflect.Slice:
 		s.kind = list
-		s.elem, err = p.build(t.Elem(), draft)
-	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
-		s.kind = mapping
 		s.elem, err = p.build(t.Elem(), draft)
 	case t.Kind() == reflect.Struct:
 		s.kind = structure
@@ -172,7 +162,7 @@ func given(v reflect.Value) (reflect.Value, bool) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		return v.Elem(), !v.IsNil()
-	case reflect.Slice, reflect.Map:
+	case reflect.Slice:
 		return v, !v.IsNil()
 	case reflect.String:
 		return v, v.Len() > 0

@@ -1,8 +1,6 @@
 package awswire
 
 import (
-	"encoding/base64"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -61,24 +59,12 @@ func setText(v reflect.Value, k kind, path, value string) error {
 			return refuse(path, "must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits")
 		}
 		v.SetInt(n)
-	case float:
-		f, err := strconv.ParseFloat(value, v.Type().Bits())
-		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return refuse(path, "must be a number")
-		}
-		v.SetFloat(f)
 	case timestamp:
 		t, ok := parseTime(value)
 		if !ok {
 			return refuse(path, "must be a time as in 2026-11-22T02:02:10Z")
 		}
 		v.Set(reflect.ValueOf(t))
-	case blob:
-		raw, err := base64.StdEncoding.DecodeString(value)
-		if err != nil {
-			return refuse(path, "must be base64")
-		}
-		v.SetBytes(raw)
 	}
 	return nil
 }
@@ -110,12 +96,8 @@ func scalarText(v reflect.Value, k kind) string {
 		return strconv.FormatBool(v.Bool())
 	case integer:
 		return strconv.FormatInt(v.Int(), 10)
-	case float:
-		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits())
 	case timestamp:
 		return timeText(v.Interface().(time.Time))
-	case blob:
-		return base64.StdEncoding.EncodeToString(v.Bytes())
 	default:
 		return v.String()
 	}

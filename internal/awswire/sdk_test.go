@@ -181,12 +181,8 @@ func (s *snapshots) read(t *testing.T, service, path string) (first string, head
 
 // fill sets every field of v: what the SDK's own snapshots do, two elements a list.
 func fill(v reflect.Value, name string) {
-	switch {
-	case v.Type() == reflect.TypeFor[time.Time]():
+	if v.Type() == reflect.TypeFor[time.Time]() {
 		v.Set(reflect.ValueOf(time.Date(2026, 11, 22, 2, 2, 10, 123e6, time.UTC)))
-		return
-	case v.Type() == reflect.TypeFor[[]byte]():
-		v.SetBytes([]byte("__" + name + "__"))
 		return
 	}
 	switch v.Kind() {
@@ -199,18 +195,11 @@ func fill(v reflect.Value, name string) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(7)
-	case reflect.Float32, reflect.Float64:
-		v.SetFloat(1.25)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		for i := range 2 {
 			fill(v.Index(i), name)
 		}
-	case reflect.Map:
-		element := reflect.New(v.Type().Elem()).Elem()
-		fill(element, name)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf("__key__").Convert(v.Type().Key()), element)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() && f.Name != "ResultMetadata" {

@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 )
@@ -94,24 +93,9 @@ func (x xmlWriter) element(d *document, name string, v reflect.Value, s *shape) 
 			x.element(d, x.item, reflect.Indirect(v.Index(i)), s.elem)
 		}
 		d.close(name)
-	case mapping:
-		d.open(name)
-		for _, key := range sortedKeys(v) {
-			d.open("entry")
-			d.leaf("key", key.String())
-			x.element(d, "value", reflect.Indirect(v.MapIndex(key)), s.elem)
-			d.close("entry")
-		}
-		d.close(name)
 	default:
 		d.leaf(name, scalarText(v, s.kind))
 	}
-}
-
-func sortedKeys(m reflect.Value) []reflect.Value {
-	keys := m.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-	return keys
 }
 
 // timeText is how ec2 and query write a time: "2026-11-22T02:02:10.000Z".

@@ -11,8 +11,7 @@ import (
 
 // scalarWrites are the calls by which a SerializeMembers writes a value that holds no further names.
 var scalarWrites = map[string]bool{
-	"WriteString": true, "WriteBool": true, "WriteInt32": true, "WriteInt64": true, "WriteFloat32": true,
-	"WriteFloat64": true, "WriteTime": true, "WriteBlob": true,
+	"WriteString": true, "WriteBool": true, "WriteInt32": true, "WriteInt64": true, "WriteTime": true,
 }
 
 // readSchemas finds the shapes of a service whose module ships schemas in place of serializers: the types say

@@ -173,9 +173,6 @@ func (w *walker) response(name string) error {
 		}
 	} else if w.protocol.items != "" {
 		want := w.protocol.items
-		if strings.HasPrefix(typeString(firstParameter(f)), "*map") {
-			want = "entry"
-		}
 		if cases := casesOf(f); len(cases) == 0 || caseLiteral(cases[0]) != want && !strings.HasSuffix(name, "Unwrapped") {
 			return fmt.Errorf("%s: does not hold elements named %s", name, want)
 		}
@@ -207,19 +204,6 @@ func (w *walker) structName(t ast.Expr, stars int) (string, bool) {
 }
 
 func firstParameter(f *ast.FuncDecl) ast.Expr { return f.Type.Params.List[0].Type }
-
-// typeString names the outside of a type: "*map", "*[]".
-func typeString(t ast.Expr) string {
-	switch t := t.(type) {
-	case *ast.StarExpr:
-		return "*" + typeString(t.X)
-	case *ast.MapType:
-		return "map"
-	case *ast.ArrayType:
-		return "[]"
-	}
-	return ""
-}
 
 // fieldOf returns the first field of the variable that the node uses.
 func fieldOf(node ast.Node, variable string) string {
