@@ -43,7 +43,7 @@ type ManagedPolicy struct {
 	Tags           map[string]string
 }
 
-// PolicyVersion is one text of a managed policy; a policy has at most five.
+// PolicyVersion is one text of a managed policy; a policy has at most MaxVersions.
 type PolicyVersion struct {
 	ID       string // "v1", "v2", …; never used again after deletion
 	Document string // as it was given
@@ -151,7 +151,7 @@ type Store interface {
 	// DeletePolicy refuses (InUse) while the policy is attached or has versions beside the default one.
 	DeletePolicy(ctx context.Context, arn string, event trail.Event) error
 	// CreatePolicyVersion numbers the version itself, above every version the policy ever had, and refuses
-	// (Limit) a sixth. The event is made when the number is known.
+	// (Limit) one beyond MaxVersions. The event is made when the number is known.
 	CreatePolicyVersion(ctx context.Context, arn string, version PolicyVersion, makeDefault bool, event func(PolicyVersion) trail.Event) (PolicyVersion, error)
 	PolicyVersions(ctx context.Context, arn string) ([]PolicyVersion, error) // newest first
 	SetDefaultPolicyVersion(ctx context.Context, arn, version string, event trail.Event) error
@@ -164,7 +164,7 @@ type Store interface {
 	AttachedPolicies(ctx context.Context, owner Owner) ([]string, error)                // ARNs, in order
 	PolicyOwners(ctx context.Context, arn string) ([]Owner, error)
 
-	// CreateAccessKey refuses (Limit) a user's third key.
+	// CreateAccessKey refuses (Limit) one beyond MaxAccessKeys.
 	CreateAccessKey(ctx context.Context, key AccessKey, event trail.Event) error
 	AccessKeys(ctx context.Context, userName string) ([]AccessKey, error) // oldest first
 	AccessKey(ctx context.Context, id string) (AccessKey, error)

@@ -12,6 +12,9 @@ import (
 // IAM's quotas, which are fixed here.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 const (
+	MaxAccessKeys = 2 // of one user, and of the root user
+	MaxVersions   = 5 // of one managed policy
+
 	maxAttached        = 10   // managed policies on one user or group
 	maxGroupsOfUser    = 10   // groups one user is in
 	maxTags            = 50   // on one user or policy

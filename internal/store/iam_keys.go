@@ -11,9 +11,6 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// maxAccessKeys is how many access keys a user, or the root user, may have.
-const maxAccessKeys = 2
-
 // userID is the id of the user with the name; empty for the root user, whose name is.
 func userID(tx *session, name string) (string, error) {
 	if name == "" {
@@ -34,8 +31,8 @@ func (s *Store) CreateAccessKey(ctx context.Context, k iam.AccessKey, event trai
 		if err := tx.row(`SELECT COUNT(*) FROM iam_access_key WHERE user_id = $1`, owner).Scan(&count); err != nil {
 			return err
 		}
-		if count >= maxAccessKeys {
-			return fault.New(fault.Limit, "access-key", "Cannot exceed quota for AccessKeysPerUser: %d", maxAccessKeys)
+		if count >= iam.MaxAccessKeys {
+			return fault.New(fault.Limit, "access-key", "Cannot exceed quota for AccessKeysPerUser: %d", iam.MaxAccessKeys)
 		}
 		created, err := tx.exec(`
 			INSERT INTO iam_access_key (id, user_id, secret, active, created, used, used_service, used_region)

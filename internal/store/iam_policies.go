@@ -14,9 +14,6 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// maxVersions is how many versions a managed policy may have.
-const maxVersions = 5
-
 // CreatePolicy implements iam.Store. The first version is v1, whatever its ID says.
 func (s *Store) CreatePolicy(ctx context.Context, p iam.ManagedPolicy, first iam.PolicyVersion, event trail.Event) error {
 	tags, err := encodeTags(p.Tags)
@@ -114,8 +111,8 @@ func (s *Store) CreatePolicyVersion(ctx context.Context, arn string, v iam.Polic
 		if err != nil {
 			return err
 		}
-		if versions >= maxVersions {
-			return fault.New(fault.Limit, "policy-version", "A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", maxVersions)
+		if versions >= iam.MaxVersions {
+			return fault.New(fault.Limit, "policy-version", "A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", iam.MaxVersions)
 		}
 		var number int64
 		err = tx.row(`UPDATE iam_policy SET last_version = last_version + 1, updated = $2 WHERE id = $1 RETURNING last_version`,
