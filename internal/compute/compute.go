@@ -108,7 +108,7 @@ type Store interface {
 	Instance(ctx context.Context, id string) (Instance, error)
 	// InstanceByKey finds the instance that was enrolled with the agent key and is not terminated.
 	InstanceByKey(ctx context.Context, publicKey []byte) (Instance, error)
-	// Instances returns a region's instances with their tags, by id. Those terminated before the time are
+	// Instances returns a region's instances with their tags, by id, bytewise. Those terminated before the time are
 	// left out.
 	Instances(ctx context.Context, region string, terminatedAfter time.Time) ([]Instance, error)
 
@@ -116,7 +116,7 @@ type Store interface {
 	PutTags(ctx context.Context, tags []Tag, event trail.Event) error
 	// DeleteTags deletes the tags; those whose Value is not nil only if it equals. Missing ones are no error.
 	DeleteTags(ctx context.Context, tags []TagMatch, event trail.Event) error
-	// Tags returns the tags of a region's resources, by resource and key.
+	// Tags returns the tags of a region's resources, by resource and key, bytewise.
 	Tags(ctx context.Context, region string) ([]Tag, error)
 	// ResourceTags returns the tags of one resource.
 	ResourceTags(ctx context.Context, resourceID string) (map[string]string, error)

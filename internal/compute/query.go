@@ -89,7 +89,6 @@ func (s *Service) candidates(ctx context.Context, pass gate.Pass, query Query) (
 	for i := range all {
 		all[i] = s.withState(all[i])
 	}
-	slices.SortFunc(all, func(a, b Instance) int { return strings.Compare(a.ID, b.ID) }) // bytewise, whatever the database's collation
 	return all, nil
 }
 

@@ -2,7 +2,6 @@ package compute
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -88,8 +87,7 @@ func (s *Service) Tags(ctx context.Context, pass gate.Pass, filters []Filter, p 
 	if err != nil {
 		return nil, "", err
 	}
-	key := func(t Tag) string { return t.ResourceID + "/" + t.Key }
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(key(a), key(b)) })
+	key := func(t Tag) string { return t.ResourceID + "\x00" + t.Key } // in the store's order, whatever is in an id
 	return cut(tags, p, []any{"tags", pass.Region(), filters}, key)
 }
 

@@ -80,9 +80,7 @@ func (s *Service) AttachedPolicies(ctx context.Context, pass gate.Pass, owner Ow
 			attached = append(attached, p)
 		}
 	}
-	slices.SortStableFunc(attached, func(a, b ManagedPolicy) int {
-		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
-	})
+	slices.SortFunc(attached, comparePolicies)
 	return attached, nil
 }
 
@@ -117,8 +115,6 @@ func (s *Service) PolicyOwners(ctx context.Context, pass gate.Pass, arn string) 
 			return nil, nil, err
 		}
 	}
-	slices.SortFunc(users, func(a, b User) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
-	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	return users, groups, nil
 }
 

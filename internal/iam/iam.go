@@ -137,8 +137,8 @@ type Store interface {
 	DeleteGroup(ctx context.Context, name string, event trail.Event) error
 	AddMember(ctx context.Context, group, user string, event trail.Event) error    // idempotent
 	RemoveMember(ctx context.Context, group, user string, event trail.Event) error // NotFound if it is not one
-	Members(ctx context.Context, group string) ([]User, error)
-	GroupsOf(ctx context.Context, user string) ([]Group, error)
+	Members(ctx context.Context, group string) ([]User, error)                     // by name
+	GroupsOf(ctx context.Context, user string) ([]Group, error)                    // by name
 
 	PutInlinePolicy(ctx context.Context, owner Owner, policy InlinePolicy, event trail.Event) error // replaces
 	InlinePolicy(ctx context.Context, owner Owner, name string) (InlinePolicy, error)
@@ -147,7 +147,7 @@ type Store interface {
 
 	CreatePolicy(ctx context.Context, policy ManagedPolicy, first PolicyVersion, event trail.Event) error
 	Policy(ctx context.Context, arn string) (ManagedPolicy, error)
-	Policies(ctx context.Context, pathPrefix string) ([]ManagedPolicy, error) // by name
+	Policies(ctx context.Context, pathPrefix string) ([]ManagedPolicy, error) // in no order
 	// DeletePolicy refuses (InUse) while the policy is attached or has versions beside the default one.
 	DeletePolicy(ctx context.Context, arn string, event trail.Event) error
 	// CreatePolicyVersion numbers the version itself, above every version the policy ever had, and refuses
@@ -161,7 +161,9 @@ type Store interface {
 	// attached by its ARN all the same.
 	AttachPolicy(ctx context.Context, owner Owner, arn string, event trail.Event) error
 	DetachPolicy(ctx context.Context, owner Owner, arn string, event trail.Event) error // NotFound "attachment"
-	AttachedPolicies(ctx context.Context, owner Owner) ([]string, error)                // ARNs, in order
+	AttachedPolicies(ctx context.Context, owner Owner) ([]string, error)                // ARNs, in no order
+	// PolicyOwners returns users before groups, each by name. NotFound "policy" if there is none with the ARN,
+	// unless it is one of AWS's own.
 	PolicyOwners(ctx context.Context, arn string) ([]Owner, error)
 
 	// CreateAccessKey refuses (Limit) one beyond MaxAccessKeys.

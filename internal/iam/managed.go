@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -141,10 +142,13 @@ func (s *Service) Policies(ctx context.Context, pass gate.Pass, filter PolicyFil
 	if filter.OnlyAttached {
 		found = slices.DeleteFunc(found, func(p ManagedPolicy) bool { return p.Attachments == 0 })
 	}
-	slices.SortStableFunc(found, func(a, b ManagedPolicy) int {
-		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
-	})
+	slices.SortFunc(found, comparePolicies)
 	return found, nil
+}
+
+// comparePolicies orders by name; one of AWS's may have the same as one of the account's.
+func comparePolicies(a, b ManagedPolicy) int {
+	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ARN, b.ARN))
 }
 
 // DeletePolicy deletes a managed policy that is attached to nobody and has no versions but the default one; an

@@ -210,6 +210,7 @@ func (s *Store) Instances(ctx context.Context, region string, terminatedAfter ti
 	return get(ctx, s, func(tx *session) ([]compute.Instance, error) {
 		found, err := readInstances(tx, selectInstances+`WHERE i.region = $1 AND (i.terminated = 0 OR i.terminated >= $2) ORDER BY i.id`,
 			region, micros(terminatedAfter))
+		// The statement's order keeps an instance's rows together; it may be another than ours, by the collation.
 		slices.SortFunc(found, func(a, b compute.Instance) int { return strings.Compare(a.ID, b.ID) })
 		return found, err
 	})

@@ -126,7 +126,7 @@ func findPair(tx *session, group, user string) (iam.Group, iam.User, error) {
 	return g, u, err
 }
 
-// Members implements iam.Store. They come by name.
+// Members implements iam.Store.
 func (s *Store) Members(ctx context.Context, group string) ([]iam.User, error) {
 	return get(ctx, s, func(tx *session) ([]iam.User, error) {
 		g, err := findGroup(tx, group)
@@ -138,7 +138,7 @@ func (s *Store) Members(ctx context.Context, group string) ([]iam.User, error) {
 	})
 }
 
-// GroupsOf implements iam.Store. They come by name.
+// GroupsOf implements iam.Store.
 func (s *Store) GroupsOf(ctx context.Context, user string) ([]iam.Group, error) {
 	return get(ctx, s, func(tx *session) ([]iam.Group, error) {
 		u, err := findUser(tx, user)

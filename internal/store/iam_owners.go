@@ -125,17 +125,14 @@ func (s *Store) AttachedPolicies(ctx context.Context, owner iam.Owner) ([]string
 		if err != nil {
 			return nil, err
 		}
-		arns, err := collect(tx, func(row scanner) (arn string, err error) {
+		return collect(tx, func(row scanner) (arn string, err error) {
 			err = row.Scan(&arn)
 			return arn, err
 		}, `SELECT policy_arn FROM iam_attachment WHERE owner_id = $1`, id)
-		slices.Sort(arns)
-		return arns, err
 	})
 }
 
-// PolicyOwners implements iam.Store. Users come before groups, each by name. NotFound "policy" if there is none
-// with the ARN, unless it is one of AWS's own.
+// PolicyOwners implements iam.Store.
 func (s *Store) PolicyOwners(ctx context.Context, arn string) ([]iam.Owner, error) {
 	return get(ctx, s, func(tx *session) ([]iam.Owner, error) {
 		if !strings.HasPrefix(arn, iam.AWSPolicyPrefix) {

@@ -64,7 +64,6 @@ func (s *Store) Policies(ctx context.Context, pathPrefix string) ([]iam.ManagedP
 	return get(ctx, s, func(tx *session) ([]iam.ManagedPolicy, error) {
 		policies, err := collect(tx, scanPolicy, selectPolicies)
 		policies = slices.DeleteFunc(policies, func(p iam.ManagedPolicy) bool { return !strings.HasPrefix(p.Path, pathPrefix) })
-		slices.SortFunc(policies, func(a, b iam.ManagedPolicy) int { return byName(a.Name, b.Name) })
 		return policies, err
 	})
 }

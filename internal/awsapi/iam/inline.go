@@ -68,7 +68,7 @@ func (a api) inlineNames(ctx context.Context, pass gate.Pass, owner domain.Owner
 		return listing[string]{}, err
 	}
 	names := each(policies, func(p domain.InlinePolicy) string { return p.Name })
-	return cut(names, func(name string) string { return name }, marker, size, "inline", string(owner.Kind), owner.Name)
+	return cut(names, strings.ToLower, marker, size, "inline", string(owner.Kind), owner.Name)
 }
 
 // encoded is a policy document as IAM's responses carry it: percent-encoded by RFC 3986.

@@ -23,8 +23,8 @@ type listing[T any] struct {
 	marker    *string // set if truncated
 }
 
-// cut takes the page that marker and size ask for out of all the items, in the order of key, which must be
-// different for each. query is the operation and whatever else the list depends on. An item that is deleted
+// cut takes the page that marker and size ask for out of all the items, which come from the domain in the order of
+// key, different for each. query is the operation and whatever else the list depends on. An item that is deleted
 // between two pages neither hides another one nor shows one twice.
 func cut[T any](all []T, key func(T) string, marker *string, size *int32, query ...string) (listing[T], error) {
 	limit := defaultItems
@@ -38,10 +38,13 @@ func cut[T any](all []T, key func(T) string, marker *string, size *int32, query 
 	if err := page.Position(aws.ToString(marker), query, &after); err != nil {
 		return listing[T]{}, err
 	}
-	items := slices.Clone(all)
-	slices.SortStableFunc(items, func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	items := all
 	if after != nil {
-		items = slices.DeleteFunc(items, func(item T) bool { return key(item) <= *after })
+		start, found := slices.BinarySearchFunc(items, *after, func(item T, after string) int { return strings.Compare(key(item), after) })
+		if found {
+			start++
+		}
+		items = items[start:]
 	}
 	if len(items) <= limit {
 		return listing[T]{items: append([]T{}, items...)}, nil

@@ -93,10 +93,10 @@ func (a api) deletePolicyVersion(ctx context.Context, pass gate.Pass, in *iam.De
 	return &iam.DeletePolicyVersionOutput{}, a.identities.DeletePolicyVersion(ctx, pass, aws.ToString(in.PolicyArn), aws.ToString(in.VersionId))
 }
 
-// byPolicyName orders policies by name; one of AWS's may have the same as one of the account's.
+// byPolicyName is the domain's order: by name, and then by ARN. No name has a space.
 func byPolicyName(p domain.ManagedPolicy) string { return strings.ToLower(p.Name) + " " + p.ARN }
 
-// newestVersion orders v10 before v9.
+// newestVersion is the domain's order: v10 before v9.
 func newestVersion(v domain.PolicyVersion) string {
 	var number int64
 	fmt.Sscanf(v.ID, "v%d", &number)

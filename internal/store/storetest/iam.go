@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/fault"
@@ -234,6 +236,7 @@ func policies(b *bench) {
 	b.ok(b.CreatePolicy(ctx, a, b.version("x"), b.event("e")))
 	all, err := b.Policies(ctx, "/")
 	b.ok(err)
+	slices.SortFunc(all, func(a, b iam.ManagedPolicy) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	b.same(all, []iam.ManagedPolicy{a, p})
 	some, err := b.Policies(ctx, "/x/")
 	b.ok(err)
@@ -324,6 +327,7 @@ func attachments(b *bench) {
 	b.fails(b.AttachPolicy(ctx, iam.Owner{Kind: iam.OwnerUser, Name: "none"}, p.ARN, b.event("e")), fault.NotFound, "user")
 	arns, err := b.AttachedPolicies(ctx, mina)
 	b.ok(err)
+	slices.Sort(arns)
 	b.same(arns, []string{p.ARN, aws})
 	owners, err := b.PolicyOwners(ctx, p.ARN)
 	b.ok(err)
