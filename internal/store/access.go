@@ -50,8 +50,8 @@ const grantColumns = `g.request_id, g.instance_id, g.os_user, g.public_key, g.ca
 
 // Grant implements access.Store.
 func (s *Store) Grant(ctx context.Context, instanceID, requestID string) (access.Grant, error) {
-	return get(ctx, s, func(tx *session) (access.Grant, error) {
-		g, err := scanGrant(tx.row(`SELECT `+grantColumns+` FROM access_grant g WHERE g.request_id = $2 AND g.instance_id = $1`, instanceID, requestID))
+	return get(ctx, s, func(conn *session) (access.Grant, error) {
+		g, err := scanGrant(conn.row(`SELECT `+grantColumns+` FROM access_grant g WHERE g.request_id = $2 AND g.instance_id = $1`, instanceID, requestID))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = noGrant(requestID)
 		}
@@ -62,8 +62,8 @@ func (s *Store) Grant(ctx context.Context, instanceID, requestID string) (access
 // LiveGrants implements access.Store. They come oldest first. A terminated instance has none, whatever was
 // pushed while it ended.
 func (s *Store) LiveGrants(ctx context.Context, instanceID string, now time.Time) ([]access.Grant, error) {
-	return get(ctx, s, func(tx *session) ([]access.Grant, error) {
-		return collect(tx, scanGrant, `
+	return get(ctx, s, func(conn *session) ([]access.Grant, error) {
+		return collect(conn, scanGrant, `
 			SELECT `+grantColumns+` FROM access_grant g
 			WHERE g.instance_id = $1 AND g.expires > $2 AND g.withdrawn = $3
 				AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = g.instance_id AND i.terminated <> 0)

@@ -34,11 +34,11 @@ func (s *Store) CreateHostToken(ctx context.Context, t compute.HostToken, event 
 
 // HostToken implements compute.Store.
 func (s *Store) HostToken(ctx context.Context, id string) (compute.HostToken, error) {
-	return get(ctx, s, func(tx *session) (compute.HostToken, error) {
+	return get(ctx, s, func(conn *session) (compute.HostToken, error) {
 		var t compute.HostToken
 		var created, expires int64
 		var tags string
-		err := tx.row(`SELECT id, hash, region, zone, tags, created, expires, creator FROM host_token WHERE id = $1`, id).
+		err := conn.row(`SELECT id, hash, region, zone, tags, created, expires, creator FROM host_token WHERE id = $1`, id).
 			Scan(&t.ID, &t.Hash, &t.Region, &t.Zone, &tags, &created, &expires, &t.Creator)
 		if errors.Is(err, sql.ErrNoRows) {
 			return t, noHostToken(id)
@@ -177,8 +177,8 @@ const selectInstances = `
 
 // Instance implements compute.Store.
 func (s *Store) Instance(ctx context.Context, id string) (compute.Instance, error) {
-	return get(ctx, s, func(tx *session) (compute.Instance, error) {
-		return onlyInstance(noInstances(id))(readInstances(tx, selectInstances+`WHERE i.id = $1`, id))
+	return get(ctx, s, func(conn *session) (compute.Instance, error) {
+		return onlyInstance(noInstances(id))(readInstances(conn, selectInstances+`WHERE i.id = $1`, id))
 	})
 }
 
@@ -188,8 +188,8 @@ func (s *Store) InstanceByKey(ctx context.Context, publicKey []byte) (compute.In
 	if len(publicKey) == 0 {
 		return compute.Instance{}, absent
 	}
-	return get(ctx, s, func(tx *session) (compute.Instance, error) {
-		return onlyInstance(absent)(readInstances(tx, selectInstances+`WHERE i.public_key = $1 AND i.terminated = 0`, publicKey))
+	return get(ctx, s, func(conn *session) (compute.Instance, error) {
+		return onlyInstance(absent)(readInstances(conn, selectInstances+`WHERE i.public_key = $1 AND i.terminated = 0`, publicKey))
 	})
 }
 
@@ -207,8 +207,8 @@ func onlyInstance(absent error) func([]compute.Instance, error) (compute.Instanc
 
 // Instances implements compute.Store.
 func (s *Store) Instances(ctx context.Context, region string, terminatedAfter time.Time) ([]compute.Instance, error) {
-	return get(ctx, s, func(tx *session) ([]compute.Instance, error) {
-		found, err := readInstances(tx, selectInstances+`WHERE i.region = $1 AND (i.terminated = 0 OR i.terminated >= $2) ORDER BY i.id`,
+	return get(ctx, s, func(conn *session) ([]compute.Instance, error) {
+		found, err := readInstances(conn, selectInstances+`WHERE i.region = $1 AND (i.terminated = 0 OR i.terminated >= $2) ORDER BY i.id`,
 			region, micros(terminatedAfter))
 		// The statement's order keeps an instance's rows together; it may be another than ours, by the collation.
 		slices.SortFunc(found, func(a, b compute.Instance) int { return strings.Compare(a.ID, b.ID) })
@@ -217,9 +217,9 @@ func (s *Store) Instances(ctx context.Context, region string, terminatedAfter ti
 }
 
 // readInstances runs a query of selectInstances whose rows of one instance follow each other.
-func readInstances(tx *session, query string, args ...any) ([]compute.Instance, error) {
+func readInstances(conn *session, query string, args ...any) ([]compute.Instance, error) {
 	var found []compute.Instance
-	err := tx.each(func(row scanner) error {
+	err := conn.each(func(row scanner) error {
 		var i compute.Instance
 		var report sql.RawBytes // is read once an instance only
 		var enrolled, lastSeen, terminated int64

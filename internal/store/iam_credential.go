@@ -43,10 +43,10 @@ const selectCredential = `
 // Credential implements iam.Store. A key whose user does not exist is not found: it must not pass for the root
 // user's. Policies come by owner, users before groups, then by name.
 func (s *Store) Credential(ctx context.Context, accessKeyID string) (iam.Credential, error) {
-	return get(ctx, s, func(tx *session) (iam.Credential, error) {
+	return get(ctx, s, func(conn *session) (iam.Credential, error) {
 		var c iam.Credential
 		found := false
-		err := tx.each(func(row scanner) error {
+		err := conn.each(func(row scanner) error {
 			r, err := scanCredential(row)
 			if err != nil {
 				return err

@@ -28,11 +28,11 @@ func (s *Store) CreateGroup(ctx context.Context, g iam.Group, event trail.Event)
 
 // Group implements iam.Store.
 func (s *Store) Group(ctx context.Context, name string) (iam.Group, error) {
-	return get(ctx, s, func(tx *session) (iam.Group, error) { return findGroup(tx, name) })
+	return get(ctx, s, func(conn *session) (iam.Group, error) { return findGroup(conn, name) })
 }
 
-func findGroup(tx *session, name string) (iam.Group, error) {
-	g, err := scanGroup(tx.row(`SELECT `+groupColumns+` FROM iam_group g WHERE g.folded = $1`, fold(name)))
+func findGroup(conn *session, name string) (iam.Group, error) {
+	g, err := scanGroup(conn.row(`SELECT `+groupColumns+` FROM iam_group g WHERE g.folded = $1`, fold(name)))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fault.New(fault.NotFound, "group", "The group with name %s cannot be found.", name)
 	}
@@ -45,8 +45,8 @@ func groupExists(name string) error {
 
 // Groups implements iam.Store.
 func (s *Store) Groups(ctx context.Context, pathPrefix string) ([]iam.Group, error) {
-	return get(ctx, s, func(tx *session) ([]iam.Group, error) {
-		groups, err := collect(tx, scanGroup, `SELECT `+groupColumns+` FROM iam_group g`)
+	return get(ctx, s, func(conn *session) ([]iam.Group, error) {
+		groups, err := collect(conn, scanGroup, `SELECT `+groupColumns+` FROM iam_group g`)
 		groups = slices.DeleteFunc(groups, func(g iam.Group) bool { return !strings.HasPrefix(g.Path, pathPrefix) })
 		return sortGroups(groups), err
 	})
@@ -128,24 +128,24 @@ func findPair(tx *session, group, user string) (iam.Group, iam.User, error) {
 
 // Members implements iam.Store.
 func (s *Store) Members(ctx context.Context, group string) ([]iam.User, error) {
-	return get(ctx, s, func(tx *session) ([]iam.User, error) {
-		g, err := findGroup(tx, group)
+	return get(ctx, s, func(conn *session) ([]iam.User, error) {
+		g, err := findGroup(conn, group)
 		if err != nil {
 			return nil, err
 		}
-		users, err := collect(tx, scanUser, `SELECT `+userColumns+` FROM iam_member m JOIN iam_user u ON u.id = m.user_id WHERE m.group_id = $1`, g.ID)
+		users, err := collect(conn, scanUser, `SELECT `+userColumns+` FROM iam_member m JOIN iam_user u ON u.id = m.user_id WHERE m.group_id = $1`, g.ID)
 		return sortUsers(users), err
 	})
 }
 
 // GroupsOf implements iam.Store.
 func (s *Store) GroupsOf(ctx context.Context, user string) ([]iam.Group, error) {
-	return get(ctx, s, func(tx *session) ([]iam.Group, error) {
-		u, err := findUser(tx, user)
+	return get(ctx, s, func(conn *session) ([]iam.Group, error) {
+		u, err := findUser(conn, user)
 		if err != nil {
 			return nil, err
 		}
-		groups, err := collect(tx, scanGroup, `SELECT `+groupColumns+` FROM iam_member m JOIN iam_group g ON g.id = m.group_id WHERE m.user_id = $1`, u.ID)
+		groups, err := collect(conn, scanGroup, `SELECT `+groupColumns+` FROM iam_member m JOIN iam_group g ON g.id = m.group_id WHERE m.user_id = $1`, u.ID)
 		return sortGroups(groups), err
 	})
 }

@@ -12,11 +12,11 @@ import (
 )
 
 // userID is the id of the user with the name; empty for the root user, whose name is.
-func userID(tx *session, name string) (string, error) {
+func userID(conn *session, name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	u, err := findUser(tx, name)
+	u, err := findUser(conn, name)
 	return u.ID, err
 }
 
@@ -55,12 +55,12 @@ func (s *Store) AccessKeys(ctx context.Context, userName string) ([]iam.AccessKe
 	if err := s.touches.flush(ctx, s); err != nil {
 		return nil, err
 	}
-	return get(ctx, s, func(tx *session) ([]iam.AccessKey, error) {
-		owner, err := userID(tx, userName)
+	return get(ctx, s, func(conn *session) ([]iam.AccessKey, error) {
+		owner, err := userID(conn, userName)
 		if err != nil {
 			return nil, err
 		}
-		return collect(tx, scanKey, selectKeys+`WHERE k.user_id = $1 ORDER BY k.created, k.id`, owner)
+		return collect(conn, scanKey, selectKeys+`WHERE k.user_id = $1 ORDER BY k.created, k.id`, owner)
 	})
 }
 
@@ -69,8 +69,8 @@ func (s *Store) AccessKey(ctx context.Context, id string) (iam.AccessKey, error)
 	if err := s.touches.flush(ctx, s); err != nil {
 		return iam.AccessKey{}, err
 	}
-	return get(ctx, s, func(tx *session) (iam.AccessKey, error) {
-		k, err := scanKey(tx.row(selectKeys+`WHERE k.id = $1`, id))
+	return get(ctx, s, func(conn *session) (iam.AccessKey, error) {
+		k, err := scanKey(conn.row(selectKeys+`WHERE k.id = $1`, id))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = noKey(id)
 		}

@@ -14,13 +14,13 @@ import (
 )
 
 // ownerID finds a user or a group.
-func ownerID(tx *session, owner iam.Owner) (string, error) {
+func ownerID(conn *session, owner iam.Owner) (string, error) {
 	switch owner.Kind {
 	case iam.OwnerUser:
-		u, err := findUser(tx, owner.Name)
+		u, err := findUser(conn, owner.Name)
 		return u.ID, err
 	case iam.OwnerGroup:
-		g, err := findGroup(tx, owner.Name)
+		g, err := findGroup(conn, owner.Name)
 		return g.ID, err
 	}
 	return "", fmt.Errorf("store: %q owns no policies", owner.Kind)
@@ -43,12 +43,12 @@ func (s *Store) PutInlinePolicy(ctx context.Context, owner iam.Owner, p iam.Inli
 
 // InlinePolicy implements iam.Store.
 func (s *Store) InlinePolicy(ctx context.Context, owner iam.Owner, name string) (iam.InlinePolicy, error) {
-	return get(ctx, s, func(tx *session) (iam.InlinePolicy, error) {
-		id, err := ownerID(tx, owner)
+	return get(ctx, s, func(conn *session) (iam.InlinePolicy, error) {
+		id, err := ownerID(conn, owner)
 		if err != nil {
 			return iam.InlinePolicy{}, err
 		}
-		p, err := scanInline(tx.row(`SELECT name, document FROM iam_inline_policy WHERE owner_id = $1 AND folded = $2`, id, fold(name)))
+		p, err := scanInline(conn.row(`SELECT name, document FROM iam_inline_policy WHERE owner_id = $1 AND folded = $2`, id, fold(name)))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = noInline(owner, name)
 		}
@@ -62,12 +62,12 @@ func noInline(owner iam.Owner, name string) error {
 
 // InlinePolicies implements iam.Store.
 func (s *Store) InlinePolicies(ctx context.Context, owner iam.Owner) ([]iam.InlinePolicy, error) {
-	return get(ctx, s, func(tx *session) ([]iam.InlinePolicy, error) {
-		id, err := ownerID(tx, owner)
+	return get(ctx, s, func(conn *session) ([]iam.InlinePolicy, error) {
+		id, err := ownerID(conn, owner)
 		if err != nil {
 			return nil, err
 		}
-		policies, err := collect(tx, scanInline, `SELECT name, document FROM iam_inline_policy WHERE owner_id = $1`, id)
+		policies, err := collect(conn, scanInline, `SELECT name, document FROM iam_inline_policy WHERE owner_id = $1`, id)
 		slices.SortFunc(policies, func(a, b iam.InlinePolicy) int { return byName(a.Name, b.Name) })
 		return policies, err
 	})
@@ -120,12 +120,12 @@ func (s *Store) DetachPolicy(ctx context.Context, owner iam.Owner, arn string, e
 
 // AttachedPolicies implements iam.Store.
 func (s *Store) AttachedPolicies(ctx context.Context, owner iam.Owner) ([]string, error) {
-	return get(ctx, s, func(tx *session) ([]string, error) {
-		id, err := ownerID(tx, owner)
+	return get(ctx, s, func(conn *session) ([]string, error) {
+		id, err := ownerID(conn, owner)
 		if err != nil {
 			return nil, err
 		}
-		return collect(tx, func(row scanner) (arn string, err error) {
+		return collect(conn, func(row scanner) (arn string, err error) {
 			err = row.Scan(&arn)
 			return arn, err
 		}, `SELECT policy_arn FROM iam_attachment WHERE owner_id = $1`, id)
@@ -134,13 +134,13 @@ func (s *Store) AttachedPolicies(ctx context.Context, owner iam.Owner) ([]string
 
 // PolicyOwners implements iam.Store.
 func (s *Store) PolicyOwners(ctx context.Context, arn string) ([]iam.Owner, error) {
-	return get(ctx, s, func(tx *session) ([]iam.Owner, error) {
+	return get(ctx, s, func(conn *session) ([]iam.Owner, error) {
 		if !strings.HasPrefix(arn, iam.AWSPolicyPrefix) {
-			if _, err := findPolicy(tx, arn); err != nil {
+			if _, err := findPolicy(conn, arn); err != nil {
 				return nil, err
 			}
 		}
-		owners, err := collect(tx, func(row scanner) (o iam.Owner, err error) {
+		owners, err := collect(conn, func(row scanner) (o iam.Owner, err error) {
 			err = row.Scan(&o.Kind, &o.Name)
 			return o, err
 		}, `SELECT 'user', u.name FROM iam_attachment a JOIN iam_user u ON u.id = a.owner_id WHERE a.policy_arn = $1

@@ -48,21 +48,25 @@ const selectPolicies = `
 
 // Policy implements iam.Store.
 func (s *Store) Policy(ctx context.Context, arn string) (iam.ManagedPolicy, error) {
-	return get(ctx, s, func(tx *session) (iam.ManagedPolicy, error) { return findPolicy(tx, arn) })
+	return get(ctx, s, func(conn *session) (iam.ManagedPolicy, error) { return findPolicy(conn, arn) })
 }
 
-func findPolicy(tx *session, arn string) (iam.ManagedPolicy, error) {
-	p, err := scanPolicy(tx.row(selectPolicies+`WHERE p.arn = $1`, arn))
+func findPolicy(conn *session, arn string) (iam.ManagedPolicy, error) {
+	p, err := scanPolicy(conn.row(selectPolicies+`WHERE p.arn = $1`, arn))
 	if errors.Is(err, sql.ErrNoRows) {
-		err = fault.New(fault.NotFound, "policy", "Policy %s was not found.", arn)
+		err = noPolicy(arn)
 	}
 	return p, err
 }
 
+func noPolicy(arn string) error {
+	return fault.New(fault.NotFound, "policy", "Policy %s was not found.", arn)
+}
+
 // Policies implements iam.Store.
 func (s *Store) Policies(ctx context.Context, pathPrefix string) ([]iam.ManagedPolicy, error) {
-	return get(ctx, s, func(tx *session) ([]iam.ManagedPolicy, error) {
-		policies, err := collect(tx, scanPolicy, selectPolicies)
+	return get(ctx, s, func(conn *session) ([]iam.ManagedPolicy, error) {
+		policies, err := collect(conn, scanPolicy, selectPolicies)
 		policies = slices.DeleteFunc(policies, func(p iam.ManagedPolicy) bool { return !strings.HasPrefix(p.Path, pathPrefix) })
 		return policies, err
 	})
@@ -154,13 +158,13 @@ func findVersion(tx *session, p iam.ManagedPolicy, version string) (iam.PolicyVe
 
 // PolicyVersions implements iam.Store.
 func (s *Store) PolicyVersions(ctx context.Context, arn string) ([]iam.PolicyVersion, error) {
-	return get(ctx, s, func(tx *session) ([]iam.PolicyVersion, error) {
-		p, err := findPolicy(tx, arn)
-		if err != nil {
-			return nil, err
+	return get(ctx, s, func(conn *session) ([]iam.PolicyVersion, error) {
+		versions, err := collect(conn, scanVersion, `SELECT `+versionColumns+` FROM iam_policy_version v JOIN iam_policy p ON p.id = v.policy_id
+			WHERE p.arn = $1 ORDER BY v.number DESC`, arn)
+		if err == nil && len(versions) == 0 { // every policy has one
+			err = noPolicy(arn)
 		}
-		return collect(tx, scanVersion, `SELECT `+versionColumns+` FROM iam_policy_version v JOIN iam_policy p ON p.id = v.policy_id
-			WHERE v.policy_id = $1 ORDER BY v.number DESC`, p.ID)
+		return versions, err
 	})
 }
 

@@ -32,11 +32,11 @@ func (s *Store) CreateUser(ctx context.Context, u iam.User, event trail.Event) e
 
 // User implements iam.Store.
 func (s *Store) User(ctx context.Context, name string) (iam.User, error) {
-	return get(ctx, s, func(tx *session) (iam.User, error) { return findUser(tx, name) })
+	return get(ctx, s, func(conn *session) (iam.User, error) { return findUser(conn, name) })
 }
 
-func findUser(tx *session, name string) (iam.User, error) {
-	u, err := scanUser(tx.row(`SELECT `+userColumns+` FROM iam_user u WHERE u.folded = $1`, fold(name)))
+func findUser(conn *session, name string) (iam.User, error) {
+	u, err := scanUser(conn.row(`SELECT `+userColumns+` FROM iam_user u WHERE u.folded = $1`, fold(name)))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fault.New(fault.NotFound, "user", "The user with name %s cannot be found.", name)
 	}
@@ -49,8 +49,8 @@ func userExists(name string) error {
 
 // Users implements iam.Store.
 func (s *Store) Users(ctx context.Context, pathPrefix string) ([]iam.User, error) {
-	return get(ctx, s, func(tx *session) ([]iam.User, error) {
-		users, err := collect(tx, scanUser, `SELECT `+userColumns+` FROM iam_user u`)
+	return get(ctx, s, func(conn *session) ([]iam.User, error) {
+		users, err := collect(conn, scanUser, `SELECT `+userColumns+` FROM iam_user u`)
 		users = slices.DeleteFunc(users, func(u iam.User) bool { return !strings.HasPrefix(u.Path, pathPrefix) })
 		return sortUsers(users), err
 	})

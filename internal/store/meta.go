@@ -8,8 +8,8 @@ import (
 
 // Meta returns a fact about the deployment; empty if it was never set.
 func (s *Store) Meta(ctx context.Context, key string) (string, error) {
-	return get(ctx, s, func(tx *session) (value string, err error) {
-		err = tx.row(`SELECT value FROM meta WHERE key = $1`, key).Scan(&value)
+	return get(ctx, s, func(conn *session) (value string, err error) {
+		err = conn.row(`SELECT value FROM meta WHERE key = $1`, key).Scan(&value)
 		if errors.Is(err, sql.ErrNoRows) {
 			return "", nil
 		}

@@ -61,11 +61,13 @@ func collect[T any](s *session, scan func(scanner) (T, error), query string, arg
 	return all, err
 }
 
-// get reads one thing outside a transaction.
+// get reads one thing outside a transaction. Statements of one fn may see the database before and after others' writes: what
+// fn makes of two must be right all the same. To find a user, group or policy and then what hangs on it is, if it cannot be
+// deleted before that is gone: nothing is then the truth of the moment between.
 func get[T any](ctx context.Context, s *Store, fn func(*session) (T, error)) (T, error) {
 	var found T
-	err := s.read(ctx, func(tx *session) (err error) {
-		found, err = fn(tx)
+	err := s.read(ctx, func(conn *session) (err error) {
+		found, err = fn(conn)
 		return err
 	})
 	if err != nil {

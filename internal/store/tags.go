@@ -70,8 +70,8 @@ func (s *Store) DeleteTags(ctx context.Context, tags []compute.TagMatch, event t
 
 // Tags implements compute.Store. Those of terminated instances are left out.
 func (s *Store) Tags(ctx context.Context, region string) ([]compute.Tag, error) {
-	return get(ctx, s, func(tx *session) ([]compute.Tag, error) {
-		tags, err := collect(tx, func(row scanner) (t compute.Tag, err error) {
+	return get(ctx, s, func(conn *session) ([]compute.Tag, error) {
+		tags, err := collect(conn, func(row scanner) (t compute.Tag, err error) {
 			err = row.Scan(&t.ResourceID, &t.ResourceType, &t.Key, &t.Value)
 			return t, err
 		}, `SELECT t.resource_id, t.resource_type, t.key, t.value
@@ -86,9 +86,9 @@ func (s *Store) Tags(ctx context.Context, region string) ([]compute.Tag, error) 
 
 // ResourceTags implements compute.Store.
 func (s *Store) ResourceTags(ctx context.Context, resourceID string) (map[string]string, error) {
-	return get(ctx, s, func(tx *session) (map[string]string, error) {
+	return get(ctx, s, func(conn *session) (map[string]string, error) {
 		tags := map[string]string{}
-		err := tx.each(func(row scanner) error {
+		err := conn.each(func(row scanner) error {
 			var key, value string
 			err := row.Scan(&key, &value)
 			tags[key] = value

@@ -117,8 +117,8 @@ func (s *Store) Events(ctx context.Context, q trail.Query) ([]trail.Entry, error
 	if err != nil {
 		return nil, err
 	}
-	return get(ctx, s, func(tx *session) ([]trail.Entry, error) {
-		return collect(tx, scanEntry, query, args...)
+	return get(ctx, s, func(conn *session) ([]trail.Entry, error) {
+		return collect(conn, scanEntry, query, args...)
 	})
 }
 

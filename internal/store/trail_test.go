@@ -30,8 +30,8 @@ func TestLookupsUseIndexes(t *testing.T) {
 // plan is how SQLite would answer the query.
 func plan(t *testing.T, s *Store, query string, args ...any) []string {
 	t.Helper()
-	steps, err := get(t.Context(), s, func(tx *session) ([]string, error) {
-		return collect(tx, func(row scanner) (step string, err error) {
+	steps, err := get(t.Context(), s, func(conn *session) ([]string, error) {
+		return collect(conn, func(row scanner) (step string, err error) {
 			var id, parent, unused int
 			err = row.Scan(&id, &parent, &unused, &step)
 			return step, err

@@ -19,6 +19,7 @@ func concurrencyTests() []test {
 		{"ThirdAccessKey", thirdAccessKey},
 		{"SameUserTwice", sameUserTwice},
 		{"SixthVersion", sixthVersion},
+		{"PolicyThatComesAndGoes", policyThatComesAndGoes},
 		{"FiftyFirstTag", fiftyFirstTag},
 		{"Grants", manyGrants},
 		{"OneFailsOthersLive", oneFailsOthersLive},
@@ -105,6 +106,43 @@ func sixthVersion(b *bench) {
 	for i, v := range versions {
 		b.same(v.ID, fmt.Sprint("v", 5-i))
 	}
+}
+
+// policyThatComesAndGoes: whoever lists the versions of a policy while it is deleted was told that it had none, which
+// no policy ever has.
+func policyThatComesAndGoes(b *bench) {
+	ctx := b.Context()
+	gone := make(chan struct{})
+	errs := crowd(4, func(i int) error {
+		if i == 0 {
+			defer close(gone)
+			for range 300 {
+				p := b.policy("p")
+				if err := b.CreatePolicy(ctx, p, b.version("1"), b.event("CreatePolicy")); err != nil {
+					return err
+				}
+				if err := b.DeletePolicy(ctx, p.ARN, b.event("DeletePolicy")); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		for {
+			select {
+			case <-gone:
+				return nil
+			default:
+			}
+			versions, err := b.PolicyVersions(ctx, b.policy("p").ARN)
+			if err == nil && len(versions) != 1 {
+				return fmt.Errorf("it has %d versions", len(versions))
+			}
+			if err != nil && !fault.Is(err, fault.NotFound) {
+				return err
+			}
+		}
+	})
+	b.succeeded(errs, len(errs), fault.Internal, "")
 }
 
 func fiftyFirstTag(b *bench) {

@@ -236,7 +236,9 @@ func policies(b *bench) {
 	b.ok(b.CreatePolicy(ctx, a, b.version("x"), b.event("e")))
 	all, err := b.Policies(ctx, "/")
 	b.ok(err)
-	slices.SortFunc(all, func(a, b iam.ManagedPolicy) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	slices.SortFunc(all, func(a, b iam.ManagedPolicy) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
 	b.same(all, []iam.ManagedPolicy{a, p})
 	some, err := b.Policies(ctx, "/x/")
 	b.ok(err)
