@@ -11,8 +11,8 @@ import (
 )
 
 // activatedUnit returns the service that the daemon is if systemd listens for it, as Ubuntu has it, or "". Such a
-// daemon ends on SIGHUP, as it cannot listen anew. Restarted it loses nobody: systemd goes on listening, and sessions
-// are left alone.
+// daemon ends on SIGHUP, as it cannot listen anew. Restarted it locks nobody out: systemd goes on listening, and sessions
+// are left alone. A connection in its first moment may be lost, as at every reload of any sshd.
 func (r Running) activatedUnit(ctx context.Context) string {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.PID), "cgroup"))
 	if err != nil {
