@@ -25,6 +25,7 @@ func TestOnlyAnotherServerHasNoHostKeys(t *testing.T) {
 		{http.StatusBadRequest, "<Response><Errors/></Response>", true},
 		{http.StatusBadRequest, `{"__type":"UnknownOperationException"}`, true},
 		{http.StatusBadGateway, page, false},
+		{http.StatusBadGateway, `{"message":"Bad Gateway"}`, false},
 		{http.StatusGatewayTimeout, "", false},
 		{http.StatusOK, page, false},
 		{http.StatusBadRequest, `{"__type":"AccessDeniedException","message":"no"}`, false},

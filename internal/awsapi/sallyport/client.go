@@ -62,16 +62,19 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 	if err != nil {
 		return fmt.Errorf("%s: read the answer: %w", operation, err)
 	}
-	switch {
-	case response.StatusCode == http.StatusOK:
+	if response.StatusCode == http.StatusOK {
 		err = json.Unmarshal(answer, out)
-	case response.StatusCode >= http.StatusInternalServerError && !json.Valid(answer):
-		err = fmt.Errorf("the answer is %s", response.Status) // of something in between, perhaps: it says nothing of the server
-	default:
+	} else {
 		err = refusal(answer)
 	}
-	if err == nil || errors.Is(err, ErrNoExtension) {
-		return err
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrNoExtension) {
+		if response.StatusCode < http.StatusInternalServerError {
+			return err
+		}
+		err = fmt.Errorf("the answer is %s", response.Status) // of something in between, perhaps: it says nothing of the server
 	}
 	return &smithy.OperationError{ServiceID: "Sallyport", OperationName: operation, Err: err}
 }

@@ -212,11 +212,11 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 			return err
 		}
 		settings, settingsErr := e.server.Effective(ctx, e.SSHDConfig, "")
-		unasked, err := unasked(e.SSHDConfig, e.Directory)
+		exceptions, err := unasked(e.SSHDConfig, e.Directory)
 		if err != nil {
 			return err
 		}
-		if settingsErr == nil && settings.Equal(expected) && len(unasked) == len(e.overrides)-len(e.matched) {
+		if settingsErr == nil && settings.Equal(expected) && len(exceptions) == len(e.overrides)-len(e.matched) {
 			return e.warnOfOverrides()
 		}
 		block = sshd.IncludeBlock(path) // no Include of the directory, or something comes before it
@@ -253,8 +253,8 @@ func (e *enrollment) expectedSettings(ctx context.Context) (sshd.Settings, error
 
 // warnOfOverrides names the Match blocks whose logins will not ask us.
 func (e *enrollment) warnOfOverrides() error {
-	unasked, err := unasked(e.SSHDConfig, e.Directory)
-	for _, o := range unasked {
+	exceptions, err := unasked(e.SSHDConfig, e.Directory)
+	for _, o := range exceptions {
 		e.warn("%s: pushed keys do not work for logins that it matches.", o)
 	}
 	return err
