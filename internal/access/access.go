@@ -58,7 +58,8 @@ type Instances interface {
 type Hosts interface {
 	// Deliver hands the grant to the host's agent and returns when the agent holds it. Errors are faults:
 	// Unavailable "instance" if the host is not linked or does not answer in time, NotFound "os-user" if the
-	// machine has no such user.
+	// machine has no such user; and with the machine's own reason Invalid "os-user" or "public-key" if it would not
+	// let that user or such a key in, WrongState "instance" if it lets no pushed key in.
 	Deliver(ctx context.Context, grant Grant) error
 	// Revoke tells the host's agent, if it is linked, to forget the grant. It waits for no answer: a grant ends
 	// by itself.

@@ -23,8 +23,8 @@ type PushInput struct {
 // Push lets the key in as the OS user for GrantLifetime. It returns the grant when it is durable and the
 // host's agent holds it; after any error the grant is withdrawn. A host that took it and was then cut off is told
 // when it is back; until then, and for no longer than GrantLifetime, the key may open the door. Errors are Invalid "public-key", "os-user" or
-// "zone", NotFound "instance" or "os-user", WrongState "instance" (terminated), and Unavailable "instance" (the
-// host is not linked, which is told at once, or did not answer).
+// "zone", NotFound "instance" or "os-user", WrongState "instance" (it is terminated or stopped, or says that no pushed
+// key opens it), and Unavailable "instance" (it did not answer).
 func (s *Service) Push(ctx context.Context, pass gate.Pass, in PushInput) (Grant, error) {
 	if err := pass.Check(); err != nil {
 		return Grant{}, err
@@ -69,7 +69,8 @@ func (s *Service) target(ctx context.Context, pass gate.Pass, in PushInput) (com
 	case instance.State == compute.Terminated:
 		return compute.Instance{}, fault.New(fault.WrongState, "instance", "The instance %s is terminated: its host was un-enrolled, and no key can be pushed to it.", instance.ID)
 	case !s.hosts.Linked(instance.ID):
-		return compute.Instance{}, fault.New(fault.Unavailable, "instance", "The instance %s is not connected: its agent has no link to this server. Check that the machine is up and its sallyport-host service runs, then try again. Nothing was granted.", instance.ID)
+		return compute.Instance{}, fault.New(fault.WrongState, "instance", "The instance %s is stopped: its agent has no link to this server. "+
+			"Check that the machine is up and its sallyport-host service runs, then try again. Nothing was granted.", instance.ID)
 	}
 	return instance, nil
 }

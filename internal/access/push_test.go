@@ -85,7 +85,7 @@ func TestPushRefuses(t *testing.T) {
 		"zone":          {func(in *access.PushInput) { in.Zone = "on-prem-1b" }, fault.Invalid, "zone", "on-prem-1a"},
 		"no instance":   {func(in *access.PushInput) { in.InstanceID = "i-00000000000000000" }, fault.NotFound, "instance", ""},
 		"terminated":    {func(in *access.PushInput) { in.InstanceID = gone.ID }, fault.WrongState, "instance", ""},
-		"offline":       {func(in *access.PushInput) { in.InstanceID = offline.ID }, fault.Unavailable, "instance", "Nothing was granted"},
+		"offline":       {func(in *access.PushInput) { in.InstanceID = offline.ID }, fault.WrongState, "instance", "Nothing was granted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := w.input()

@@ -114,7 +114,7 @@ func TestOfflineHost(t *testing.T) {
 			t.Fatal("the host still counts as running")
 		}
 	}
-	if _, err := api.EIC.SendSSHPublicKey(t.Context(), push); codeOf(err) != "EC2InstanceUnavailableException" {
+	if _, err := api.EIC.SendSSHPublicKey(t.Context(), push); codeOf(err) != "EC2InstanceStateInvalidException" {
 		t.Errorf("%v", err)
 	}
 	if err := machine.Connect(t.Context()); err != nil {

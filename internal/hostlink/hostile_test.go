@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/coder/websocket"
 
@@ -111,6 +112,56 @@ func TestSilentAgent(t *testing.T) {
 	d.wait("the end", func() bool { return !d.links.Linked(m.id) })
 	if err := d.deliver(d.grant(m.id, "r2", "admin")); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A key was acknowledged that sshd would not take, and whoever pushed it was told Success and then denied. The machine
+// says why it refuses a key, and its reason reaches the caller: as text on one line, whoever wrote it.
+func TestRefusalReachesTheCaller(t *testing.T) {
+	d := newDeployment(t, 0)
+	m := d.enroll("i-1")
+	stream, hangUp := d.talk(m)
+	defer hangUp()
+	if err := stream.Send(hostproto.Message{ID: 1, Hello: &hostproto.Hello{Version: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	d.wait("the link", func() bool { return d.links.Linked(m.id) })
+	for _, test := range []struct {
+		ack   hostproto.Ack
+		kind  fault.Kind
+		about string
+		says  string
+	}{
+		{hostproto.Ack{Code: hostproto.AckRefused, Message: "sshd does not ask us."}, fault.WrongState, "instance", "i-1 now. sshd does not ask us."},
+		{hostproto.Refused("", "The disk is full."), fault.WrongState, "instance", "The disk is full."},
+		{hostproto.Refused(hostproto.SubjectUser, "Its account %q expired.", "admin"), fault.Invalid, "os-user", `Its account "admin" expired.`},
+		{hostproto.Refused(hostproto.SubjectKey, "sshd accepts %s.", "ssh-rsa"), fault.Invalid, "public-key", "sshd accepts ssh-rsa."},
+		{hostproto.Ack{Code: hostproto.AckRefused, Subject: "something newer", Message: "So it is."}, fault.WrongState, "instance", "So it is."},
+		{hostproto.Ack{Code: "something newer", Message: "no"}, fault.Unavailable, "instance", "could not take the key: no"},
+		{hostproto.Ack{Code: hostproto.AckRefused, Message: "a\x1b[31mb\r\nc\u202ed \xff"}, fault.WrongState, "instance", "now. a [31mb c d"},
+		{hostproto.Ack{Code: hostproto.AckRefused, Message: strings.Repeat("é", 1000)}, fault.WrongState, "instance", strings.Repeat("é", 299) + "…"},
+	} {
+		answered := make(chan error, 1)
+		go func() { answered <- d.deliver(d.grant(m.id, "r1", "admin")) }()
+		for {
+			message, err := stream.Receive(patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if message.Grant != nil {
+				if err := stream.Send(hostproto.Message{ID: message.ID, Ack: &test.ack}); err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		f := fault.Of(<-answered)
+		if f.Kind != test.kind || f.Resource != test.about || !strings.Contains(f.Message, test.says) {
+			t.Errorf("%+v came as %v of %q: %s", test.ack, f.Kind, f.Resource, f.Message)
+		}
+		if strings.ContainsFunc(f.Message, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q is not for a terminal", f.Message)
+		}
 	}
 }
 

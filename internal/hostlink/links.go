@@ -4,6 +4,7 @@
 package hostlink
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -44,27 +45,43 @@ func (l *Links) Count() int {
 }
 
 // Deliver hands the grant to the host's agent and returns when the agent holds it, within five seconds. Errors
-// are faults: Unavailable "instance" if the host is not linked, refuses or does not answer in time, NotFound
-// "os-user" if the machine has no such user. After an error the agent may hold the grant all the same.
+// are those of access.Hosts. After an error the agent may hold the grant all the same.
 func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	link := l.find(grant.InstanceID)
 	if link == nil {
-		return fault.New(fault.Unavailable, "instance", "The instance %s is not connected: its agent has no link to this server.", grant.InstanceID)
+		return fault.New(fault.Unavailable, "instance", "The instance %s has lost its link to this server. Try again.", grant.InstanceID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
 	wire := toWire(grant)
 	ack, err := link.call(ctx, hostproto.Message{Grant: &wire})
-	switch {
-	case err != nil:
+	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "instance", "The instance %s did not answer. Try again.", grant.InstanceID)
+	}
+	if ack.Code != "" {
+		l.log.Warn("a host refuses a grant", "instance", grant.InstanceID, "request", grant.RequestID,
+			"code", ack.Code, "subject", ack.Subject, "message", hostproto.Reason(ack.Message))
+	}
+	return refusal(grant, ack)
+}
+
+// refusal is what the agent's answer to a grant means for whoever pushed the key; nil if it took the grant.
+func refusal(grant access.Grant, ack hostproto.Ack) error {
+	reason := hostproto.Reason(ack.Message)
+	switch {
 	case ack.Code == "":
 		return nil
 	case ack.Code == hostproto.AckUnknownUser:
 		return fault.New(fault.NotFound, "os-user", "The instance %s has no user %q.", grant.InstanceID, grant.OSUser)
+	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectUser:
+		return fault.New(fault.Invalid, "os-user", "The instance %s does not let %q in. %s", grant.InstanceID, grant.OSUser, reason)
+	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectKey:
+		return fault.New(fault.Invalid, "public-key", "The instance %s does not accept the key. %s", grant.InstanceID, reason)
+	case ack.Code == hostproto.AckRefused:
+		return fault.New(fault.WrongState, "instance", "No pushed key opens the instance %s now. %s", grant.InstanceID, reason)
 	}
-	l.log.Error("a host refuses a grant", "instance", grant.InstanceID, "request", grant.RequestID, "code", ack.Code, "message", ack.Message)
-	return fault.New(fault.Unavailable, "instance", "The instance %s could not take the key: its agent's log says why.", grant.InstanceID)
+	return fault.New(fault.Unavailable, "instance",
+		"The instance %s could not take the key: %s. Its agent's log says more.", grant.InstanceID, cmp.Or(reason, "it does not say why"))
 }
 
 // Revoke tells the host's agent, if it is linked, to forget the grant, and waits for no answer. An agent that

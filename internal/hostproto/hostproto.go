@@ -15,7 +15,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/keyblob"
 )
@@ -179,11 +182,43 @@ type Pong struct {
 const (
 	AckUnknownUser = "unknown-user" // the machine has no such user
 	AckBadGrant    = "bad-grant"    // the blob does not verify
-	AckFailed      = "failed"       // something else: Message says what
+	AckRefused     = "refused"      // the key would not let the user in: Message says why, Subject what is at fault
+	AckFailed      = "failed"       // something else, which may pass: Message says what
+)
+
+// The subjects of an Ack whose code is AckRefused. The empty subject is the machine as a whole: no push to it works now.
+const (
+	SubjectUser = "os-user"    // the account cannot log in
+	SubjectKey  = "public-key" // sshd accepts no keys of that type
 )
 
 // Ack answers a message with an ID.
 type Ack struct {
 	Code    string `json:"code,omitempty"`
-	Message string `json:"message,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	Message string `json:"message,omitempty"` // a sentence for people; read it through Reason
+}
+
+// Refused is the Ack of a grant that would let nobody in. The reason is a sentence for whoever pushed the key.
+func Refused(subject, format string, args ...any) Ack {
+	return Ack{Code: AckRefused, Subject: subject, Message: Reason(fmt.Sprintf(format, args...))}
+}
+
+// maxReason is how many characters of the other end's words are shown.
+const maxReason = 300
+
+// Reason returns what the other end says in a form that can be shown anywhere: printable characters on one line, at
+// most 300 of them.
+func Reason(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	shown := []rune(strings.Join(strings.Fields(text), " "))
+	if len(shown) > maxReason {
+		shown = append(shown[:maxReason-1], '…')
+	}
+	return string(shown)
 }

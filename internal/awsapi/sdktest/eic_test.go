@@ -75,7 +75,7 @@ func TestSendSSHPublicKeyErrors(t *testing.T) {
 		"user with slash":  {func(in *input) { in.InstanceOSUser = aws.String("a/b") }, 400, "InvalidArgsException", "OS user"},
 		"unknown user":     {func(in *input) { in.InstanceOSUser = aws.String("nobody-here") }, 400, "InvalidArgsException", "admin, root"},
 		"terminated":       {func(in *input) { in.InstanceId = &gone }, 400, "EC2InstanceStateInvalidException", "un-enrolled"},
-		"offline":          {func(in *input) { in.InstanceId = &offline }, 503, "EC2InstanceUnavailableException", "Nothing was granted"},
+		"offline":          {func(in *input) { in.InstanceId = &offline }, 400, "EC2InstanceStateInvalidException", "Nothing was granted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &input{InstanceId: &id, InstanceOSUser: aws.String("admin"), SSHPublicKey: aws.String(publicKey())}
