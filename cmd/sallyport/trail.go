@@ -174,8 +174,8 @@ func (r trailRecord) on() string {
 		names = append(names, resource.ARN[strings.LastIndexAny(resource.ARN, "/:")+1:])
 	}
 	text := strings.Join(names, ",")
-	for _, said := range []map[string]any{r.Parameters, r.ServiceDetails} {
-		if user, ok := said["instanceOSUser"].(string); ok {
+	for _, user := range []any{r.Parameters["osUser"], r.ServiceDetails["instanceOSUser"]} {
+		if user, ok := user.(string); ok {
 			return user + "@" + text
 		}
 	}

@@ -31,7 +31,7 @@ func checkTerminal(t *testing.T, text string, lines int) {
 func TestTrailOfAHostileCall(t *testing.T) {
 	record, err := json.Marshal(map[string]any{
 		"eventName": "SendSSHPublicKey" + hostile, "errorCode": "AuthException" + hostile, "errorMessage": hostile, "sourceIPAddress": hostile,
-		"requestParameters": map[string]any{"instanceOSUser": hostile},
+		"requestParameters": map[string]any{"osUser": hostile},
 		"userIdentity":      map[string]any{"userName": hostile},
 		"resources":         []any{map[string]any{"ARN": "arn:aws:iam::1:user/" + hostile}},
 	})

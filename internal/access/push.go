@@ -44,8 +44,7 @@ func (s *Service) Push(ctx context.Context, pass gate.Pass, in PushInput) (Grant
 	if err != nil {
 		return Grant{}, err
 	}
-	event := pass.Event(map[string]any{"requestId": grant.RequestID, "success": true})
-	if err := s.store.PutGrant(ctx, grant, event); err != nil {
+	if err := s.store.PutGrant(ctx, grant, pass.Event(nil)); err != nil {
 		// A database whose answer was lost may have kept the grant, and the next link would hand it over. That there
 		// is nothing to withdraw is the usual case.
 		_ = s.store.WithdrawGrant(context.WithoutCancel(ctx), grant.RequestID)

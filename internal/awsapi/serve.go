@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -109,7 +110,7 @@ type exchange struct {
 // ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{request: r, began: s.Now()}
-	x.call = gate.Call{RequestID: uuid.New(x.began, s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(), Secure: r.TLS != nil}
+	x.call = gate.Call{RequestID: uuid.New(x.began, s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(), Secure: r.TLS != nil, TLS: tlsDetails(r)}
 	if source, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.call.SourceIP = source.Addr().Unmap()
 	}
@@ -121,6 +122,27 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-Requestid", x.call.RequestID)
 	w.WriteHeader(response.Status)
 	w.Write(response.Body)
+}
+
+// tlsDetails are those of the request; nil for one without TLS.
+func tlsDetails(r *http.Request) *trail.TLSDetails {
+	if r.TLS == nil {
+		return nil
+	}
+	version := strings.Replace(tls.VersionName(r.TLS.Version), "TLS ", "TLSv", 1)
+	return &trail.TLSDetails{Version: version, CipherSuite: cipherSuite(r.TLS.CipherSuite), Host: r.Host}
+}
+
+// cipherSuite is a cipher suite under OpenSSL's name: TLS 1.3's are the same, TLS 1.2's are shorter than Go's.
+func cipherSuite(id uint16) string {
+	name := tls.CipherSuiteName(id)
+	exchange, cipher, older := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")
+	if !older {
+		return name
+	}
+	cipher = strings.ReplaceAll(cipher, "AES_", "AES")
+	cipher = strings.ReplaceAll(cipher, "POLY1305_SHA256", "POLY1305")
+	return strings.ReplaceAll(exchange+"-"+cipher, "_", "-")
 }
 
 // protect turns a panic in a handler into an internal error: one bad request must not end the others.
@@ -263,7 +285,9 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.call.Parameters = awswire.Parameters(in)
+	if x.call.Parameters, err = x.parameters(in); err != nil {
+		return nil, err
+	}
 	for _, field := range set {
 		if !slices.Contains(x.operation.Accepts, field) {
 			return nil, fault.New(fault.Unsupported, "parameter", "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
@@ -281,6 +305,14 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	}
 	x.call.Resources, x.call.Conditions = touch.Resources, touch.Conditions
 	return in, nil
+}
+
+// parameters is the input as the trail shows it.
+func (x *exchange) parameters(in any) (map[string]any, error) {
+	if x.operation.parameters != nil {
+		return x.operation.parameters(in), nil
+	}
+	return x.service.Codec.Parameters(in)
 }
 
 // dryRun tells whether an EC2 caller only wants to know if they might.

@@ -34,8 +34,9 @@ type Operation struct {
 	Input    reflect.Type
 	Output   reflect.Type
 
-	touches func(ctx context.Context, scope Scope, in any) (Touch, error)
-	do      func(ctx context.Context, pass gate.Pass, in any) (any, error)
+	parameters func(in any) map[string]any // nil where the codec knows
+	touches    func(ctx context.Context, scope Scope, in any) (Touch, error)
+	do         func(ctx context.Context, pass gate.Pass, in any) (any, error)
 }
 
 // Scope is where a request was sent, for the ARNs of what it touches.
@@ -61,6 +62,9 @@ type Row[In, Out any] struct {
 	// what an ARN needs beyond the input (the path of an IAM user); tags are the gate's to find. An error
 	// (Invalid, Missing) refuses the request.
 	Touches func(ctx context.Context, scope Scope, in *In) (Touch, error)
+	// Parameters is how CloudTrail writes the input of an operation that it has names of its own for; nil for the
+	// codec's rule.
+	Parameters func(in *In) map[string]any
 	// Do does it.
 	Do func(ctx context.Context, pass gate.Pass, in *In) (*Out, error)
 }
@@ -71,6 +75,9 @@ func (r Row[In, Out]) Operation() Operation {
 		Name: r.Name, Action: r.Action, ReadOnly: r.ReadOnly, Accepts: r.Accepts,
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
 		do: func(ctx context.Context, pass gate.Pass, in any) (any, error) { return r.Do(ctx, pass, in.(*In)) },
+	}
+	if r.Parameters != nil {
+		op.parameters = func(in any) map[string]any { return r.Parameters(in.(*In)) }
 	}
 	op.touches = func(ctx context.Context, scope Scope, in any) (Touch, error) {
 		if r.Touches == nil {

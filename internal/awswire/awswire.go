@@ -32,6 +32,10 @@ type Codec interface {
 	// "parameter-value". Limits on
 	// depth, list length and number of parameters hold, so that no request costs more than its length.
 	Decode(request *Request, in any) (set []string, err error)
+	// Parameters renders in, a pointer to an Input, as CloudTrail writes requestParameters: names begin in lower case,
+	// times are in ISO 8601, EC2's lists are sets of items, what is not set is left out, and secrets are replaced by
+	// HIDDEN_DUE_TO_SECURITY_REASONS. It is nil for an input of which nothing is set.
+	Parameters(in any) (map[string]any, error)
 	// Encode writes out, a pointer to the operation's Output.
 	Encode(operation, requestID string, out any) (Response, error)
 	// EncodeError writes an error.

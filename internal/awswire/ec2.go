@@ -12,7 +12,7 @@ const (
 // EC2 returns the ec2 protocol in its version 2016-11-15.
 func EC2() Codec {
 	return ec2{
-		form: form{version: ec2Version, in: newPlans(inRequest)},
+		form: form{version: ec2Version, recorder: recorder{in: newPlans(inRequest), sets: true}},
 		xml:  xmlWriter{item: "item", out: newPlans(inResponse)},
 	}
 }

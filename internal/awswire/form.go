@@ -17,7 +17,7 @@ import (
 type form struct {
 	version string
 	member  string // between a list's name and its numbers; empty in ec2
-	in      *plans
+	recorder
 }
 
 // Parse takes parameters from the URL's query and from the body; a presigned GET has them all in the query.

@@ -18,13 +18,16 @@ import (
 // "com.amazonaws.cloudtrail.v20131101." before it.
 func JSON(targetPrefix, messageMember string) Codec {
 	target := targetPrefix[strings.LastIndexByte(targetPrefix, '.')+1:]
-	return jsonCodec{target: target, message: messageMember, in: newPlans(inRequest), out: newPlans(inResponse)}
+	return jsonCodec{
+		target: target, message: messageMember, recorder: recorder{in: newPlans(inRequest)}, out: newPlans(inResponse),
+	}
 }
 
 type jsonCodec struct {
 	target  string // the prefix after its last dot
 	message string
-	in, out *plans
+	recorder
+	out *plans
 }
 
 func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {

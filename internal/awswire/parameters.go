@@ -19,63 +19,95 @@ func secret(field string) bool {
 	return strings.HasSuffix(field, "Secret")
 }
 
-// Parameters renders an Input or an Output for the trail (requestParameters, responseElements): Go's field names
-// with the first letter in lower case (SSHPublicKey is sSHPublicKey), values as plain JSON types, times in ISO
-// 8601, what is not set left out and secrets replaced by HIDDEN_DUE_TO_SECURITY_REASONS. It is nil for an input
-// of which nothing is set.
-func Parameters(in any) map[string]any {
-	v := reflect.Indirect(reflect.ValueOf(in))
-	if v.Kind() != reflect.Struct {
-		return nil
+// recorder renders inputs as CloudTrail writes requestParameters.
+type recorder struct {
+	in   *plans
+	sets bool // lists are EC2's sets: {"instancesSet": {"items": [{"instanceId": "i-1"}]}}
+}
+
+// Parameters implements Codec.
+func (r recorder) Parameters(in any) (map[string]any, error) {
+	v, shape, err := r.in.ofPointer(in)
+	if err != nil {
+		return nil, err
 	}
-	fields := parameterFields(v)
+	fields := r.fields(v, shape)
 	if len(fields) == 0 {
-		return nil
+		return nil, nil
 	}
-	return fields
+	return fields, nil
 }
 
-func parameterFields(v reflect.Value) map[string]any {
+func (r recorder) fields(v reflect.Value, s *shape) map[string]any {
 	fields := map[string]any{}
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if !f.IsExported() || f.Name == "ResultMetadata" || v.Field(i).IsZero() {
+	for _, f := range s.fields {
+		value := v.Field(f.index)
+		if value.IsZero() {
 			continue
 		}
-		name := strings.ToLower(f.Name[:1]) + f.Name[1:]
-		if secret(f.Name) {
+		name := lowerFirst(f.name)
+		switch {
+		case secret(f.name):
 			fields[name] = hidden
-			continue
+		case f.shape.kind == list && r.sets:
+			fields[setName(f.wire)] = r.set(value, f)
+		default:
+			fields[name] = r.value(reflect.Indirect(value), f.shape)
 		}
-		fields[name] = parameter(v.Field(i))
 	}
 	return fields
 }
 
-// parameter renders one value.
-func parameter(v reflect.Value) any {
-	v = reflect.Indirect(v)
-	if !v.IsValid() {
-		return nil
-	}
-	if at, ok := v.Interface().(time.Time); ok {
-		return timeText(at)
-	}
-	switch v.Kind() {
-	case reflect.Struct:
-		return parameterFields(v)
-	case reflect.Slice:
-		values := make([]any, v.Len())
-		for i := range values {
-			values[i] = parameter(v.Index(i))
-		}
-		return values
-	case reflect.String:
-		return v.String()
-	case reflect.Bool:
+func (r recorder) value(v reflect.Value, s *shape) any {
+	switch s.kind {
+	case structure:
+		return r.fields(v, s)
+	case list:
+		return r.items(v, s, func(item any) any { return item })
+	case boolean:
 		return v.Bool()
-	case reflect.Int, reflect.Int32, reflect.Int64:
+	case integer:
 		return v.Int()
+	case timestamp:
+		return timeText(v.Interface().(time.Time))
+	default:
+		return v.String()
 	}
-	return nil
 }
+
+func (r recorder) items(v reflect.Value, s *shape, wrap func(item any) any) []any {
+	items := make([]any, v.Len())
+	for i := range items {
+		items[i] = wrap(r.value(reflect.Indirect(v.Index(i)), s.elem))
+	}
+	return items
+}
+
+// set renders a list of EC2's. An item that is no structure becomes one: {"instanceId": "i-1"}.
+func (r recorder) set(v reflect.Value, f field) map[string]any {
+	if v.Len() == 0 {
+		return map[string]any{}
+	}
+	return map[string]any{"items": r.items(v, f.shape, func(item any) any {
+		if f.shape.elem.kind == structure {
+			return item
+		}
+		return map[string]any{lowerFirst(f.wire): item}
+	})}
+}
+
+// setName is what CloudTrail calls an EC2 request's list, as EC2's XML does: the thing in the singular and "Set". wire is
+// the name of an item in a request: InstanceId, Filter.
+func setName(wire string) string {
+	switch wire {
+	case "InstanceId", "ImageId", "ResourceId": // the oldest sets are plural
+		return lowerFirst(strings.TrimSuffix(wire, "Id")) + "sSet"
+	case "ZoneName":
+		return "availabilityZoneSet"
+	case "ZoneId":
+		return "availabilityZoneIdSet"
+	}
+	return lowerFirst(strings.TrimSuffix(strings.TrimSuffix(wire, "Id"), "Name")) + "Set"
+}
+
+func lowerFirst(name string) string { return strings.ToLower(name[:1]) + name[1:] }

@@ -6,7 +6,7 @@ import "net/http"
 // and version ("2010-05-08").
 func Query(namespace, version string) Codec {
 	return query{
-		form:      form{version: version, member: "member", in: newPlans(inRequest)},
+		form:      form{version: version, member: "member", recorder: recorder{in: newPlans(inRequest)}},
 		xml:       xmlWriter{item: "member", out: newPlans(inResponse)},
 		namespace: namespace,
 	}

@@ -41,7 +41,12 @@ func (s *Service) Tag(ctx context.Context, pass gate.Pass, ids []string, tags ma
 			all = append(all, Tag{ResourceID: id, ResourceType: "instance", Key: key, Value: value})
 		}
 	}
-	return s.store.PutTags(ctx, all, pass.Event(map[string]any{"_return": true}))
+	return s.store.PutTags(ctx, all, pass.Event(done(pass)))
+}
+
+// done is the response of an operation that answers nothing else, as CloudTrail writes it.
+func done(pass gate.Pass) map[string]any {
+	return map[string]any{"requestId": pass.RequestID(), "_return": true}
 }
 
 // Untag deletes from every instance of the ids the tags that match, or all its tags if there are no matches.
@@ -70,7 +75,7 @@ func (s *Service) Untag(ctx context.Context, pass gate.Pass, ids []string, match
 			all = append(all, m)
 		}
 	}
-	return s.store.DeleteTags(ctx, all, pass.Event(map[string]any{"_return": true}))
+	return s.store.DeleteTags(ctx, all, pass.Event(done(pass)))
 }
 
 // Tags returns the tags of the pass's region that match the filters, by resource and key, and the token of the

@@ -34,7 +34,7 @@ func (s *Service) Terminate(ctx context.Context, pass gate.Pass, ids []string) (
 	for _, instance := range instances {
 		changes = append(changes, StateChange{ID: instance.ID, Previous: instance.State, Current: Terminated})
 	}
-	if err := s.store.TerminateInstances(ctx, ids, pass.Time(), pass.Event(terminated(changes))); err != nil {
+	if err := s.store.TerminateInstances(ctx, ids, pass.Time(), pass.Event(terminated(pass.RequestID(), changes))); err != nil {
 		return nil, err
 	}
 	for _, change := range changes {
@@ -46,11 +46,11 @@ func (s *Service) Terminate(ctx context.Context, pass gate.Pass, ids []string) (
 }
 
 // terminated is the response as CloudTrail writes it.
-func terminated(changes []StateChange) map[string]any {
+func terminated(requestID string, changes []StateChange) map[string]any {
 	state := func(s State) map[string]any { return map[string]any{"code": s.Code(), "name": string(s)} }
 	var items []any
 	for _, c := range changes {
 		items = append(items, map[string]any{"instanceId": c.ID, "previousState": state(c.Previous), "currentState": state(c.Current)})
 	}
-	return map[string]any{"instancesSet": map[string]any{"items": items}}
+	return map[string]any{"requestId": requestID, "instancesSet": map[string]any{"items": items}}
 }

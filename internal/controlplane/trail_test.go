@@ -80,7 +80,8 @@ func TestTrailTellsTheStory(t *testing.T) {
 	for i, want := range []string{"", "AuthException", "InvalidArgsException"} {
 		e := pushes[i]
 		if e.ErrorCode != want || e.Identity.UserName != "mina" || e.Source != "ec2-instance-connect.amazonaws.com" || e.SourceIP != "127.0.0.1" ||
-			!strings.Contains(e.UserAgent, "aws-sdk-go-v2") || e.Parameters["sSHPublicKey"] != publicKey || e.Parameters["instanceId"] != machine.InstanceID ||
+			!strings.Contains(e.UserAgent, "aws-sdk-go-v2") || e.Parameters["osUser"] == nil ||
+			e.Response != nil || e.Parameters["instanceId"] != machine.InstanceID ||
 			e.ReadOnly || e.Type != trail.AwsAPICall || len(e.Resources) != 1 || e.Resources[0].Name() != machine.InstanceID {
 			t.Errorf("push %d: %+v", i, e)
 		}

@@ -132,7 +132,8 @@ type Call struct {
 	ReadOnly   bool
 	SourceIP   netip.Addr
 	UserAgent  string
-	Secure     bool           // came over TLS
+	Secure     bool // came over TLS
+	TLS        *trail.TLSDetails
 	Parameters map[string]any // for the trail, without secrets
 	Resources  []Resource     // each must be allowed; none means "*"
 	Conditions policy.Keys    // the operation's own condition keys, lower case
@@ -140,8 +141,10 @@ type Call struct {
 
 // Resource is something the call wants to touch.
 type Resource struct {
-	ARN  string
-	Type string // AWS::EC2::Instance and the like, for the trail
+	ARN string
+	// Type is AWS::EC2::Instance and the like. What has none (the path that a listing is about) is no resource in the
+	// trail.
+	Type string
 	// Named is how the caller named it, for the refusal; empty for the ARN. It is set where the ARN holds what the
 	// caller may not know: the path of a user, or whose an access key is.
 	Named string

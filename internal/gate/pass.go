@@ -74,12 +74,13 @@ func (s *passState) event(response map[string]any, resources []trail.Resource) t
 		Management: true,
 		Account:    s.account,
 		Category:   "Management",
+		TLS:        s.call.TLS,
 	}
 	if s.call.SourceIP.IsValid() {
 		event.SourceIP = s.call.SourceIP.Unmap().String()
 	}
 	for _, r := range s.call.Resources {
-		if r.ARN != "*" {
+		if r.Type != "" && r.ARN != "*" {
 			event.Resources = append(event.Resources, trail.Resource{ARN: r.ARN, AccountID: s.account, Type: r.Type})
 		}
 	}

@@ -43,20 +43,23 @@ func (s *Service) loadPrincipal(ctx context.Context, accessKeyID string) (gate.P
 	if err != nil {
 		return gate.Principal{}, err
 	}
+	p.Identity = trail.Identity{AccountID: s.account, AccessKeyID: accessKeyID}
+	if credential.Session != nil {
+		p.Identity.Session = trail.NewSession(credential.Session.Created)
+	}
 	switch owner := ownerOf(credential); {
 	case !credential.Key.Active:
 		return gate.Principal{}, noAccessKey(accessKeyID)
 	case credential.User == nil && owner == "":
 		p.Root = true
-		p.Identity = trail.Identity{Type: trail.Root, PrincipalID: s.account, ARN: s.RootARN(), AccountID: s.account, AccessKeyID: accessKeyID}
+		p.Identity.Type, p.Identity.PrincipalID, p.Identity.ARN = trail.Root, s.account, s.RootARN()
 		return p, nil
 	case credential.User == nil: // deleted: what is left must not pass for root's
 		return gate.Principal{}, noAccessKey(accessKeyID)
 	}
 	user := credential.User
-	p.Identity = trail.Identity{
-		Type: trail.IAMUser, PrincipalID: user.ID, ARN: user.ARN, AccountID: s.account, AccessKeyID: accessKeyID, UserName: user.Name,
-	}
+	p.Identity.Type, p.Identity.PrincipalID = trail.IAMUser, user.ID
+	p.Identity.ARN, p.Identity.UserName = user.ARN, user.Name
 	p.Tags = user.Tags
 	p.Policies, err = parsePolicies(credential.Policies)
 	return p, err

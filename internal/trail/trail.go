@@ -36,6 +36,14 @@ type Event struct {
 	Management     bool           `json:"managementEvent"`
 	Account        string         `json:"recipientAccountId"`
 	Category       string         `json:"eventCategory"`
+	TLS            *TLSDetails    `json:"tlsDetails,omitempty"` // of a call that came over TLS
+}
+
+// TLSDetails is how a call came over TLS.
+type TLSDetails struct {
+	Version     string `json:"tlsVersion"`               // "TLSv1.3"
+	CipherSuite string `json:"cipherSuite"`              // under OpenSSL's name, as CloudTrail has it
+	Host        string `json:"clientProvidedHostHeader"` // by which the client called the server
 }
 
 // The two types of Event.
@@ -61,6 +69,25 @@ type Identity struct {
 	AccountID   string `json:"accountId,omitempty"`
 	AccessKeyID string `json:"accessKeyId,omitempty"`
 	UserName    string `json:"userName,omitempty"`
+	// Session is set if the credentials are temporary.
+	Session *SessionContext `json:"sessionContext,omitempty"`
+}
+
+// SessionContext is about temporary credentials.
+type SessionContext struct {
+	Attributes SessionAttributes `json:"attributes"`
+}
+
+// SessionAttributes say when temporary credentials were made, and that no second factor was asked for: there is none
+// here.
+type SessionAttributes struct {
+	CreationDate     time.Time `json:"creationDate"` // UTC, whole seconds
+	MFAAuthenticated string    `json:"mfaAuthenticated"`
+}
+
+// NewSession returns the context of credentials that were made at the time.
+func NewSession(created time.Time) *SessionContext {
+	return &SessionContext{SessionAttributes{CreationDate: created.UTC().Truncate(time.Second), MFAAuthenticated: "false"}}
 }
 
 // Username is the name LookupEvents knows the identity by: the user's name, "root", or the principal id.
@@ -87,13 +114,18 @@ func (r Resource) Name() string { return r.ARN[strings.LastIndexAny(r.ARN, "/:")
 // CloudTrail's limits on what a caller can put into an event, in bytes. Whoever may call, even if every call is
 // denied, could fill the disk otherwise.
 const (
-	maxLine    = 1 << 10   // of a user agent or an error message: what is beyond is cut off
+	maxLine    = 1 << 10   // of a user agent, host header or error message: what is beyond is cut off
 	maxContent = 100 << 10 // of parameters, response or details, as JSON: more is left out
 )
 
 // Record returns the event as CloudTrail writes it, within CloudTrail's limits.
 func (e Event) Record() ([]byte, error) {
 	e.UserAgent, e.ErrorMessage = cut(e.UserAgent), cut(e.ErrorMessage)
+	if e.TLS != nil {
+		details := *e.TLS
+		details.Host = cut(details.Host)
+		e.TLS = &details
+	}
 	record, err := json.Marshal(e)
 	if err != nil || len(record) <= maxContent {
 		return record, err

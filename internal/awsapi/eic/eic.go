@@ -47,6 +47,7 @@ func sendSSHPublicKey(keys *access.Service) awsapi.Operation {
 				Conditions: policy.Keys{"ec2:osuser": {*in.InstanceOSUser}},
 			}, nil
 		},
+		Parameters: recorded,
 		Do: func(ctx context.Context, pass gate.Pass, in *input) (*output, error) {
 			push := access.PushInput{InstanceID: *in.InstanceId, OSUser: *in.InstanceOSUser, PublicKey: *in.SSHPublicKey}
 			if in.AvailabilityZone != nil {
@@ -59,6 +60,24 @@ func sendSSHPublicKey(keys *access.Service) awsapi.Operation {
 			return &output{RequestId: &grant.RequestID, Success: true}, nil
 		},
 	}.Operation()
+}
+
+// recorded is the input under the names that CloudTrail has for it.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-with-cloudtrail.html#ec2-instance-connect-cloudtrail
+func recorded(in *input) map[string]any {
+	parameters := map[string]any{}
+	set := func(in map[string]any, name string, value *string) {
+		if value != nil {
+			in[name] = *value
+		}
+	}
+	set(parameters, "instanceId", in.InstanceId)
+	set(parameters, "osUser", in.InstanceOSUser)
+	set(parameters, "availabilityZone", in.AvailabilityZone)
+	if in.SSHPublicKey != nil {
+		parameters["SSHKey"] = map[string]any{"publicKey": *in.SSHPublicKey}
+	}
+	return parameters
 }
 
 // instanceID is the API model's: a little wider than what an id can be.

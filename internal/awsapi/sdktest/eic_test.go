@@ -11,6 +11,7 @@ import (
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	awseic "github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/access"
@@ -34,8 +35,14 @@ func TestSendSSHPublicKey(t *testing.T) {
 	}
 	e := w.last()
 	if e.Name != "SendSSHPublicKey" || e.Source != "ec2-instance-connect.amazonaws.com" || e.RequestID != *out.RequestId || e.ReadOnly ||
-		e.Parameters["instanceId"] != id || e.Parameters["instanceOSUser"] != "admin" || e.Parameters["sSHPublicKey"] != key || len(e.Resources) != 1 {
+		e.Response != nil || len(e.Resources) != 1 {
 		t.Errorf("the event is %+v", e)
+	}
+	want := map[string]any{
+		"instanceId": id, "osUser": "admin", "availabilityZone": "on-prem-1a", "SSHKey": map[string]any{"publicKey": key},
+	}
+	if diff := cmp.Diff(want, e.Parameters); diff != "" {
+		t.Errorf("requestParameters (-want +got):\n%s", diff)
 	}
 }
 
