@@ -23,7 +23,7 @@ import (
 	"github.com/sallyport/sallyport/internal/keyblob"
 )
 
-// How long certificates are good for. All begin a day early, for machines whose clock is slow.
+// How long certificates are good for. All begin a day early, for clients whose clock is slow.
 const (
 	rootLifetime   = 20 * 365 * 24 * time.Hour
 	serverLifetime = 365 * 24 * time.Hour
@@ -43,15 +43,24 @@ type Authority struct {
 	random io.Reader
 }
 
-// New makes a root for the account: ECDSA P-256, valid for 20 years, allowed to issue leaves only.
+// firstRelease is a time that no clock shows any more unless it is wrong.
+func firstRelease() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// New makes a root for the account: ECDSA P-256, valid for 20 years, allowed to issue leaves only. It begins at the
+// first moment that certificates can name in two digits (RFC 5280, 4.1.2.5.1), so that no certificate it issues is
+// older than the root, however far the clock is set back. It refuses a clock that was never set: a root that ends in
+// 1990 would be of no use to anybody whose clock is right.
 func New(account string, now time.Time, random io.Reader) (*Authority, error) {
+	if now.Before(firstRelease()) {
+		return nil, fmt.Errorf("ca: this machine's clock says %s: set it, then start again", now.UTC().Format(time.RFC3339))
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {
 		return nil, fmt.Errorf("ca: make the root's key: %w", err)
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "Sallyport " + account},
-		NotBefore:             now.Add(-backdate),
+		NotBefore:             time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:              now.Add(rootLifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
@@ -139,18 +148,30 @@ func (a *Authority) Signer(region, domain string, now time.Time) (keyblob.Signer
 	if err != nil {
 		return nil, fmt.Errorf("ca: make a signer's key: %w", err)
 	}
-	certificate, err := a.issue(&x509.Certificate{
+	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: keyblob.SignerPrefix + region + "." + domain},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(signerLifetime),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{keyblob.SignerUsage},
 		BasicConstraintsValid: true,
-	}, public)
+	}
+	template.NotBefore, template.NotAfter = validity(now, signerLifetime)
+	certificate, err := a.issue(template, public)
 	if err != nil {
 		return nil, err
 	}
 	return keyblob.NewSigner(certificate, key)
+}
+
+// validity returns from when until when a certificate made now is good.
+func validity(now time.Time, lifetime time.Duration) (from, until time.Time) {
+	return now.Add(-backdate), now.Add(lifetime)
+}
+
+// fresh reports whether a certificate that validity dated is in the first half of its life. After that it is made
+// anew, and also when the clock was set back to before its beginning.
+func fresh(certificate *x509.Certificate, now time.Time) bool {
+	half := certificate.NotAfter.Sub(certificate.NotBefore) / 2
+	return !now.Before(certificate.NotBefore) && now.Before(certificate.NotBefore.Add(half))
 }
 
 // issue signs the template with the root's key under a random serial number.

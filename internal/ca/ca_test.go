@@ -42,7 +42,7 @@ func newClient(t *testing.T) (ed25519.PublicKey, tls.Certificate) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := ca.SelfSigned(private, "i-0123456789abcdef0", noon())
+	certificate, err := ca.SelfSigned(private, "i-0123456789abcdef0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +101,10 @@ func TestSigners(t *testing.T) {
 	now = noon().Add(16 * 24 * time.Hour)
 	if get("on-prem-1") == first {
 		t.Error("the signer was not renewed")
+	}
+	now = noon() // set back by more than a day since the last one was made
+	if signer := get("on-prem-1").Certificate(); now.Before(signer.NotBefore) {
+		t.Errorf("at %s the signer is not valid before %s", now, signer.NotBefore)
 	}
 	for { // as long as the root lives
 		now = now.Add(7 * 24 * time.Hour)
@@ -185,28 +189,36 @@ func handshake(t *testing.T, server, client *tls.Config) (state tls.ConnectionSt
 	return <-done, nil
 }
 
+// clientTLS is the configuration of one connection of a machine that pinned the root with the fingerprint.
+func clientTLS(t *testing.T, fingerprint string, client tls.Certificate) *tls.Config {
+	t.Helper()
+	config, err := ca.ClientTLS(fingerprint, client, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
 func TestHandshake(t *testing.T) {
 	authority := newAuthority(t)
 	public, client := newClient(t)
 	serverTLS := authority.ServerTLS([]string{"sallyport.example.test", "192.0.2.7"}, noon)
-	for name, config := range map[string]*tls.Config{
-		"root":        ca.ClientTLS(authority.Certificate(), client, noon),
-		"fingerprint": ca.PinnedByFingerprint(fingerprint(t, authority), client, noon),
-	} {
-		state, err := handshake(t, serverTLS, config)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if key, ok := ca.ClientKey(&state); !ok || !key.Equal(public) {
-			t.Errorf("%s: the server learned another key", name)
-		}
+	state, err := handshake(t, serverTLS, clientTLS(t, fingerprint(t, authority), client))
+	if err != nil {
+		t.Fatal(err)
 	}
+	if key, ok := ca.ClientKey(&state); !ok || !key.Equal(public) {
+		t.Error("the server learned another key")
+	}
+
 	// An AWS client has no certificate, and dials a name that the server was given.
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.Certificate())
-	for _, name := range []string{"sallyport.example.test", "192.0.2.7", ca.ServerName} {
-		state, err := handshake(t, serverTLS, &tls.Config{RootCAs: roots, ServerName: name, Time: noon, MaxVersion: tls.VersionTLS12})
+	dial := func(name string) (tls.ConnectionState, error) {
+		return handshake(t, serverTLS, &tls.Config{RootCAs: roots, ServerName: name, Time: noon, MaxVersion: tls.VersionTLS12})
+	}
+	for _, name := range []string{"sallyport.example.test", "192.0.2.7"} {
+		state, err := dial(name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -214,8 +226,73 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("%s: a client without certificate has a key", name)
 		}
 	}
+	label := strings.Repeat("0f", 16)
+	for _, name := range []string{
+		"bank.example", ca.ServerName, "x." + ca.ServerName, label[1:] + "." + ca.ServerName, label + "0f." + ca.ServerName,
+		label + ".bank.example", label, label + ".x." + ca.ServerName, strings.Repeat("x.", 16) + ca.ServerName,
+	} {
+		if _, err := dial(name); err == nil {
+			t.Errorf("the name %s of a client's choice was certified", name)
+		}
+	}
 	if _, ok := ca.ClientKey(nil); ok {
 		t.Error("a connection without TLS has a key")
+	}
+}
+
+// A board without a battery for its clock boots in 1970, or a day behind: the control plane's certificate was not yet
+// valid to it, and it neither enrolled nor linked until somebody set its clock. A machine's clock plays no part now.
+// The control plane's own may stand anywhere as well: it is the root that proves it, not a date.
+func TestNoClockIsNeeded(t *testing.T) {
+	authority := newAuthority(t)
+	public, client := newClient(t)
+	now := noon()
+	serverTLS := authority.ServerTLS(nil, func() time.Time { return now })
+	for _, now = range []time.Time{noon(), noon().AddDate(0, 0, -3), time.Unix(60, 0), noon().AddDate(0, 7, 0), noon().AddDate(19, 0, 0), noon()} {
+		config := clientTLS(t, fingerprint(t, authority), client)
+		config.Time = func() time.Time { return time.Unix(0, 0) }
+		state, err := handshake(t, serverTLS, config)
+		if err != nil {
+			t.Errorf("the control plane's clock at %s: %v", now, err)
+			continue
+		}
+		if key, ok := ca.ClientKey(&state); !ok || !key.Equal(public) {
+			t.Error("the server learned another key")
+		}
+	}
+	now = noon().AddDate(21, 0, 0)
+	if _, err := handshake(t, serverTLS, clientTLS(t, fingerprint(t, authority), client)); err == nil {
+		t.Error("a root that has ended certifies")
+	}
+	if _, err := ca.New("123456789012", time.Unix(60, 0), rand.Reader); err == nil || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("a root was made by a clock that was never set: %v", err)
+	}
+}
+
+// Somebody took the control plane's TLS key from its memory. Machines that ask no clock would believe its certificate
+// for ever, so they believe none that is older than their own question.
+func TestStolenServerCertificate(t *testing.T) {
+	authority := newAuthority(t)
+	_, client := newClient(t)
+	var shown *tls.Certificate
+	genuine := authority.ServerTLS([]string{"sallyport.example.test"}, noon)
+	certify := genuine.GetCertificate
+	genuine.GetCertificate = func(hello *tls.ClientHelloInfo) (made *tls.Certificate, err error) {
+		shown, err = certify(hello)
+		return shown, err
+	}
+	standing, err := certify(&tls.ClientHelloInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := handshake(t, genuine, clientTLS(t, fingerprint(t, authority), client)); err != nil {
+		t.Fatal(err)
+	}
+	for name, stolen := range map[string]*tls.Certificate{"one that another agent was shown": shown, "the one for AWS's clients": standing} {
+		impostor := &tls.Config{Certificates: []tls.Certificate{*stolen}}
+		if _, err := handshake(t, impostor, clientTLS(t, fingerprint(t, authority), client)); err == nil {
+			t.Errorf("%s: believed", name)
+		}
 	}
 }
 
@@ -223,9 +300,12 @@ func TestServerRenews(t *testing.T) {
 	now := noon()
 	config := newAuthority(t).ServerTLS(nil, func() time.Time { return now })
 	get := func() *tls.Certificate {
-		certificate, err := config.GetCertificate(nil)
+		certificate, err := config.GetCertificate(&tls.ClientHelloInfo{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if now.Before(certificate.Leaf.NotBefore) || now.After(certificate.Leaf.NotAfter) {
+			t.Errorf("at %s the certificate is not valid", now)
 		}
 		return certificate
 	}
@@ -238,14 +318,27 @@ func TestServerRenews(t *testing.T) {
 	if get() == first {
 		t.Error("the certificate was not renewed")
 	}
+	now = noon().Add(-48 * time.Hour) // it was started while its clock was ahead
+	get()
 }
 
-// TestImpostors: neither way of pinning accepts any of these servers.
+// TestImpostors: no machine accepts any of these servers, although each of them has got to know the name that the
+// machine asks for.
 func TestImpostors(t *testing.T) {
 	authority := newAuthority(t)
 	root := authority.Certificate()
 	_, client := newClient(t)
-	genuine, err := authority.ServerCertificate([]string{"sallyport.example.test"}, noon())
+	// name is what the machine will ask for: its randomness is known here.
+	name := strings.Repeat("00", 16) + "." + ca.ServerName
+	dial := func(server tls.Certificate, pinned string) error {
+		config, err := ca.ClientTLS(pinned, client, strings.NewReader(strings.Repeat("\x00", 16)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = handshake(t, &tls.Config{Certificates: []tls.Certificate{server}}, config)
+		return err
+	}
+	genuine, err := authority.ServerCertificate([]string{name}, noon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +346,7 @@ func TestImpostors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := newAuthority(t).ServerCertificate(nil, noon())
+	other, err := newAuthority(t).ServerCertificate([]string{name}, noon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +357,7 @@ func TestImpostors(t *testing.T) {
 			t.Fatal(err)
 		}
 		template := &x509.Certificate{
-			SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: ca.ServerName}, DNSNames: []string{ca.ServerName},
+			SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 			NotBefore: noon().Add(-time.Hour), NotAfter: noon().Add(time.Hour), BasicConstraintsValid: true,
 			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		}
@@ -278,7 +371,7 @@ func TestImpostors(t *testing.T) {
 		certificate.Certificate = append(certificate.Certificate[:1:1], more...)
 		return certificate
 	}
-	self, err := ca.SelfSigned(client.PrivateKey.(ed25519.PrivateKey), ca.ServerName, noon())
+	self, err := ca.SelfSigned(client.PrivateKey.(ed25519.PrivateKey), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,37 +385,26 @@ func TestImpostors(t *testing.T) {
 		"issued by the server's key":    chain(below(), genuine.Certificate[0], root.Raw),
 		"the same, claiming the root":   chain(below(), root.Raw),
 	} {
-		for way, config := range map[string]*tls.Config{
-			"root":        ca.ClientTLS(root, client, noon),
-			"fingerprint": ca.PinnedByFingerprint(fingerprint(t, authority), client, noon),
-		} {
-			if _, err := handshake(t, &tls.Config{Certificates: []tls.Certificate{server}, Time: noon}, config); err == nil {
-				t.Errorf("%s, pinned by %s: accepted", name, way)
-			}
-		}
-	}
-
-	serve := func(certificate tls.Certificate) *tls.Config {
-		return &tls.Config{Certificates: []tls.Certificate{certificate}}
-	}
-	later := func() time.Time { return noon().Add(366 * 24 * time.Hour) }
-	for name, attempt := range map[string]struct{ server, client *tls.Config }{
-		"an expired certificate":           {serve(genuine), ca.ClientTLS(root, client, later)},
-		"an expired certificate, by print": {serve(genuine), ca.PinnedByFingerprint(fingerprint(t, authority), client, later)},
-		"the leaf alone, by print":         {serve(chain(genuine)), ca.PinnedByFingerprint(fingerprint(t, authority), client, noon)},
-		"no fingerprint":                   {serve(genuine), ca.PinnedByFingerprint("", client, noon)},
-		"a beginning of the fingerprint":   {serve(genuine), ca.PinnedByFingerprint(fingerprint(t, authority)[:42], client, noon)},
-		"the leaf's fingerprint": {serve(genuine), ca.PinnedByFingerprint(func() string {
-			fp, err := ca.Fingerprint(genuine.Certificate[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return fp
-		}(), client, noon)},
-	} {
-		if _, err := handshake(t, attempt.server, attempt.client); err == nil {
+		if err := dial(server, fingerprint(t, authority)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+	leafPrint, err := ca.Fingerprint(genuine.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pinned := range map[string]string{
+		"no fingerprint": "", "a beginning of the fingerprint": fingerprint(t, authority)[:42], "the leaf's fingerprint": leafPrint,
+	} {
+		if err := dial(genuine, pinned); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if err := dial(chain(genuine), fingerprint(t, authority)); err == nil {
+		t.Error("the leaf alone: accepted")
+	}
+	if err := dial(genuine, fingerprint(t, authority)); err != nil {
+		t.Errorf("the genuine one is refused, so nothing is shown: %v", err)
 	}
 
 	// A signer's certificate is none of a server.

@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport/sallyport/internal/keyblob"
 )
 
-// Signers keeps a signer per region and replaces it when half its life is over, so that a control plane that
-// runs for years always has one. It is safe for concurrent use.
+// Signers keeps a signer per region and replaces it when half its life is over, or the clock was set to before it, so
+// that a control plane that runs for years always has one. It is safe for concurrent use.
 type Signers struct {
 	authority *Authority
 	domain    string
@@ -23,12 +23,12 @@ func (a *Authority) Signers(domain string, now func() time.Time) *Signers {
 	return &Signers{authority: a, domain: domain, now: now, byRegion: map[string]keyblob.Signer{}}
 }
 
-// Signer returns the region's signer, good for at least another 15 days.
+// Signer returns the region's signer, good now and for about another 15 days at least.
 func (s *Signers) Signer(region string) (keyblob.Signer, error) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if signer, ok := s.byRegion[region]; ok && now.Before(signer.Certificate().NotAfter.Add(-signerLifetime/2)) {
+	if signer, ok := s.byRegion[region]; ok && fresh(signer.Certificate(), now) {
 		return signer, nil
 	}
 	signer, err := s.authority.Signer(region, s.domain, now)

@@ -88,7 +88,7 @@ func TestTokenRedeemedAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		certificate, err := ca.SelfSigned(key, "machine", time.Now())
+		certificate, err := ca.SelfSigned(key, "machine")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,9 +98,11 @@ func TestTokenRedeemedAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-			TLSClientConfig: ca.PinnedByFingerprint(token.Fingerprint, certificate, time.Now), DisableKeepAlives: true,
-		}}
+		config, err := ca.ClientTLS(token.Fingerprint, certificate, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 		machines.Go(func() {
 			response, err := client.Post(token.Server+hostproto.EnrollPath, "application/json", bytes.NewReader(body))
 			if err != nil {

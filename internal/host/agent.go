@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,11 @@ func (a Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := ca.SelfSigned(key, config.InstanceID, a.Now())
+	pin, err := ca.Fingerprint(root.Raw)
+	if err != nil {
+		return err
+	}
+	certificate, err := ca.SelfSigned(key, config.InstanceID)
 	if err != nil {
 		return err
 	}
@@ -65,7 +70,8 @@ func (a Agent) Run(ctx context.Context) error {
 	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
 	reporter := NewReporter(config, a.Version)
 	link := Link{
-		Server: config.Server, InstanceID: config.InstanceID, TLS: ca.ClientTLS(root, certificate, a.Now),
+		Server: config.Server, InstanceID: config.InstanceID,
+		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(pin, certificate, a.Random) },
 		Clock: clock, Holder: grants, Outbox: spool, Report: reporter.Report, Random: a.Random, Log: a.Log,
 		Changed: status.set,
 	}

@@ -57,9 +57,9 @@ type Outbox interface {
 // Link is an agent's end of the link: all that it needs beside the network is handed in, so that a test can
 // have a thousand. Every field must be set, but Outbox and Changed may be nil.
 type Link struct {
-	Server     string      // https://HOST:PORT
-	InstanceID string      // whom the agent believes to be
-	TLS        *tls.Config // as ca.ClientTLS makes it
+	Server     string                      // https://HOST:PORT
+	InstanceID string                      // whom the agent believes to be
+	TLS        func() (*tls.Config, error) // makes the configuration of one connection: ca.ClientTLS
 	Clock      *Clock
 	Holder     Holder
 	Outbox     Outbox
@@ -140,9 +140,13 @@ func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	config, err := l.TLS()
+	if err != nil {
+		return nil, err
+	}
 	transport := &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
-		TLSClientConfig:   l.TLS,
+		TLSClientConfig:   config,
 		DisableKeepAlives: true, // one connection, one link
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -123,7 +124,7 @@ func (d *deployment) enroll(id string) *machine {
 		d.t.Fatal(err)
 	}
 	d.instances.put(compute.Instance{ID: id, Region: region, Zone: region + "a", PublicKey: public})
-	certificate, err := ca.SelfSigned(private, id, time.Now())
+	certificate, err := ca.SelfSigned(private, id)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func (d *deployment) enroll(id string) *machine {
 	m.clock = host.NewClock(m.uptime.read)
 	m.grants = host.NewGrants(d.authority.Certificate(), id, m.clock, onlyUser("admin"), d.log)
 	m.link = host.Link{
-		Server: "https://" + d.address, InstanceID: id, TLS: ca.ClientTLS(d.authority.Certificate(), certificate, d.now),
+		Server: "https://" + d.address, InstanceID: id, TLS: func() (*tls.Config, error) { return d.clientTLS(certificate) },
 		Clock: m.clock, Holder: m.grants, Random: rand.Reader, Log: d.log,
 		Report: func(context.Context) hostproto.Report {
 			return hostproto.Report{Hostname: id, Addresses: []string{"192.0.2.1"}}
@@ -389,9 +390,22 @@ func (nobody) Principal(context.Context, string) (gate.Principal, error) {
 
 func (nobody) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }
 
-// client returns an HTTP client that a machine with the key would use; without a key, one that shows none.
+// clientTLS is the TLS configuration of one connection of a machine.
+func (d *deployment) clientTLS(certificate tls.Certificate) (*tls.Config, error) {
+	pin, err := ca.Fingerprint(d.authority.Certificate().Raw)
+	if err != nil {
+		return nil, err
+	}
+	return ca.ClientTLS(pin, certificate, rand.Reader)
+}
+
+// client returns an HTTP client for one connection, as a machine with the key would use; without a key, one that
+// shows none.
 func (d *deployment) client(key ed25519.PrivateKey) *http.Client {
-	config := ca.ClientTLS(d.authority.Certificate(), mustCertificate(d.t, key), d.now)
+	config, err := d.clientTLS(mustCertificate(d.t, key))
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	if key == nil {
 		config.Certificates = nil
 	}

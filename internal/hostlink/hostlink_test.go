@@ -40,7 +40,7 @@ func mustCertificate(t *testing.T, key ed25519.PrivateKey) tls.Certificate {
 	if key == nil {
 		return tls.Certificate{}
 	}
-	certificate, err := ca.SelfSigned(key, "machine", time.Now())
+	certificate, err := ca.SelfSigned(key, "machine")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := ca.SelfSigned(key, name, time.Now())
+	certificate, err := ca.SelfSigned(key, name)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	if err != nil {
 		return nil, err
 	}
-	plane, err := enroll.NewControlPlane(token, key, time.Now)
+	plane, err := enroll.NewControlPlane(token, key, rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,8 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	h := &Host{InstanceID: enrolled.InstanceID, users: users, outbox: &outbox{ready: make(chan struct{}, 1)}, linked: make(chan struct{}, 1)}
 	h.Grants = host.NewGrants(root, enrolled.InstanceID, clock, h.users, quiet)
 	h.link = host.Link{
-		Server: token.Server, InstanceID: enrolled.InstanceID, TLS: ca.ClientTLS(root, certificate, time.Now),
+		Server: token.Server, InstanceID: enrolled.InstanceID,
+		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(token.Fingerprint, certificate, rand.Reader) },
 		Clock: clock, Holder: h.Grants, Outbox: h.outbox, Random: rand.Reader, Log: quiet,
 		Report:  func(context.Context) hostproto.Report { return report },
 		Changed: h.changed,

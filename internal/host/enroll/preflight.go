@@ -136,7 +136,7 @@ func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
 	if _, e.key, err = ed25519.GenerateKey(e.Random); err != nil {
 		return err
 	}
-	if e.plane, err = NewControlPlane(e.token, e.key, e.Now); err != nil {
+	if e.plane, err = NewControlPlane(e.token, e.key, e.Random); err != nil {
 		return err
 	}
 	offset, err := e.plane.reach(ctx, e.Now)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -22,28 +23,33 @@ const maxClockOffset = 60 * time.Second
 // ControlPlane is the server that a token names, trusted for nothing until its certificate chains to the
 // authority that the token pins.
 type ControlPlane struct {
-	token  hostproto.Token
-	client *http.Client
+	token       hostproto.Token
+	certificate tls.Certificate
+	random      io.Reader
 }
 
-// NewControlPlane returns the server of the token, which the machine will show the key, its agent's.
-func NewControlPlane(token hostproto.Token, key ed25519.PrivateKey, now func() time.Time) (*ControlPlane, error) {
-	certificate, err := ca.SelfSigned(key, "sallyport-host", now())
+// NewControlPlane returns the server of the token, which the machine will show the key, its agent's. The machine's
+// clock plays no part in whom it trusts (see ca.ServerName).
+func NewControlPlane(token hostproto.Token, key ed25519.PrivateKey, random io.Reader) (*ControlPlane, error) {
+	certificate, err := ca.SelfSigned(key, "sallyport-host")
 	if err != nil {
 		return nil, err
 	}
-	return &ControlPlane{
-		token: token,
-		client: &http.Client{
-			Timeout: 30 * time.Second,
-			Transport: &http.Transport{
-				Proxy:             http.ProxyFromEnvironment,
-				TLSClientConfig:   ca.PinnedByFingerprint(token.Fingerprint, certificate, now),
-				DisableKeepAlives: true, // one request now, one later
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
+	return &ControlPlane{token: token, certificate: certificate, random: random}, nil
+}
+
+// do sends one request over a connection of its own.
+func (c *ControlPlane) do(request *http.Request) (*http.Response, error) {
+	config, err := ca.ClientTLS(c.token.Fingerprint, c.certificate, c.random)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Timeout:       30 * time.Second,
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return client.Do(request)
 }
 
 // reach makes sure that the server answers and is the pinned one, without using up the token. It returns how
@@ -53,7 +59,7 @@ func (c *ControlPlane) reach(ctx context.Context, now func() time.Time) (time.Du
 	if err != nil {
 		return 0, err
 	}
-	response, err := c.client.Do(request)
+	response, err := c.do(request)
 	if err != nil {
 		return 0, c.unreachable(err)
 	}
@@ -81,7 +87,7 @@ func (c *ControlPlane) Redeem(ctx context.Context, report hostproto.Report) (hos
 		return hostproto.Enrolled{}, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := c.client.Do(request)
+	response, err := c.do(request)
 	if err != nil {
 		return hostproto.Enrolled{}, c.unreachable(err)
 	}
