@@ -159,25 +159,27 @@ func (s *Server) protect(x *exchange) (out any, err error) {
 }
 
 // perform is the way of a request, top to bottom. Authentication comes before anything that depends on what
-// the request says, so a stranger learns nothing but which services exist.
+// the request says, so a stranger learns nothing but which services exist, and what a caller is refused for is recorded
+// as theirs.
 func (s *Server) perform(x *exchange) (any, error) {
 	bodyErr := s.readBody(x)
-	claim, err := s.route(x) // in any case: it finds the dialect to say in what is wrong
+	claim, routeErr := s.route(x) // route even on error: it selects the codec that reports the error
 	if err := s.checkTransport(x); err != nil {
 		return nil, err
 	}
 	if bodyErr != nil {
 		return nil, bodyErr
 	}
-	if err != nil {
-		return nil, err
+	if claim == nil {
+		return nil, routeErr
 	}
 	ctx := x.request.Context()
-	x.caller, err = s.Gate.Authenticate(ctx, x.call, claim.AccessKeyID, claim.SessionToken, func(secret gate.Secret) error {
-		return claim.Verify(secret.Reveal(), x.request, x.body)
-	})
-	if err != nil {
+	err := s.authenticate(ctx, x, claim)
+	if err != nil && x.service.served() { // that a service is not served is told to anybody
 		return nil, err
+	}
+	if routeErr != nil {
+		return nil, routeErr
 	}
 	in, err := s.decode(ctx, x)
 	if err != nil {
@@ -191,6 +193,12 @@ func (s *Server) perform(x *exchange) (any, error) {
 		return nil, fault.New(fault.Invalid, "dry-run", "Request would have succeeded, but DryRun flag is set.")
 	}
 	return x.operation.do(ctx, x.pass, in)
+}
+
+func (s *Server) authenticate(ctx context.Context, x *exchange, claim *sigv4.Claim) (err error) {
+	verify := func(secret gate.Secret) error { return claim.Verify(secret.Reveal(), x.request, x.body) }
+	x.caller, err = s.Gate.Authenticate(ctx, x.call, claim.AccessKeyID, claim.SessionToken, verify)
+	return err
 }
 
 func (s *Server) readBody(x *exchange) error {
@@ -218,37 +226,54 @@ func (s *Server) checkTransport(x *exchange) error {
 	return fault.New(fault.Denied, "plain-http", "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) to a copy of the server's ca.pem.")
 }
 
+// unknownOperation is the name in the trail of a signed call whose operation cannot be told.
+const unknownOperation = "UnknownOperation"
+
 // route finds service, region and operation: the service by the signature's credential scope, as AWS's own
-// host names are not ours to have.
+// host names are not ours to have. The claim is nil for a request that is not signed as it should be; any other error
+// is for the caller, once they are known.
 func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
-	claim, claimErr := sigv4.Parse(x.request, s.Now())
-	if claimErr != nil {
+	claim, err := sigv4.Parse(x.request, s.Now())
+	if err != nil {
 		x.service = s.guess(x.request, x.body)
-	} else {
-		x.claimed = claim.AccessKeyID
-		sv, ok := s.services[claim.Service]
-		if !ok {
-			x.service = unserved(claim.Service, x.request)
-			return nil, fault.New(fault.Invalid, "operation", "The request is signed for the service %q, which is not served here. Served are: %s.", claim.Service, strings.Join(s.serviceNames(), ", "))
-		}
-		x.service = sv
+		_ = s.name(x) // a stranger's call is recorded only if it names an operation
+		return nil, err
 	}
-	x.call.Source = x.service.Source
-	wire, err := x.service.Codec.Parse(x.request, x.body)
-	if err == nil {
-		x.wire, x.call.Name = wire, wire.Operation
-		x.operation = x.service.operations[wire.Operation]
-		x.call.Action, x.call.ReadOnly = x.operation.Action, x.operation.ReadOnly
+	x.claimed = claim.AccessKeyID
+	sv, ok := s.services[claim.Service]
+	if !ok {
+		sv = unserved(claim.Service, x.request)
 	}
-	if claimErr != nil {
-		return nil, claimErr
+	x.service = sv
+	if err = s.name(x); err != nil {
+		x.call.Name = unknownOperation
 	}
-	if slices.Contains(s.Regions, claim.Region) {
+	switch {
+	case !ok:
+		return claim, fault.New(fault.Invalid, "operation",
+			"The request is signed for the service %q, which is not served here. Served are: %s.",
+			claim.Service, strings.Join(s.serviceNames(), ", "))
+	case slices.Contains(s.Regions, claim.Region):
 		x.call.Region = claim.Region
-	} else if !x.service.Global {
-		return nil, fault.New(fault.Invalid, "region", "The request is signed for the region %q. This server has: %s. Set the profile's region, or pass --region.", claim.Region, strings.Join(s.Regions, ", "))
+	case !sv.Global:
+		return claim, fault.New(fault.Invalid, "region",
+			"The request is signed for the region %q. This server has: %s. Set the profile's region, or pass --region.",
+			claim.Region, strings.Join(s.Regions, ", "))
 	}
 	return claim, err
+}
+
+// name finds the operation that the request names, whether it is served or not.
+func (s *Server) name(x *exchange) error {
+	x.call.Source = x.service.Source
+	wire, err := x.service.Codec.Parse(x.request, x.body)
+	if err != nil {
+		return err
+	}
+	x.wire, x.call.Name = wire, wire.Operation
+	x.operation = x.service.operations[wire.Operation]
+	x.call.Action, x.call.ReadOnly = x.operation.Action, x.operation.ReadOnly
+	return nil
 }
 
 // guess finds the service whose dialect to answer in when the signature does not say: the one whose table has

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
@@ -202,5 +204,48 @@ func TestRecordOfACall(t *testing.T) {
 	r = records(t, s)[0]
 	if r.at("resources") != nil || r.at("tlsDetails") != nil || r.at("userIdentity.sessionContext") != nil {
 		t.Errorf("a listing with a long-lived key on plain HTTP: %v", r)
+	}
+}
+
+// A user tries what is refused before it is known what they ask for. Each attempt is an event of theirs: it takes
+// little room, and what they wrote becomes the name of nothing.
+func TestCallsThatAreRefusedEarly(t *testing.T) {
+	s := testkit.Start(t)
+	mina := s.User(t, "mina", allowAll)
+	form := func(service, body string) captured { return capture(t, s, mina, service, formHeader, body) }
+	odd := "Console\n\"Login" + strings.Repeat("x", 10_000)
+	json := func(target string) captured {
+		return capture(t, s, mina, "ec2-instance-connect", map[string]string{"X-Amz-Target": target}, "{}")
+	}
+	const ec2, iam, unknown = "ec2.amazonaws.com", "iam.amazonaws.com", "UnknownOperation"
+	for name, attempt := range map[string]struct {
+		call               captured
+		source, event, who string
+	}{
+		"an odd name":         {form("iam", "Version=2010-05-08&Action="+url.QueryEscape(odd)), iam, unknown, "mina"},
+		"no name":             {form("iam", "Version=2010-05-08"), iam, unknown, "mina"},
+		"two names":           {form("iam", "Action=GetUser&Action=ListUsers&Version=2010-05-08"), iam, unknown, "mina"},
+		"another version":     {form("ec2", "Action=DescribeInstances&Version=2006-06-26"), ec2, unknown, "mina"},
+		"not served":          {form("ec2", "Action=DescribeVpcs&Version=2016-11-15"), ec2, "DescribeVpcs", "mina"},
+		"a service not ours":  {form("rds", "Action=DescribeDBInstances&Version=2014-10-31"), "unknown", unknown, "mina"},
+		"a body too large":    {form("iam", strings.Repeat("x", awsapi.MaxBody+1)), iam, unknown, ""},
+		"another JSON target": {json("Other.ConsoleLogin"), "ec2-instance-connect.amazonaws.com", unknown, "mina"},
+	} {
+		before := len(s.Events(t))
+		if status, answer := attempt.call.send(t); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", name, status, answer)
+		}
+		events := s.Events(t)
+		e := events[len(events)-1]
+		if len(events) != before+2 { // the look at the trail before is one
+			t.Errorf("%s: %d events", name, len(events)-before-1)
+		}
+		if e.Source != attempt.source || e.Name != attempt.event || e.Identity.UserName != attempt.who || e.ErrorCode == "" ||
+			e.Identity.AccessKeyID == "" {
+			t.Errorf("%s: %+v", name, e)
+		}
+		if text, err := e.Record(); err != nil || len(text) > 4<<10 {
+			t.Errorf("%s takes %d bytes, %v", name, len(text), err)
+		}
 	}
 }
