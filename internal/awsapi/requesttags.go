@@ -9,16 +9,19 @@ import (
 )
 
 // RequestTags makes the condition keys aws:RequestTag/KEY and aws:TagKeys of the tags in a request, so that
-// policies can decide by what a resource would be tagged with. Conditions compare keys without regard to case;
-// tags whose keys differ by nothing else could slip past one, and are refused (Invalid "tag").
+// policies can decide by what a resource would be tagged with. Conditions compare keys without regard to case: of tags
+// whose keys differ by nothing else, the condition key has every value, so that none slips past a condition on the other.
+// A key that is there twice is refused (Invalid "tag").
 func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 	keys := policy.Keys{}
+	seen := map[string]bool{}
 	for key, value := range tags {
-		name := "aws:requesttag/" + strings.ToLower(key)
-		if _, twice := keys[name]; twice {
-			return nil, fault.New(fault.Invalid, "tag", "Duplicate tag key '%s' specified. Keys that differ only by case cannot be given in one request.", key)
+		if seen[key] {
+			return nil, fault.New(fault.Invalid, "tag", "Duplicate tag key '%s' specified.", key)
 		}
-		keys[name] = []string{value}
+		seen[key] = true
+		name := "aws:requesttag/" + strings.ToLower(key)
+		keys[name] = append(keys[name], value)
 		keys["aws:tagkeys"] = append(keys["aws:tagkeys"], key)
 	}
 	return keys, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"reflect"
@@ -19,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awswire/sigv4"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -318,8 +320,8 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 			return nil, fault.New(fault.Unsupported, "parameter", "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
 		}
 	}
-	identity := x.caller.Identity()
-	touch, err := x.operation.touches(ctx, Scope{Account: s.Account, Region: x.call.Region, Caller: identity.UserName}, in)
+	scope := Scope{Account: s.Account, Region: x.call.Region, Caller: x.caller.Identity().UserName}
+	touch, err := x.operation.touches(ctx, scope, in)
 	if err != nil {
 		return nil, err
 	}
@@ -328,7 +330,11 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 			return nil, fault.New(fault.Invalid, "parameter-value", "A name in the request is too long: the ARN it would come to has %d characters, and may have %d.", len(r.ARN), maxARN)
 		}
 	}
-	x.call.Resources, x.call.Conditions = touch.Resources, touch.Conditions
+	x.call.Resources, x.call.Conditions = touch.Resources, policy.Keys{}
+	if x.service.Conditions != nil {
+		maps.Copy(x.call.Conditions, x.service.Conditions(scope))
+	}
+	maps.Copy(x.call.Conditions, touch.Conditions)
 	return in, nil
 }
 

@@ -20,6 +20,8 @@ type Service struct {
 	Global     bool   // has no regions: whatever region a request is signed for is taken (iam, sts)
 	Codec      awswire.Codec
 	Operations []Operation
+	// Conditions are the condition keys that every request to the service has, in lower case; nil for none.
+	Conditions func(scope Scope) policy.Keys
 	// Error gives a fault the service's own code and HTTP status. The pipeline fills in the fault's message
 	// where it sets none.
 	Error func(f *fault.Error) awswire.Error

@@ -50,8 +50,9 @@ type Instance struct {
 	Terminated  time.Time // zero unless un-enrolled
 	Tags        map[string]string
 
-	// State is not stored: Service derives it from Terminated and the link.
-	State State
+	// State and ZoneID are not stored: Service derives them, from Terminated and the link, and from Zone.
+	State  State
+	ZoneID string // "on-prem-1-az1"
 }
 
 // Report is what an agent says of its machine.

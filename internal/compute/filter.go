@@ -2,7 +2,9 @@ package compute
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/fault"
@@ -22,44 +24,41 @@ const (
 	maxFilterValues = 200
 )
 
-// fields finds the values of a thing under a filter's name. ok is false for a name it does not know.
-type fields[T any] func(thing T, name string) (values []string, ok bool)
-
-// filter keeps what matches all filters, in order. An unknown filter name is an Invalid fault, Resource
-// "filter", even if there is nothing to filter.
-func filter[T any](things []T, filters []Filter, values fields[T]) ([]T, error) {
-	if len(filters) > maxFilters {
-		return nil, fault.New(fault.Invalid, "filter", "A request may have at most %d filters.", maxFilters)
-	}
-	for _, f := range filters {
-		var zero T
-		if _, ok := values(zero, f.Name); !ok {
-			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' is invalid", f.Name)
-		}
-		if len(f.Values) == 0 {
-			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' needs at least one value.", f.Name)
-		}
-		if len(f.Values) > maxFilterValues {
-			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' has more than %d values.", f.Name, maxFilterValues)
-		}
-	}
-	var kept []T
-	for _, thing := range things {
-		if matchesAll(thing, filters, values) {
-			kept = append(kept, thing)
-		}
-	}
-	return kept, nil
+// filters is what things of a kind can be filtered by.
+type filters[T any] struct {
+	names map[string]func(thing T) (values []string)  // by the filter's name
+	tag   func(thing T, key string) (values []string) // of tag:KEY; nil where there is no such filter
 }
 
-func matchesAll[T any](thing T, filters []Filter, values fields[T]) bool {
-	for _, f := range filters {
-		have, _ := values(thing, f.Name)
-		if !anyMatch(f.Values, have) {
-			return false
-		}
+// find returns the function that finds the values of a thing under the filter's name.
+func (f filters[T]) find(name string) (values func(thing T) []string, ok bool) {
+	if key, isTag := strings.CutPrefix(name, "tag:"); isTag && f.tag != nil {
+		return func(thing T) []string { return f.tag(thing, key) }, true
 	}
-	return true
+	values, ok = f.names[name]
+	return values, ok
+}
+
+// keep returns what matches all filters, in order. An unknown filter name is an Invalid fault, Resource "filter", even
+// if there is nothing to filter; too many filters or values are a Limit fault.
+func (f filters[T]) keep(things []T, wanted []Filter) ([]T, error) {
+	if len(wanted) > maxFilters {
+		return nil, fault.New(fault.Limit, "filter", "A request may have at most %d filters.", maxFilters)
+	}
+	kept := slices.Clone(things)
+	for _, w := range wanted {
+		values, ok := f.find(w.Name)
+		switch {
+		case !ok:
+			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' is invalid", w.Name)
+		case len(w.Values) == 0:
+			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' needs at least one value.", w.Name)
+		case len(w.Values) > maxFilterValues:
+			return nil, fault.New(fault.Limit, "filter", "The filter '%s' has more than %d values.", w.Name, maxFilterValues)
+		}
+		kept = slices.DeleteFunc(kept, func(thing T) bool { return !anyMatch(w.Values, values(thing)) })
+	}
+	return kept, nil
 }
 
 func anyMatch(patterns, values []string) bool {
@@ -111,99 +110,83 @@ func wildcard(pattern, value string) bool {
 	return i == len(p)
 }
 
-// instanceFields are the filters of DescribeInstances.
-func instanceFields(account string) fields[Instance] {
-	return func(i Instance, name string) ([]string, bool) {
-		if key, ok := strings.CutPrefix(name, "tag:"); ok {
-			value, tagged := i.Tags[key]
-			if !tagged {
-				return nil, true
-			}
-			return []string{value}, true
-		}
-		switch name {
-		case "instance-id":
-			return []string{i.ID}, true
-		case "reservation-id":
-			return []string{i.Reservation}, true
-		case "owner-id":
-			return []string{account}, true
-		case "instance-state-name":
-			return []string{string(i.State)}, true
-		case "instance-state-code":
-			return []string{fmt.Sprint(i.State.Code())}, true
-		case "availability-zone":
-			return []string{i.Zone}, true
-		case "architecture":
-			return []string{i.Report.Architecture}, true
-		case "platform-details":
-			return []string{PlatformDetails}, true
-		case "launch-time":
-			return []string{i.Enrolled.UTC().Format("2006-01-02T15:04:05.000Z")}, true
-		case "private-ip-address":
-			return addressText(i.Report.PrivateAddress()), true
-		case "ip-address":
-			return addressText(i.Report.PublicAddress()), true
-		case "ipv6-address":
-			return addressText(i.Report.IPv6Address()), true
-		case "tenancy":
-			return []string{"default"}, true
-		case "private-dns-name":
-			return []string{i.Report.Hostname}, true
-		case "dns-name":
-			return nil, true // hosts have no public DNS name of ours
-		case "tag-key":
-			return tagKeys(i.Tags), true
-		}
-		return nil, false
-	}
+// instanceFilters are the filters of DescribeInstances.
+func instanceFilters(account string) filters[Instance] {
+	return filters[Instance]{tag: instanceTag, names: map[string]func(Instance) []string{
+		"instance-id":          func(i Instance) []string { return []string{i.ID} },
+		"reservation-id":       func(i Instance) []string { return []string{i.Reservation} },
+		"owner-id":             func(Instance) []string { return []string{account} },
+		"instance-state-name":  stateName,
+		"instance-state-code":  stateCode,
+		"state-reason-code":    func(i Instance) []string { return given(i.StateReason().Code) },
+		"state-reason-message": func(i Instance) []string { return given(i.StateReason().Message) },
+		"reason":               func(i Instance) []string { return []string{i.StateReason().Transition} },
+		"availability-zone":    zoneName,
+		"availability-zone-id": zoneID,
+		"architecture":         func(i Instance) []string { return []string{i.Report.Architecture} },
+		"platform-details":     func(Instance) []string { return []string{PlatformDetails} },
+		"tenancy":              func(Instance) []string { return []string{Tenancy} },
+		"launch-time":          func(i Instance) []string { return []string{i.Enrolled.UTC().Format("2006-01-02T15:04:05.000Z")} },
+		"private-ip-address":   func(i Instance) []string { return addressText(i.Report.PrivateAddress()) },
+		"ip-address":           func(i Instance) []string { return addressText(i.Report.PublicAddress()) },
+		"ipv6-address":         func(i Instance) []string { return addressText(i.Report.IPv6Address()) },
+		"private-dns-name":     func(i Instance) []string { return []string{i.Report.Hostname} },
+		"dns-name":             func(Instance) []string { return nil }, // hosts have no public DNS name of ours
+		"tag-key":              func(i Instance) []string { return slices.Collect(maps.Keys(i.Tags)) },
+	}}
 }
 
-// statusFields are the filters of DescribeInstanceStatus.
-func statusFields(i Instance, name string) ([]string, bool) {
-	switch name {
-	case "availability-zone", "instance-state-name", "instance-state-code":
-		return instanceFields("")(i, name)
-	case "instance-status.status", "system-status.status":
-		status, _ := i.Health()
-		return []string{status}, true
-	case "instance-status.reachability", "system-status.reachability":
-		_, reachability := i.Health()
-		if reachability == "" {
-			return nil, true
-		}
-		return []string{reachability}, true
-	}
-	return nil, false
+// statusFilters are the filters of DescribeInstanceStatus.
+func statusFilters() filters[Instance] {
+	status := func(i Instance) []string { status, _ := i.Health(); return []string{status} }
+	reachability := func(i Instance) []string { _, reachability := i.Health(); return given(reachability) }
+	return filters[Instance]{names: map[string]func(Instance) []string{
+		"instance-state-name":          stateName,
+		"instance-state-code":          stateCode,
+		"availability-zone":            zoneName,
+		"availability-zone-id":         zoneID,
+		"instance-status.status":       status,
+		"instance-status.reachability": reachability,
+		"system-status.status":         status,
+		"system-status.reachability":   reachability,
+	}}
 }
 
-// tagFields are the filters of DescribeTags.
-func tagFields(t Tag, name string) ([]string, bool) {
-	if key, ok := strings.CutPrefix(name, "tag:"); ok {
+func stateName(i Instance) []string { return []string{string(i.State)} }
+func stateCode(i Instance) []string { return []string{fmt.Sprint(i.State.Code())} }
+func zoneName(i Instance) []string  { return []string{i.Zone} }
+func zoneID(i Instance) []string    { return []string{i.ZoneID} }
+
+func instanceTag(i Instance, key string) []string {
+	value, tagged := i.Tags[key]
+	if !tagged {
+		return nil
+	}
+	return []string{value}
+}
+
+// tagFilters are the filters of DescribeTags.
+func tagFilters() filters[Tag] {
+	ofKey := func(t Tag, key string) []string {
 		if t.Key != key {
-			return nil, true
+			return nil
 		}
-		return []string{t.Value}, true
+		return []string{t.Value}
 	}
-	switch name {
-	case "key":
-		return []string{t.Key}, true
-	case "value":
-		return []string{t.Value}, true
-	case "resource-id":
-		return []string{t.ResourceID}, true
-	case "resource-type":
-		return []string{t.ResourceType}, true
-	}
-	return nil, false
+	return filters[Tag]{tag: ofKey, names: map[string]func(Tag) []string{
+		"key":           func(t Tag) []string { return []string{t.Key} },
+		"value":         func(t Tag) []string { return []string{t.Value} },
+		"resource-id":   func(t Tag) []string { return []string{t.ResourceID} },
+		"resource-type": func(t Tag) []string { return []string{t.ResourceType} },
+	}}
 }
 
-func tagKeys(tags map[string]string) []string {
-	var keys []string
-	for key := range tags {
-		keys = append(keys, key)
+// given returns the value, none if it is empty.
+func given(value string) []string {
+	if value == "" {
+		return nil
 	}
-	return keys
+	return []string{value}
 }
 
 func addressText(a netip.Addr) []string {

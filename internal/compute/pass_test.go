@@ -8,7 +8,7 @@ import (
 
 func TestNothingWithoutAPass(t *testing.T) {
 	gatetest.NeedsPass(t, newWorld(t).Service,
-		"ResourceTags",           // what policies are asked about
+		"ResourceTags", "Condition", // what policies are asked about
 		"HostByKey", "Dismissed", // the links, to recognize an agent
 		"Prune", // upkeep
 	)

@@ -12,7 +12,7 @@ import (
 
 // Regions returns the regions of the names, or all if there are none, that match the filters, in the
 // configured order.
-func (s *Service) Regions(_ context.Context, pass gate.Pass, names []string, filters []Filter) ([]Region, error) {
+func (s *Service) Regions(_ context.Context, pass gate.Pass, names []string, wanted []Filter) ([]Region, error) {
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
@@ -25,15 +25,18 @@ func (s *Service) Regions(_ context.Context, pass gate.Pass, names []string, fil
 	if len(names) > 0 {
 		regions = slices.DeleteFunc(regions, func(r Region) bool { return !slices.Contains(names, r.Name) })
 	}
-	return filter(regions, filters, func(r Region, name string) ([]string, bool) {
-		switch name {
-		case "region-name":
-			return []string{r.Name}, true
-		case "opt-in-status":
-			return []string{"opt-in-not-required"}, true
-		}
-		return nil, false
-	})
+	return regionFilters().keep(regions, wanted)
+}
+
+// OptInStatus is that of every region and zone: all are open to the account.
+const OptInStatus = "opt-in-not-required"
+
+func regionFilters() filters[Region] {
+	return filters[Region]{names: map[string]func(Region) []string{
+		"region-name":   func(r Region) []string { return []string{r.Name} },
+		"endpoint":      func(r Region) []string { return []string{r.Endpoint} },
+		"opt-in-status": func(Region) []string { return []string{OptInStatus} },
+	}}
 }
 
 // Zone is an availability zone.
@@ -44,7 +47,7 @@ type Zone struct {
 }
 
 // Zones returns the zones of the pass's region: those of the names and ids, or all, that match the filters.
-func (s *Service) Zones(_ context.Context, pass gate.Pass, names, ids []string, filters []Filter) ([]Zone, error) {
+func (s *Service) Zones(_ context.Context, pass gate.Pass, names, ids []string, wanted []Filter) ([]Zone, error) {
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
@@ -62,23 +65,36 @@ func (s *Service) Zones(_ context.Context, pass gate.Pass, names, ids []string, 
 	if len(names)+len(ids) > 0 {
 		all = slices.DeleteFunc(all, func(z Zone) bool { return !slices.Contains(names, z.Name) && !slices.Contains(ids, z.ID) })
 	}
-	return filter(all, filters, func(z Zone, name string) ([]string, bool) {
-		switch name {
-		case "zone-name":
-			return []string{z.Name}, true
-		case "zone-id":
-			return []string{z.ID}, true
-		case "region-name", "group-name":
-			return []string{z.Region}, true
-		case "state":
-			return []string{"available"}, true
-		case "zone-type":
-			return []string{"availability-zone"}, true
-		case "opt-in-status":
-			return []string{"opt-in-not-required"}, true
+	return zoneFilters().keep(all, wanted)
+}
+
+// The type and state of every zone.
+const (
+	ZoneType  = "availability-zone"
+	ZoneState = "available"
+)
+
+func zoneFilters() filters[Zone] {
+	region := func(z Zone) []string { return []string{z.Region} }
+	return filters[Zone]{names: map[string]func(Zone) []string{
+		"zone-name":     func(z Zone) []string { return []string{z.Name} },
+		"zone-id":       func(z Zone) []string { return []string{z.ID} },
+		"zone-type":     func(Zone) []string { return []string{ZoneType} },
+		"state":         func(Zone) []string { return []string{ZoneState} },
+		"opt-in-status": func(Zone) []string { return []string{OptInStatus} },
+		"region-name":   region,
+		"group-name":    region,
+	}}
+}
+
+// zoneID is the id of a zone by its name; empty for a zone that is configured no more.
+func (s *Service) zoneID(region, name string) string {
+	for _, z := range s.zones(region) {
+		if z.Name == name {
+			return z.ID
 		}
-		return nil, false
-	})
+	}
+	return ""
 }
 
 // zones returns all zones of the region. Their ids are numbered in the configured order.

@@ -18,7 +18,7 @@ const minPage = 5
 
 // Query selects instances. Its zero fields select all of the region's.
 type Query struct {
-	IDs     []string // these and no others; any that does not exist fails the whole query
+	IDs     []string // these and no others, at most MaxPage; any that does not exist fails the whole query
 	Filters []Filter
 	// Running leaves out what is not running, as DescribeInstanceStatus does by default.
 	Running bool
@@ -46,10 +46,10 @@ func PageOf(maxResults *int32, token string) Page {
 	return p
 }
 
-// Instances returns the instances of the pass's region that the query selects, by id, and the token of the
-// next page, empty on the last one. Instances that come or go between pages appear or not, and no other one is
+// Instances returns the instances of the pass's region that the query selects, in the order of its IDs or else by id, and
+// the token of the next page, empty on the last one. Instances that come or go between pages appear or not, and no other one is
 // missed or repeated. Errors are NotFound "instance", and Invalid "filter", "page-size", "page-token" or
-// "parameters" (IDs together with a page size).
+// "parameters" (IDs together with a page).
 func (s *Service) Instances(ctx context.Context, pass gate.Pass, query Query) ([]Instance, string, error) {
 	if err := pass.Check(); err != nil {
 		return nil, "", err
@@ -58,29 +58,32 @@ func (s *Service) Instances(ctx context.Context, pass gate.Pass, query Query) ([
 	if err != nil {
 		return nil, "", err
 	}
-	values := instanceFields(pass.Account())
+	known := instanceFilters(pass.Account())
 	if query.Status {
-		values = statusFields
+		known = statusFilters()
 	}
-	selected, err := filter(all, query.Filters, values)
+	selected, err := known.keep(all, query.Filters)
 	if err != nil {
 		return nil, "", err
 	}
 	if query.Running {
 		selected = slices.DeleteFunc(selected, func(i Instance) bool { return i.State != Running })
 	}
-	bound := []any{"instances", pass.Region(), query.IDs, query.Filters, query.Running, query.Status}
+	if len(query.IDs) > 0 {
+		return selected, "", nil
+	}
+	bound := []any{"instances", pass.Region(), query.Filters, query.Running, query.Status}
 	return cut(selected, query.Page, bound, func(i Instance) string { return i.ID })
 }
 
 // candidates reads what the filters are to be asked about.
 func (s *Service) candidates(ctx context.Context, pass gate.Pass, query Query) ([]Instance, error) {
 	if len(query.IDs) > 0 {
-		if query.Size != 0 {
-			return nil, fault.New(fault.Invalid, "parameters", "The parameter instancesSet cannot be used with the parameter maxResults. Leave out one of them.")
+		if query.Size != 0 || query.Token != "" {
+			return nil, fault.New(fault.Invalid, "parameters",
+				"The parameter instancesSet cannot be used with the parameter maxResults or nextToken. Leave out one of them.")
 		}
-		ids := slices.Compact(slices.Sorted(slices.Values(query.IDs)))
-		return s.find(ctx, pass, ids)
+		return s.find(ctx, pass, query.IDs)
 	}
 	all, err := s.store.Instances(ctx, pass.Region(), s.now().Add(-TerminatedVisible))
 	if err != nil {

@@ -67,6 +67,10 @@ func TestStates(t *testing.T) {
 	if changes, err = w.Terminate(t.Context(), w.pass(region), []string{host.ID}); err != nil || changes[0].Previous != compute.Terminated {
 		t.Errorf("terminated twice: %v, %v", changes, err)
 	}
+	reason := compute.Query{Filters: []compute.Filter{{Name: "reason", Values: []string{"User initiated (2026-*)"}}}}
+	if found, _, err := w.Instances(t.Context(), w.pass(region), reason); err != nil || len(found) != 1 {
+		t.Errorf("by the reason of the transition: %v, %v", ids(found), err)
+	}
 	if !slices.Equal(w.dismissed, []string{host.ID}) {
 		t.Errorf("dismissed %v", w.dismissed)
 	}
@@ -84,9 +88,34 @@ func TestTerminateAllOrNone(t *testing.T) {
 	_, err = w.Terminate(t.Context(), w.pass("on-prem-2"), []string{host.ID})
 	want(t, err, fault.NotFound, "instance")
 	_, err = w.Terminate(t.Context(), w.pass(region), nil)
-	want(t, err, fault.Missing, "InstanceId")
+	want(t, err, fault.Invalid, "parameters")
+	_, err = w.Terminate(t.Context(), w.pass(region), make([]string, 1001))
+	want(t, err, fault.Invalid, "ids")
 	if i, err := w.Instance(t.Context(), w.pass(region), host.ID); err != nil || i.State == compute.Terminated {
 		t.Errorf("one bad id, and %s is %s, %v", host.ID, i.State, err)
+	}
+}
+
+// Scripts take what they asked for in the order in which they asked.
+func TestOrderIsThatOfTheIDs(t *testing.T) {
+	w := newWorld(t)
+	var asked []string
+	for range 8 {
+		asked = append(asked, w.enroll(nil).ID)
+	}
+	slices.Sort(asked)
+	slices.Reverse(asked)
+	found, next, err := w.Instances(t.Context(), w.pass(region), compute.Query{IDs: append(asked, asked[3])})
+	if err != nil || next != "" || !slices.Equal(ids(found), asked) {
+		t.Errorf("asked for %v, got %v, %v", asked, ids(found), err)
+	}
+	changes, err := w.Terminate(t.Context(), w.pass(region), append(asked, asked[3]))
+	var changed []string
+	for _, c := range changes {
+		changed = append(changed, c.ID)
+	}
+	if err != nil || !slices.Equal(changed, asked) {
+		t.Errorf("asked for %v, terminated %v, %v", asked, changed, err)
 	}
 }
 
@@ -94,7 +123,7 @@ func TestNotFoundNamesAll(t *testing.T) {
 	w := newWorld(t)
 	_, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{IDs: []string{"i-00000002", "i-00000001"}})
 	want(t, err, fault.NotFound, "instance")
-	if got, want := fault.Of(err).Message, "The instance IDs 'i-00000001, i-00000002' do not exist"; got != want {
+	if got, want := fault.Of(err).Message, "The instance IDs 'i-00000002, i-00000001' do not exist"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	_, err = w.Instance(t.Context(), w.pass(region), "i-1")
@@ -135,6 +164,13 @@ func TestFilters(t *testing.T) {
 		{[]compute.Filter{f("tag:stage", "")}, "db"},
 		{[]compute.Filter{f("tag-key", "team", "none")}, "web"},
 		{[]compute.Filter{f("availability-zone", "on-prem-1a")}, "web db"},
+		{[]compute.Filter{f("availability-zone-id", "on-prem-1-az1")}, "web db"},
+		{[]compute.Filter{f("availability-zone-id", "on-prem-1-az2")}, ""},
+		{[]compute.Filter{f("state-reason-code", "Server.AgentNotConnected")}, "db"},
+		{[]compute.Filter{f("state-reason-message", "*never been connected")}, "db"},
+		{[]compute.Filter{f("state-reason-message", "*")}, "db"},
+		{[]compute.Filter{f("reason", "")}, "web db"},
+		{[]compute.Filter{f("reason", "User initiated*")}, ""},
 		{[]compute.Filter{f("private-ip-address", "10.0.0.*")}, "web"},
 		{[]compute.Filter{f("private-ip-address", "100.64.0.9")}, "db"},
 		{[]compute.Filter{f("ip-address", "8.8.4.4")}, "db"},
@@ -168,9 +204,14 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", test.filters, got, test.want)
 		}
 	}
-	for _, bad := range []compute.Filter{f("vpc-id", "x"), f("", "x"), f("instance-id"), {Name: "instance-id", Values: make([]string, 201)}} {
+	for _, bad := range []compute.Filter{f("vpc-id", "x"), f("", "x"), f("instance-id"), f("endpoint", "x")} {
 		_, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{Filters: []compute.Filter{bad}})
 		want(t, err, fault.Invalid, "filter")
+	}
+	tooMany := make([]compute.Filter, 51)
+	for _, bad := range [][]compute.Filter{{{Name: "instance-id", Values: make([]string, 201)}}, tooMany} {
+		_, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{Filters: bad})
+		want(t, err, fault.Limit, "filter")
 	}
 	_, _, err := w.Instances(t.Context(), w.pass("on-prem-2"), compute.Query{Filters: []compute.Filter{f("image-id", "x")}})
 	want(t, err, fault.Invalid, "filter") // also where there is nothing to filter
@@ -251,6 +292,10 @@ func TestPlaces(t *testing.T) {
 	got, err := w.Regions(t.Context(), w.pass(region), nil, []compute.Filter{{Name: "region-name", Values: []string{"*-2"}}})
 	if err != nil || len(got) != 1 || got[0].Name != "on-prem-2" {
 		t.Errorf("regions: %v, %v", got, err)
+	}
+	got, err = w.Regions(t.Context(), w.pass(region), nil, []compute.Filter{{Name: "endpoint", Values: []string{"*.example:8443"}}})
+	if err != nil || len(got) != 1 || got[0].Name != region {
+		t.Errorf("regions by endpoint: %v, %v", got, err)
 	}
 	_, err = w.Regions(t.Context(), w.pass(region), []string{"us-east-1"}, nil)
 	want(t, err, fault.Invalid, "region-name")

@@ -16,8 +16,9 @@ import (
 
 // Region is a place with zones, as the operator configured it.
 type Region struct {
-	Name  string   // "on-prem-1"
-	Zones []string // whole names: "on-prem-1a"
+	Name     string   // "on-prem-1"
+	Endpoint string   // host and port under which clients reach it
+	Zones    []string // whole names: "on-prem-1a"
 }
 
 // Service is the instances' room. It is safe for concurrent use.
@@ -64,11 +65,20 @@ func (s *Service) Instance(ctx context.Context, pass gate.Pass, id string) (Inst
 	return found[0], nil
 }
 
-// find returns the instances in the order of the ids, or one NotFound fault that names all that are missing.
+// find returns the instances in the order of the ids, each once, or one NotFound fault that names all that are missing.
+// More than MaxPage ids are an Invalid fault, Resource "ids".
 func (s *Service) find(ctx context.Context, pass gate.Pass, ids []string) ([]Instance, error) {
+	if len(ids) > MaxPage {
+		return nil, fault.New(fault.Invalid, "ids", "At most %d ids can be given at once; %d were.", MaxPage, len(ids))
+	}
 	var found []Instance
 	var missing []string
+	seen := map[string]bool{}
 	for _, id := range ids {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
 		instance, err := s.store.Instance(ctx, id)
 		switch {
 		case fault.Is(err, fault.NotFound), err == nil && !s.visible(instance, pass.Region()):
@@ -93,6 +103,7 @@ func (s *Service) visible(instance Instance, region string) bool {
 }
 
 func (s *Service) withState(instance Instance) Instance {
+	instance.ZoneID = s.zoneID(instance.Region, instance.Zone)
 	switch {
 	case !instance.Terminated.IsZero():
 		instance.State = Terminated
@@ -114,6 +125,25 @@ func (s *Service) ResourceTags(ctx context.Context, arn string) (map[string]stri
 	return s.store.ResourceTags(ctx, id)
 }
 
+// Condition finds the value of a condition key that EC2 has for its instances ("ec2:availabilityzone", in lower case), for
+// the conditions of policies, and so takes no pass. ok is false for another key, and for what an instance that does not
+// exist has not.
+func (s *Service) Condition(ctx context.Context, id, key string) (value string, ok bool, err error) {
+	switch key {
+	case "ec2:instanceid":
+		return id, true, nil
+	case "ec2:tenancy":
+		return Tenancy, true, nil
+	case "ec2:availabilityzone":
+		instance, err := s.store.Instance(ctx, id)
+		if fault.Is(err, fault.NotFound) {
+			return "", false, nil
+		}
+		return instance.Zone, err == nil, err
+	}
+	return "", false, nil
+}
+
 // newID returns the prefix and 17 random hex digits.
 func (s *Service) newID(prefix string) string {
 	var b [9]byte
@@ -123,8 +153,11 @@ func (s *Service) newID(prefix string) string {
 	return prefix + hex.EncodeToString(b[:])[:17]
 }
 
-// PlatformDetails is what every host's platform is called in EC2.
-const PlatformDetails = "Linux/UNIX"
+// What EC2 says of every host.
+const (
+	PlatformDetails = "Linux/UNIX"
+	Tenancy         = "default"
+)
 
 // Health is what DescribeInstanceStatus says of an instance: status "ok" and reachability "passed" while it is
 // running; otherwise "not-applicable" and nothing.
@@ -133,4 +166,29 @@ func (i Instance) Health() (status, reachability string) {
 		return "ok", "passed"
 	}
 	return "not-applicable", ""
+}
+
+// StateReason says why an instance is not running; it is empty for one that is.
+type StateReason struct {
+	Code       string // "Client.UserInitiatedShutdown"
+	Message    string // the code and a sentence
+	Transition string // EC2's "User initiated (2026-11-22 02:02:10 GMT)"; empty if nobody asked for it
+}
+
+// StateReason returns why the instance is not running: a host that stopped did not do so at anybody's request.
+func (i Instance) StateReason() StateReason {
+	const moment = "2006-01-02 15:04:05 GMT"
+	reason := func(code, text string) StateReason { return StateReason{Code: code, Message: code + ": " + text} }
+	switch i.State {
+	case Terminated:
+		r := reason("Client.UserInitiatedShutdown", "The host was un-enrolled")
+		r.Transition = fmt.Sprintf("User initiated (%s)", i.Terminated.UTC().Format(moment))
+		return r
+	case Stopped:
+		if i.LastSeen.IsZero() {
+			return reason("Server.AgentNotConnected", "The host's agent has never been connected")
+		}
+		return reason("Server.AgentNotConnected", "The host's agent is not connected; it was last seen at "+i.LastSeen.UTC().Format(moment))
+	}
+	return StateReason{}
 }

@@ -12,10 +12,9 @@ import (
 // EC2's limits on tags.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 const (
-	MaxTags        = 50  // on a resource
-	MaxTagKey      = 128 // characters
-	MaxTagValue    = 256 // characters
-	maxTaggedAtOne = 1000
+	MaxTags     = 50  // on a resource
+	MaxTagKey   = 128 // characters
+	MaxTagValue = 256 // characters
 )
 
 // Tag sets the tags on every instance of the ids, or none of them anywhere if an instance does not exist
@@ -80,7 +79,7 @@ func (s *Service) Untag(ctx context.Context, pass gate.Pass, ids []string, match
 
 // Tags returns the tags of the pass's region that match the filters, by resource and key, and the token of the
 // next page.
-func (s *Service) Tags(ctx context.Context, pass gate.Pass, filters []Filter, p Page) ([]Tag, string, error) {
+func (s *Service) Tags(ctx context.Context, pass gate.Pass, wanted []Filter, p Page) ([]Tag, string, error) {
 	if err := pass.Check(); err != nil {
 		return nil, "", err
 	}
@@ -88,25 +87,21 @@ func (s *Service) Tags(ctx context.Context, pass gate.Pass, filters []Filter, p 
 	if err != nil {
 		return nil, "", err
 	}
-	tags, err = filter(tags, filters, tagFields)
+	tags, err = tagFilters().keep(tags, wanted)
 	if err != nil {
 		return nil, "", err
 	}
 	key := func(t Tag) string { return t.ResourceID + "\x00" + t.Key } // in the store's order, whatever is in an id
-	return cut(tags, p, []any{"tags", pass.Region(), filters}, key)
+	return cut(tags, p, []any{"tags", pass.Region(), wanted}, key)
 }
 
 // taggable returns the ids sorted, each once, if every one is an instance we have.
 func (s *Service) taggable(ctx context.Context, pass gate.Pass, ids []string) ([]string, error) {
-	ids = sortedSet(ids)
 	if len(ids) == 0 {
 		return nil, fault.New(fault.Missing, "ResourceId", "The request must contain the parameter resourceIdSet.")
 	}
-	if len(ids) > maxTaggedAtOne {
-		return nil, fault.New(fault.Invalid, "parameters", "At most %d resources can be tagged at once.", maxTaggedAtOne)
-	}
 	_, err := s.find(ctx, pass, ids)
-	return ids, err
+	return sortedSet(ids), err // transactions that lock rows in one order do not wait for each other
 }
 
 func checkTags(tags map[string]string) error {

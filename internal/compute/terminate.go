@@ -17,15 +17,15 @@ type StateChange struct {
 // Terminate un-enrolls hosts: live grants end, no further key can be pushed, and each host's agent is told to remove
 // itself, now or when it next links. A host that is cut off at this moment keeps what it was given before, which
 // ends by itself within a minute. All are terminated or, if one does not exist (NotFound
-// "instance"), none. Terminating a terminated instance succeeds and changes nothing.
+// "instance"), none. The changes come in the order of the ids. Terminating a terminated instance succeeds and changes
+// nothing.
 func (s *Service) Terminate(ctx context.Context, pass gate.Pass, ids []string) ([]StateChange, error) {
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
 	if len(ids) == 0 {
-		return nil, fault.New(fault.Missing, "InstanceId", "The request must contain the parameter InstanceId.")
+		return nil, fault.New(fault.Invalid, "parameters", "No instances specified")
 	}
-	ids = sortedSet(ids)
 	instances, err := s.find(ctx, pass, ids)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (s *Service) Terminate(ctx context.Context, pass gate.Pass, ids []string) (
 	for _, instance := range instances {
 		changes = append(changes, StateChange{ID: instance.ID, Previous: instance.State, Current: Terminated})
 	}
-	if err := s.store.TerminateInstances(ctx, ids, pass.Time(), pass.Event(terminated(pass.RequestID(), changes))); err != nil {
+	if err := s.store.TerminateInstances(ctx, sortedSet(ids), pass.Time(), pass.Event(terminated(pass.RequestID(), changes))); err != nil {
 		return nil, err
 	}
 	for _, change := range changes {

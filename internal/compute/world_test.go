@@ -27,7 +27,7 @@ const (
 )
 
 var regions = []compute.Region{
-	{Name: region, Zones: []string{"on-prem-1a", "on-prem-1b"}},
+	{Name: region, Endpoint: "sallyport.example:8443", Zones: []string{"on-prem-1a", "on-prem-1b"}},
 	{Name: "on-prem-2", Zones: []string{"on-prem-2a"}},
 }
 

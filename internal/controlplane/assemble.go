@@ -67,7 +67,7 @@ func assemble(s surroundings) (parts, error) {
 	}
 	var regions []compute.Region
 	for _, name := range s.config.Regions {
-		regions = append(regions, compute.Region{Name: name, Zones: zonesOf(name)})
+		regions = append(regions, compute.Region{Name: name, Endpoint: hostOf(s.endpoint), Zones: zonesOf(name)})
 	}
 
 	links := hostlink.NewLinks(s.log)
@@ -78,7 +78,7 @@ func assemble(s surroundings) (parts, error) {
 	numbers := newMetrics(links.Count)
 
 	services := []awsapi.Service{
-		ec2.New(instances, hostOf(s.endpoint)),
+		ec2.New(instances),
 		eic.New(keys),
 		iamapi.New(identities),
 		sts.New(identities),

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// requestContext answers for the global condition keys, the operation's own and the tags. Tags are looked up
-// only when a policy asks for them.
+// requestContext answers for the global condition keys, the operation's own, the resource's own and the tags. What
+// must be looked up is only when a policy asks for it.
 type requestContext struct {
 	ctx       context.Context
 	gate      *Gate
@@ -31,6 +31,9 @@ func (c *requestContext) Values(key string) ([]string, bool) {
 	}
 	if name, ok := cutAnyPrefix(key, "aws:principaltag/"); ok {
 		return tagValue(c.principal.Tags, name)
+	}
+	if value, ok := c.ofResource(key); ok {
+		return one(value)
 	}
 	identity := c.principal.Identity
 	switch key {
@@ -77,6 +80,17 @@ func (c *requestContext) Values(key string) ([]string, bool) {
 		return one("false")
 	}
 	return nil, false
+}
+
+func (c *requestContext) ofResource(key string) (value string, ok bool) {
+	if c.resource.Condition == nil {
+		return "", false
+	}
+	value, ok, err := c.resource.Condition(c.ctx, key)
+	if err != nil {
+		c.err = err
+	}
+	return value, ok
 }
 
 func (c *requestContext) resourceTags() map[string]string {

@@ -148,6 +148,9 @@ type Resource struct {
 	// Named is how the caller named it, for the refusal; empty for the ARN. It is set where the ARN holds what the
 	// caller may not know: the path of a user, or whose an access key is.
 	Named string
+	// Condition finds the value of a condition key of this resource, in lower case ("ec2:availabilityzone"), when a policy
+	// asks for it; nil for a resource that has none of its own. An error denies the call.
+	Condition func(ctx context.Context, key string) (value string, ok bool, err error)
 	// Tags are the tags the request would give the resource; nil to look up those it has.
 	Tags map[string]string
 }
@@ -168,7 +171,7 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 			keys := &requestContext{ctx: ctx, gate: g, principal: caller.principal, call: call, resource: resource, now: pass.call.time}
 			decision := policy.Evaluate(caller.principal.Policies, policy.Request{Action: call.Action, Resource: resource.ARN, Context: keys})
 			if keys.err != nil {
-				return Pass{}, fmt.Errorf("look up the tags of %s: %w", resource.ARN, keys.err)
+				return Pass{}, fmt.Errorf("look up the condition keys of %s: %w", resource.ARN, keys.err)
 			}
 			if !decision.Allowed {
 				return Pass{}, denial(caller.Identity().ARN, call.Action, cmp.Or(resource.Named, resource.ARN), decision)

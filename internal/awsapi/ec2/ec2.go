@@ -3,6 +3,8 @@
 package ec2
 
 import (
+	"context"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -10,16 +12,15 @@ import (
 	"github.com/sallyport/sallyport/internal/awswire"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
-type api struct {
-	instances *compute.Service
-	endpoint  string
-}
+type api struct{ instances *compute.Service }
 
-// New returns the service. endpoint is the host and port under which clients reach it, for DescribeRegions.
-func New(instances *compute.Service, endpoint string) awsapi.Service {
-	a := api{instances: instances, endpoint: endpoint}
+// New returns the service.
+func New(instances *compute.Service) awsapi.Service {
+	a := api{instances}
 	return awsapi.Service{
 		Name:   "ec2",
 		Source: "ec2.amazonaws.com",
@@ -34,12 +35,31 @@ func New(instances *compute.Service, endpoint string) awsapi.Service {
 			a.deleteTags(),
 			a.describeTags(),
 		},
-		Error: errorOf,
+		Conditions: func(scope awsapi.Scope) policy.Keys { return policy.Keys{"ec2:region": {scope.Region}} },
+		Error:      errorOf,
 	}
 }
 
-// checkIDs refuses what does not even look like an instance id, as EC2 does before it looks for it.
+// resources are the instances of the ids as policies know them.
+func (a api) resources(scope awsapi.Scope, ids []string) []gate.Resource {
+	var resources []gate.Resource
+	for _, id := range ids {
+		resources = append(resources, gate.Resource{
+			ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType,
+			Condition: func(ctx context.Context, key string) (string, bool, error) {
+				return a.instances.Condition(ctx, id, key)
+			},
+		})
+	}
+	return resources
+}
+
+// checkIDs refuses what does not even look like an instance id, as EC2 does before it looks for it, and more of them than
+// can be asked for at once.
 func checkIDs(ids []string) error {
+	if len(ids) > compute.MaxPage {
+		return fault.New(fault.Invalid, "ids", "At most %d ids can be given at once; %d were.", compute.MaxPage, len(ids))
+	}
 	for _, id := range ids {
 		if !compute.ValidInstanceID(id) {
 			return fault.New(fault.Invalid, "instance-id", "Invalid id: %q (expecting i- and 17 hex digits)", id)

@@ -29,8 +29,11 @@ func errorOf(f *fault.Error) awswire.Error {
 		}
 		return bad("IncorrectState")
 	case fault.Limit:
-		if f.Resource == "tag" {
+		switch f.Resource {
+		case "tag":
 			return bad("TagLimitExceeded")
+		case "filter":
+			return bad("FilterLimitExceeded")
 		}
 		return bad("ResourceCountExceeded")
 	case fault.Denied:
@@ -65,6 +68,8 @@ func invalid(f *fault.Error) awswire.Error {
 		e.Code = "UnknownParameter"
 	case "parameters":
 		e.Code = "InvalidParameterCombination"
+	case "page-token":
+		e.Code = "InvalidPaginationToken"
 	case "instance-id":
 		e.Code = "InvalidInstanceID.Malformed"
 	case "resource-id":

@@ -2,7 +2,6 @@ package ec2
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
@@ -52,12 +52,12 @@ func reservation(account string, i compute.Instance) types.Reservation {
 }
 
 // instance is a host as EC2 shows it. InstanceType, ImageId and the rest of what only a guest has are left out;
-// the lists that clients take for granted are empty.
+// lists that EC2 always has are empty.
 func instance(i compute.Instance) types.Instance {
 	out := types.Instance{
 		InstanceId:          &i.ID,
 		State:               state(i.State),
-		Placement:           &types.Placement{AvailabilityZone: &i.Zone, Tenancy: types.TenancyDefault},
+		Placement:           placement(i),
 		LaunchTime:          &i.Enrolled,
 		Architecture:        types.ArchitectureValues(i.Report.Architecture),
 		PlatformDetails:     aws.String(compute.PlatformDetails),
@@ -72,33 +72,21 @@ func instance(i compute.Instance) types.Instance {
 		BlockDeviceMappings: []types.InstanceBlockDeviceMapping{},
 		ProductCodes:        []types.ProductCode{},
 	}
-	out.StateReason, out.StateTransitionReason = stateReason(i)
+	reason := i.StateReason()
+	out.StateTransitionReason = &reason.Transition
+	if reason.Code != "" {
+		out.StateReason = &types.StateReason{Code: &reason.Code, Message: &reason.Message}
+	}
 	return out
+}
+
+func placement(i compute.Instance) *types.Placement {
+	return &types.Placement{AvailabilityZone: &i.Zone, AvailabilityZoneId: awsapi.Optional(i.ZoneID), Tenancy: compute.Tenancy}
 }
 
 func state(s compute.State) *types.InstanceState {
 	code := s.Code()
 	return &types.InstanceState{Code: &code, Name: types.InstanceStateName(s)}
-}
-
-// stateReason says why an instance is not running: a host that stopped did not do so at anybody's request.
-func stateReason(i compute.Instance) (*types.StateReason, *string) {
-	reason := func(code, text string) *types.StateReason {
-		message := code + ": " + text
-		return &types.StateReason{Code: &code, Message: &message}
-	}
-	switch i.State {
-	case compute.Terminated:
-		transition := fmt.Sprintf("User initiated (%s)", i.Terminated.UTC().Format("2006-01-02 15:04:05 GMT"))
-		return reason("Client.UserInitiatedShutdown", "The host was un-enrolled"), &transition
-	case compute.Stopped:
-		text := "The host's agent has never been connected"
-		if !i.LastSeen.IsZero() {
-			text = fmt.Sprintf("The host's agent is not connected; it was last seen at %s", i.LastSeen.UTC().Format("2006-01-02 15:04:05 GMT"))
-		}
-		return reason("Server.AgentNotConnected", text), new(string)
-	}
-	return nil, new(string)
 }
 
 func address(a netip.Addr) *string {
@@ -108,8 +96,9 @@ func address(a netip.Addr) *string {
 	return awsapi.Optional(a.String())
 }
 
+// tags are those of an instance by their keys; nil, and so left out, for one that has none, as EC2 does.
 func tags(set map[string]string) []types.Tag {
-	out := []types.Tag{}
+	var out []types.Tag
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		value := set[key]
 		out = append(out, types.Tag{Key: &key, Value: &value})
@@ -150,11 +139,12 @@ func status(i compute.Instance) types.InstanceStatus {
 		summary.Details = []types.InstanceStatusDetails{{Name: types.StatusNameReachability, Status: types.StatusType(reachability)}}
 	}
 	return types.InstanceStatus{
-		InstanceId:       &i.ID,
-		AvailabilityZone: &i.Zone,
-		InstanceState:    state(i.State),
-		InstanceStatus:   summary,
-		SystemStatus:     summary,
+		InstanceId:         &i.ID,
+		AvailabilityZone:   &i.Zone,
+		AvailabilityZoneId: awsapi.Optional(i.ZoneID),
+		InstanceState:      state(i.State),
+		InstanceStatus:     summary,
+		SystemStatus:       summary,
 	}
 }
 
@@ -164,8 +154,13 @@ func (a api) terminateInstances() awsapi.Operation {
 		Action:  "ec2:TerminateInstances",
 		Accepts: []string{"InstanceIds", "DryRun"},
 		Touches: func(_ context.Context, scope awsapi.Scope, in *ec2.TerminateInstancesInput) (awsapi.Touch, error) {
-			resources, err := instancesOf(scope, in.InstanceIds, "InstanceId")
-			return awsapi.Touch{Resources: resources}, err
+			if len(in.InstanceIds) == 0 {
+				return awsapi.Touch{}, fault.New(fault.Invalid, "parameters", "No instances specified")
+			}
+			if err := checkIDs(in.InstanceIds); err != nil {
+				return awsapi.Touch{}, err
+			}
+			return awsapi.Touch{Resources: a.resources(scope, in.InstanceIds)}, nil
 		},
 		Do: func(ctx context.Context, pass gate.Pass, in *ec2.TerminateInstancesInput) (*ec2.TerminateInstancesOutput, error) {
 			changes, err := a.instances.Terminate(ctx, pass, in.InstanceIds)

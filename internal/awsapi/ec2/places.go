@@ -8,11 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/gate"
 )
-
-// optInStatus is that of every region and zone: all are open to the account.
-const optInStatus = "opt-in-not-required"
 
 func (a api) describeRegions() awsapi.Operation {
 	return awsapi.Row[ec2.DescribeRegionsInput, ec2.DescribeRegionsOutput]{
@@ -27,7 +25,9 @@ func (a api) describeRegions() awsapi.Operation {
 			}
 			out := &ec2.DescribeRegionsOutput{Regions: []types.Region{}}
 			for _, r := range regions {
-				out.Regions = append(out.Regions, types.Region{RegionName: &r.Name, Endpoint: &a.endpoint, OptInStatus: aws.String(optInStatus)})
+				out.Regions = append(out.Regions, types.Region{
+					RegionName: &r.Name, Endpoint: &r.Endpoint, OptInStatus: aws.String(compute.OptInStatus),
+				})
 			}
 			return out, nil
 		},
@@ -49,7 +49,7 @@ func (a api) describeAvailabilityZones() awsapi.Operation {
 			for _, z := range zones {
 				out.AvailabilityZones = append(out.AvailabilityZones, types.AvailabilityZone{
 					ZoneName: &z.Name, ZoneId: &z.ID, RegionName: &z.Region, GroupName: &z.Region, NetworkBorderGroup: &z.Region,
-					ZoneType: aws.String("availability-zone"), State: types.AvailabilityZoneStateAvailable, OptInStatus: optInStatus,
+					ZoneType: aws.String(compute.ZoneType), State: compute.ZoneState, OptInStatus: compute.OptInStatus,
 					Messages: []types.AvailabilityZoneMessage{},
 				})
 			}

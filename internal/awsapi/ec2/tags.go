@@ -3,9 +3,7 @@ package ec2
 import (
 	"context"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -24,7 +22,7 @@ func (a api) createTags() awsapi.Operation {
 		Action:  "ec2:CreateTags",
 		Accepts: []string{"Resources", "Tags", "DryRun"},
 		Touches: func(_ context.Context, scope awsapi.Scope, in *ec2.CreateTagsInput) (awsapi.Touch, error) {
-			return touchTags(scope, in.Resources, in.Tags)
+			return a.touchTags(scope, in.Resources, in.Tags)
 		},
 		Do: func(ctx context.Context, pass gate.Pass, in *ec2.CreateTagsInput) (*ec2.CreateTagsOutput, error) {
 			set := map[string]string{}
@@ -42,7 +40,7 @@ func (a api) deleteTags() awsapi.Operation {
 		Action:  "ec2:DeleteTags",
 		Accepts: []string{"Resources", "Tags", "DryRun"},
 		Touches: func(ctx context.Context, scope awsapi.Scope, in *ec2.DeleteTagsInput) (awsapi.Touch, error) {
-			touch, err := touchTags(scope, in.Resources, in.Tags)
+			touch, err := a.touchTags(scope, in.Resources, in.Tags)
 			if err == nil && len(in.Tags) == 0 {
 				touch.Conditions, err = a.everyTag(ctx, touch.Resources)
 			}
@@ -81,9 +79,8 @@ func (a api) describeTags() awsapi.Operation {
 }
 
 // touchTags asks about every resource, and about the tags themselves by aws:RequestTag/KEY and aws:TagKeys.
-func touchTags(scope awsapi.Scope, ids []string, tags []types.Tag) (awsapi.Touch, error) {
-	resources, err := instancesOf(scope, ids, "resourceIdSet")
-	if err != nil {
+func (a api) touchTags(scope awsapi.Scope, ids []string, tags []types.Tag) (awsapi.Touch, error) {
+	if err := checkTaggable(ids); err != nil {
 		return awsapi.Touch{}, err
 	}
 	conditions, err := awsapi.RequestTags(func(yield func(key, value string) bool) {
@@ -93,7 +90,7 @@ func touchTags(scope awsapi.Scope, ids []string, tags []types.Tag) (awsapi.Touch
 			}
 		}
 	})
-	return awsapi.Touch{Resources: resources, Conditions: conditions}, err
+	return awsapi.Touch{Resources: a.resources(scope, ids), Conditions: conditions}, err
 }
 
 // everyTag is what policies are asked about for a request that names no tags to delete and so deletes all. A
@@ -115,22 +112,15 @@ func (a api) everyTag(ctx context.Context, resources []gate.Resource) (policy.Ke
 	return policy.Keys{"aws:tagkeys": slices.Compact(keys)}, nil
 }
 
-var resourceID = regexp.MustCompile(`^[a-z]+-[0-9a-f]+$`)
-
-// instancesOf names the instances of a request that must have some. parameter is the list's name for the caller.
-func instancesOf(scope awsapi.Scope, ids []string, parameter string) ([]gate.Resource, error) {
+// checkTaggable refuses what is not the id of an instance in a request that tags: there is nothing else here.
+func checkTaggable(ids []string) error {
 	if len(ids) == 0 {
-		return nil, fault.New(fault.Missing, parameter, "The request must contain the parameter %s.", parameter)
+		return fault.New(fault.Missing, "resourceIdSet", "The request must contain the parameter resourceIdSet.")
 	}
-	var resources []gate.Resource
 	for _, id := range ids {
-		if !strings.HasPrefix(id, "i-") && resourceID.MatchString(id) {
-			return nil, fault.New(fault.Invalid, "resource-id", "The ID '%s' is not valid: there are no resources but instances here.", id)
+		if !compute.ValidInstanceID(id) {
+			return fault.New(fault.Invalid, "resource-id", "The ID '%s' is not valid. Give the whole ID of an instance, i- and 17 hex digits.", id)
 		}
-		if err := checkIDs([]string{id}); err != nil {
-			return nil, err
-		}
-		resources = append(resources, gate.Resource{ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType})
 	}
-	return resources, nil
+	return checkIDs(ids)
 }

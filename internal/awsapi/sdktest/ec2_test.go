@@ -24,10 +24,10 @@ func TestDescribeInstances(t *testing.T) {
 	}
 	i := out.Reservations[0].Instances[0]
 	got := []string{
-		*i.InstanceId, string(i.State.Name), *i.Placement.AvailabilityZone, *i.PrivateIpAddress, *i.PublicIpAddress, *i.Ipv6Address,
+		*i.InstanceId, string(i.State.Name), *i.Placement.AvailabilityZoneId, *i.PrivateIpAddress, *i.PublicIpAddress, *i.Ipv6Address,
 		*i.PrivateDnsName, string(i.Architecture), *i.PlatformDetails, *i.Tags[0].Key, *i.Tags[0].Value, *i.Tags[1].Key,
 	}
-	expected := []string{id, "running", "on-prem-1a", "10.0.0.7", "198.51.100.7", "2001:db8::7", "web-1", "x86_64", "Linux/UNIX", "Name", "web", "team"}
+	expected := []string{id, "running", "on-prem-1-az1", "10.0.0.7", "198.51.100.7", "2001:db8::7", "web-1", "x86_64", "Linux/UNIX", "Name", "web", "team"}
 	if !slices.Equal(got, expected) || *i.State.Code != 16 || time.Since(*i.LaunchTime) > time.Hour || i.LaunchTime.Nanosecond() != 0 || i.StateReason != nil {
 		t.Errorf("got %v, %v, want %v", got, i.LaunchTime, expected)
 	}
@@ -39,8 +39,12 @@ func TestDescribeInstances(t *testing.T) {
 	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}}, 10*time.Second); err != nil {
 		t.Errorf("the SDK's waiter: %v", err)
 	}
+	bare, err := client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{w.enroll(nil)}})
+	if err != nil || bare.Reservations[0].Instances[0].Tags != nil {
+		t.Errorf("an instance without tags: %+v, %v", bare, err)
+	}
 	w.Dismiss(t.Context(), id)
-	out, err = client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{})
+	out, err = client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +86,7 @@ func TestEC2Errors(t *testing.T) {
 		return err
 	}
 	none := "i-00000000000000000"
+	state := []types.Filter{{Name: aws.String("instance-state-name"), Values: []string{"running"}}}
 	refused(t, describe(awsec2.DescribeInstancesInput{InstanceIds: []string{"i-1"}}), 400, "InvalidInstanceID.Malformed")
 	if says := refused(t, describe(awsec2.DescribeInstancesInput{InstanceIds: []string{id, none}}), 400, "InvalidInstanceID.NotFound"); says != "The instance ID '"+none+"' does not exist" {
 		t.Errorf("it says %q", says)
@@ -93,7 +98,9 @@ func TestEC2Errors(t *testing.T) {
 	refused(t, describe(awsec2.DescribeInstancesInput{MaxResults: aws.Int32(5), InstanceIds: []string{id}}), 400, "InvalidParameterCombination")
 	refused(t, describe(awsec2.DescribeInstancesInput{MaxResults: aws.Int32(4)}), 400, "InvalidParameterValue")
 	refused(t, describe(awsec2.DescribeInstancesInput{MaxResults: aws.Int32(0)}), 400, "InvalidParameterValue")
-	refused(t, describe(awsec2.DescribeInstancesInput{NextToken: aws.String("x")}), 400, "InvalidParameterValue")
+	refused(t, describe(awsec2.DescribeInstancesInput{NextToken: aws.String("x")}), 400, "InvalidPaginationToken")
+	refused(t, describe(awsec2.DescribeInstancesInput{Filters: slices.Repeat(state, 51)}), 400, "FilterLimitExceeded")
+	refused(t, describe(awsec2.DescribeInstancesInput{InstanceIds: slices.Repeat([]string{id}, 1001)}), 400, "InvalidParameterValue")
 	refused(t, describe(awsec2.DescribeInstancesInput{DryRun: aws.Bool(true)}), 412, "DryRunOperation")
 
 	_, err := client.RunInstances(t.Context(), &awsec2.RunInstancesInput{MinCount: aws.Int32(1), MaxCount: aws.Int32(1)})
@@ -115,6 +122,37 @@ func TestEC2Errors(t *testing.T) {
 	w.mu.Unlock()
 	_, err = ec2Client(bad).DescribeRegions(t.Context(), &awsec2.DescribeRegionsInput{})
 	refused(t, err, 401, "AuthFailure")
+}
+
+// Policies written for EC2 decide by where a request goes and what an instance is.
+func TestEC2ConditionKeys(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.enroll(nil), w.enroll(nil)
+	for condition, allowed := range map[string]bool{
+		`"StringEquals":{"ec2:Region":"on-prem-1"}`:            true,
+		`"StringEquals":{"ec2:Region":"on-prem-2"}`:            false,
+		`"StringEquals":{"ec2:InstanceID":"` + a + `"}`:        true,
+		`"StringEquals":{"ec2:InstanceID":"` + b + `"}`:        false,
+		`"StringLike":{"ec2:AvailabilityZone":"*-1a"}`:         true,
+		`"StringNotEquals":{"ec2:AvailabilityZone":"x"}`:       true,
+		`"StringEquals":{"ec2:availabilityzone":"on-prem-1b"}`: false,
+		`"StringEquals":{"ec2:Tenancy":"default"}`:             true,
+		`"Null":{"ec2:Tenancy":"true"}`:                        false,
+		`"StringEquals":{"ec2:ResourceTag/team":"a"}`:          false,
+	} {
+		user := ec2Client(w.user("alice", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:*","Resource":"*","Condition":{`+condition+`}}}`))
+		_, err := user.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a}, DryRun: aws.Bool(true)})
+		if allowed {
+			refused(t, err, 412, "DryRunOperation")
+		} else {
+			refused(t, err, 403, "UnauthorizedOperation")
+		}
+	}
+	here := ec2Client(w.user("bob", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*",
+		"Condition":{"StringEquals":{"ec2:Region":"on-prem-1"},"Null":{"ec2:InstanceID":"true"}}}}`))
+	if _, err := here.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{}); err != nil {
+		t.Errorf("a listing by region: %v", err)
+	}
 }
 
 func TestEC2Denials(t *testing.T) {
@@ -146,7 +184,8 @@ func TestEC2Denials(t *testing.T) {
 		return err
 	}
 	refused(t, tag("other", ""), 403, "UnauthorizedOperation")
-	refused(t, tag("Team", "b"), 400, "InvalidParameterValue")
+	refused(t, tag("Team", "b"), 403, "UnauthorizedOperation") // a second tag, by which the condition on the first does not hold
+	refused(t, tag("team", "b"), 400, "InvalidParameterValue")
 	if err := tag("Name", "x"); err != nil {
 		t.Error(err)
 	}
@@ -160,6 +199,10 @@ func TestTerminateInstances(t *testing.T) {
 	a, b := w.enroll(nil), w.enroll(nil)
 	_, err := client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a, "i-00000000"}})
 	refused(t, err, 400, "InvalidInstanceID.NotFound")
+	_, err = client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{}})
+	if says := refused(t, err, 400, "InvalidParameterCombination"); says != "No instances specified" {
+		t.Errorf("it says %q", says)
+	}
 	if len(w.dismissed) != 0 {
 		t.Fatal("one bad id, and something was done")
 	}
@@ -202,8 +245,24 @@ func TestTagsAndPlaces(t *testing.T) {
 	if err != nil || len(tags.Tags) != 1 || *tags.Tags[0].Key != "a" || tags.Tags[0].ResourceType != types.ResourceTypeInstance {
 		t.Errorf("tags: %+v, %v", tags, err)
 	}
-	_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{"vol-0123456789abcdef0"}, Tags: []types.Tag{{Key: aws.String("a")}}})
-	refused(t, err, 400, "InvalidID")
+	for _, bad := range []string{"vol-0123456789abcdef0", "web", "i-", "Name=web"} {
+		_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id, bad}, Tags: []types.Tag{{Key: aws.String("a")}}})
+		refused(t, err, 400, "InvalidID")
+	}
+	cases := []types.Tag{{Key: aws.String("Env"), Value: aws.String("1")}, {Key: aws.String("env"), Value: aws.String("2")}}
+	if _, err := client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id}, Tags: cases}); err != nil {
+		t.Errorf("keys of two spellings are two: %v", err)
+	}
+	if _, err := client.DeleteTags(t.Context(), &awsec2.DeleteTagsInput{Resources: []string{id}, Tags: cases[:1]}); err != nil {
+		t.Error(err)
+	}
+	out, err := client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}})
+	if err != nil || len(out.Reservations[0].Instances[0].Tags) != 2 || *out.Reservations[0].Instances[0].Tags[1].Key != "env" {
+		t.Errorf("one of the spellings was deleted, left are %+v, %v", out, err)
+	}
+	crowd := slices.Repeat([]string{id}, 1001)
+	_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: crowd, Tags: cases})
+	refused(t, err, 400, "InvalidParameterValue")
 	_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("aws:a")}}})
 	refused(t, err, 400, "InvalidParameterValue")
 	var many []types.Tag

@@ -88,7 +88,7 @@ func TestCreateHostToken(t *testing.T) {
 		"too long":  {DurationSeconds: 86401},
 		"overflow":  {DurationSeconds: 1 << 60},
 		"negative":  {DurationSeconds: -1},
-		"two names": {Name: "a", Tags: []sallyport.Tag{{Key: "name", Value: "b"}}},
+		"two names": {Name: "a", Tags: []sallyport.Tag{{Key: "Name", Value: "b"}}},
 	} {
 		if status, code := call(t, w.root(), "CreateHostToken", bad, &out); status != 400 || code != "ValidationException" {
 			t.Errorf("%s: %d %s", name, status, code)

@@ -81,14 +81,18 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	regions := []compute.Region{{Name: region, Zones: []string{"on-prem-1a", "on-prem-1b"}}, {Name: "on-prem-2", Zones: []string{"on-prem-2a"}}}
+	const endpoint = "sallyport.example:8443"
+	regions := []compute.Region{
+		{Name: region, Endpoint: endpoint, Zones: []string{"on-prem-1a", "on-prem-1b"}},
+		{Name: "on-prem-2", Endpoint: endpoint, Zones: []string{"on-prem-2a"}},
+	}
 	w.instances = compute.New(s, w, regions, w.now, rand.Reader)
 	w.gate = gate.New(account, w, w.instances, s, w.now, rand.Reader)
 	keys := access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
 	pipeline := awsapi.New(awsapi.Config{
 		Account: account, Regions: []string{region, "on-prem-2"}, Gate: w.gate, Observer: w, Log: slog.New(slog.DiscardHandler), Now: w.now, Random: rand.Reader,
 	},
-		ec2.New(w.instances, "sallyport.example:8443"),
+		ec2.New(w.instances),
 		eic.New(keys),
 		cloudtrail.New(s, w.now),
 		sallyport.New(w.instances, sallyport.Place{Server: "https://sallyport.example:8443", Fingerprint: fingerprint}),
