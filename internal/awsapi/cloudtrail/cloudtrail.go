@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
@@ -20,8 +21,10 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// pageSize is both the most events of a page and how many it has when the caller does not say.
-const pageSize = 50
+const (
+	pageSize = 50   // both the most events of a page and how many it has when the caller does not say
+	maxValue = 2000 // characters of a lookup attribute's value
+)
 
 type api struct {
 	store trail.Store
@@ -55,13 +58,16 @@ func (a api) lookupEvents() awsapi.Operation {
 			if err != nil {
 				return nil, err
 			}
+			out := &cloudtrail.LookupEventsOutput{Events: []types.Event{}}
+			if in.EventCategory == types.EventCategoryInsight {
+				return out, nil // of unusual activity, which nobody looks for here
+			}
 			size := query.Limit
 			query.Limit++ // one more tells whether there is a next page
 			entries, err := a.store.Events(ctx, query)
 			if err != nil {
 				return nil, err
 			}
-			out := &cloudtrail.LookupEventsOutput{Events: []types.Event{}}
 			if len(entries) > size {
 				entries = entries[:size]
 				next := page.Token(bound(pass.Region(), in), entries[size-1].Position)
@@ -78,8 +84,9 @@ func (a api) lookupEvents() awsapi.Operation {
 // query makes the trail's query of the request.
 func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query, error) {
 	q := trail.Query{Region: region, From: a.now().Add(-trail.Retention), Limit: pageSize}
-	if in.EventCategory != "" {
-		return q, fault.New(fault.Invalid, "event-category", "There are no events of the category %q here. Leave EventCategory out to get management events.", in.EventCategory)
+	if in.EventCategory != "" && in.EventCategory != types.EventCategoryInsight {
+		return q, fault.New(fault.Invalid, "event-category",
+			"%q is not an event category: there is only insight. Leave EventCategory out to get management events.", in.EventCategory)
 	}
 	if len(in.LookupAttributes) > 1 {
 		return q, fault.New(fault.Invalid, "lookup-attribute", "You can only specify one lookup attribute; %d were given.", len(in.LookupAttributes))
@@ -90,6 +97,10 @@ func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query
 		}
 		if attribute.AttributeValue == nil || *attribute.AttributeValue == "" {
 			return q, fault.New(fault.Invalid, "lookup-attribute", "The lookup attribute %s needs a value.", attribute.AttributeKey)
+		}
+		if n := utf8.RuneCountInString(*attribute.AttributeValue); n > maxValue {
+			return q, fault.New(fault.Invalid, "lookup-attribute",
+				"The value of the lookup attribute %s has %d characters; it may have %d.", attribute.AttributeKey, n, maxValue)
 		}
 		q.Attribute, q.Value = string(attribute.AttributeKey), *attribute.AttributeValue
 	}

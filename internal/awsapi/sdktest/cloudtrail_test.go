@@ -117,6 +117,14 @@ func TestLookupEventsErrors(t *testing.T) {
 		t.Fatal(first, err)
 	}
 	type input = awscloudtrail.LookupEventsInput
+	named := func(name string) []types.LookupAttribute {
+		return []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: &name}}
+	}
+	for _, in := range []input{{EventCategory: types.EventCategoryInsight}, {LookupAttributes: named(strings.Repeat("é", 2000))}} {
+		if out, err := client.LookupEvents(t.Context(), &in); err != nil || len(out.Events) != 0 || out.NextToken != nil {
+			t.Errorf("%+v gives %+v, %v", in, out, err)
+		}
+	}
 	for name, test := range map[string]struct {
 		in   input
 		code string
@@ -128,7 +136,8 @@ func TestLookupEventsErrors(t *testing.T) {
 		"51":              {input{MaxResults: aws.Int32(51)}, "InvalidMaxResultsException"},
 		"token":           {input{NextToken: aws.String("x")}, "InvalidNextTokenException"},
 		"token elsewhere": {input{NextToken: first.NextToken}, "InvalidNextTokenException"},
-		"insight":         {input{EventCategory: types.EventCategoryInsight}, "InvalidEventCategoryException"},
+		"other category":  {input{EventCategory: "Insight"}, "InvalidEventCategoryException"},
+		"long value":      {input{LookupAttributes: named(strings.Repeat("é", 2001))}, "InvalidLookupAttributesException"},
 		"time":            {input{StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now().Add(-time.Hour))}, "InvalidTimeRangeException"},
 	} {
 		t.Run(name, func(t *testing.T) {
