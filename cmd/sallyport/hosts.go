@@ -23,7 +23,8 @@ type hostsCommand struct {
 
 // Help is shown by sallyport hosts --help.
 func (hostsCommand) Help() string {
-	return `A host is running while its agent is linked to the control plane, stopped while it is not.
+	return `A host is running while its agent is linked to the control plane, stopped while it is not. Why pushed keys do not work
+on a host, or soon will not, stands below the table.
 
   sallyport hosts
   sallyport hosts --output json | jq -r '.[] | select(.State=="running").InstanceId'
@@ -81,7 +82,15 @@ func printHosts(out io.Writer, rows []hostRow) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(row.InstanceId), dash(visible(row.Name)), visible(row.State),
 			dash(visible(row.address())), dash(visible(few(row.Users))), dash(visible(row.OperatingSystem)), row.seen(time.Now()))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		for _, problem := range row.Problems {
+			fmt.Fprintf(out, "%s: %s\n", visible(row.InstanceId), visible(problem))
+		}
+	}
+	return nil
 }
 
 func (r hostRow) address() string {

@@ -32,7 +32,7 @@ func (sshCommand) Help() string {
   sallyport ssh web-1 -l deploy -- uptime        one command; its exit status is passed on
   sallyport ssh deploy@web-1 -L 8080:localhost:80 -N
 
-A fresh key is made in memory, pushed by ec2-instance-connect:SendSSHPublicKey, and offered to the system's ssh; it opens
+A fresh key, of a type that the machine accepts, is made in memory, pushed by ec2-instance-connect:SendSSHPublicKey, and offered to the system's ssh; it opens
 the door for 60 seconds and is never on disk. The machine's host keys are those its agent reported, so ssh asks
 nothing and a changed key is refused. Options after INSTANCE are ssh's own; -A forwards your own agent. As with ssh, exit
 status 255 says that there was no session.
@@ -113,7 +113,7 @@ func findTarget(ctx context.Context, config aws.Config, instance types.Instance,
 	if err != nil {
 		return sshTarget{}, err
 	}
-	target := sshTarget{instanceID: id, user: request.user, port: request.port, hostKeys: host.HostKeys}
+	target := sshTarget{instanceID: id, user: request.user, port: request.port, hostKeys: host.HostKeys, keyTypes: host.KeyTypes}
 	if target.user == "" {
 		target.user = chooseUser(host.Users, currentUser())
 	}

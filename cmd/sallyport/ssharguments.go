@@ -114,6 +114,7 @@ type sshTarget struct {
 	address    string
 	port       string
 	hostKeys   []string // "TYPE BASE64"; none: ssh's own known_hosts decides, as for any host
+	keyTypes   []string // of the keys that its sshd accepts; none: it does not say
 }
 
 // The files of a session's directory.

@@ -25,7 +25,7 @@ type sshSession struct {
 }
 
 func newSSHSession(target sshTarget) (s *sshSession, err error) {
-	pair, err := sshkey.Generate(rand.Reader)
+	pair, err := sshkey.Generate(rand.Reader, target.keyTypes...)
 	if err != nil {
 		return nil, err
 	}

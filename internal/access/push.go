@@ -34,7 +34,7 @@ func (s *Service) Push(ctx context.Context, pass gate.Pass, in PushInput) (Grant
 		return Grant{}, err
 	}
 	if !compute.ValidOSUser(in.OSUser) {
-		return Grant{}, fault.New(fault.Invalid, "os-user", "%q is not the name of an OS user: 1 to 32 letters, digits and . _ - @, not beginning with a digit.", in.OSUser)
+		return Grant{}, fault.New(fault.Invalid, "os-user", "%q is not the name of an OS user: 1 to 32 letters, digits and . _ - @ + $ \\, beginning with a letter, a digit or _.", in.OSUser)
 	}
 	instance, err := s.target(ctx, pass, in)
 	if err != nil {

@@ -65,6 +65,8 @@ type Report struct {
 	HostKeys     []string     `json:"hostKeys"` // "TYPE BASE64", as in a .pub file without its comment
 	Users        []string     `json:"users"`    // local users with a login shell
 	Version      string       `json:"version"`  // of the agent
+	KeyTypes     []string     `json:"keyTypes"` // of the public keys that sshd accepts from users; none if the host does not say
+	Problems     []string     `json:"problems"` // sentences: why pushed keys do not work, or soon will not
 }
 
 // HostToken permits one machine to enroll.

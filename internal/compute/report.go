@@ -24,17 +24,22 @@ const (
 	maxHostKeys  = 16
 	maxUsers     = 1000
 	maxText      = 128 // characters of OS and version
+	maxKeyTypes  = 32
+	maxProblems  = 8
+	maxProblem   = 300 // characters
 )
 
 var (
 	hostname     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 	architecture = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
-	osUser       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9@._-]{0,30}[A-Za-z0-9$_-]?$`)
+	keyType      = regexp.MustCompile(`^[a-z0-9@.-]{1,64}$`)
+	osUser       = regexp.MustCompile(`^[\pL\pN_][\pL\pM\pN_.@+$\\-]{0,31}$`)
 )
 
-// ValidOSUser tells whether EC2 Instance Connect lets an OS user be called this: 1 to 32 characters, by the
-// pattern of its API reference.
-func ValidOSUser(name string) bool { return osUser.MatchString(name) }
+// ValidOSUser reports whether an OS user can be called this: 1 to 32 characters, as EC2 Instance Connect has it, namely
+// letters and digits of any script and . _ - @ + $ and the backslash, as in the names of domains' users. It begins with a
+// letter, a digit or _, so that no program takes it for an option, and holds nothing that ends a word or a line.
+func ValidOSUser(name string) bool { return utf8.ValidString(name) && osUser.MatchString(name) }
 
 // ReportHost stores what the agent says of its machine, with an event, if it differs from what it said before
 // in more than the order of keys and users. A report that is out of bounds is an Invalid fault, Resource
@@ -72,7 +77,7 @@ func (r Report) checked() (Report, error) {
 	switch {
 	case !hostname.MatchString(r.Hostname):
 		return bad("its host name is not one.")
-	case !printable(r.OS) || !printable(r.Version):
+	case !printable(r.OS, maxText) || !printable(r.Version, maxText):
 		return bad("the OS and the agent's version must be printable text of at most %d characters.", maxText)
 	case !architecture.MatchString(r.Architecture):
 		return bad("its architecture is not one.")
@@ -84,6 +89,10 @@ func (r Report) checked() (Report, error) {
 		return bad("it has more than %d host keys.", maxHostKeys)
 	case len(r.Users) > maxUsers:
 		return bad("it has more than %d users.", maxUsers)
+	case len(r.KeyTypes) > maxKeyTypes || slices.ContainsFunc(r.KeyTypes, func(t string) bool { return !keyType.MatchString(t) }):
+		return bad("its types of keys are not some of OpenSSH's, at most %d.", maxKeyTypes)
+	case len(r.Problems) > maxProblems || slices.ContainsFunc(r.Problems, func(p string) bool { return !printable(p, maxProblem) }):
+		return bad("its problems must be at most %d, each printable text of at most %d characters.", maxProblems, maxProblem)
 	}
 	var addresses []netip.Addr
 	for _, a := range r.Addresses {
@@ -177,8 +186,8 @@ func public(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10).Contains(a)
 }
 
-func printable(text string) bool {
-	return utf8.RuneCountInString(text) <= maxText && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+func printable(text string, most int) bool {
+	return utf8.RuneCountInString(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // sortedSet returns the strings sorted, each once.

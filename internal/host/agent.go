@@ -54,7 +54,8 @@ func (a Agent) Run(ctx context.Context) error {
 		return err
 	}
 	clock := NewClock(Uptime)
-	grants := NewGrants(root, config.InstanceID, clock, SystemUsers{}, a.Log)
+	watch := NewWatch(config, a.Directory, a.Log)
+	grants := NewGrants(root, config.InstanceID, clock, NewMachine(watch, a.Now, a.Log), a.Log)
 	listener, err := ListenSocket(config.Socket, owner)
 	if err != nil {
 		return err
@@ -68,14 +69,16 @@ func (a Agent) Run(ctx context.Context) error {
 	defer spool.Close()
 	status := &linkStatus{now: a.Now}
 	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
-	reporter := NewReporter(config, a.Version)
+	reporter, again := NewReporter(config, a.Version, watch), make(chan struct{}, 1)
 	link := Link{
 		Server: config.Server, InstanceID: config.InstanceID,
 		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(pin, certificate, a.Random) },
-		Clock: clock, Holder: grants, Outbox: spool, Report: reporter.Report, Random: a.Random, Log: a.Log,
+		Clock: clock, Holder: grants, Outbox: spool, Report: reporter.Report, Again: again, Random: a.Random, Log: a.Log,
 		Changed: status.set,
 	}
-	err = both(ctx, func(ctx context.Context) error { return desk.Serve(ctx, listener) }, link.Run)
+	err = together(ctx, link.Run,
+		func(ctx context.Context) error { return desk.Serve(ctx, listener) },
+		func(ctx context.Context) error { return watch.Run(ctx, again) })
 	if errors.Is(err, ErrDismissed) {
 		a.Log.Info("the control plane has un-enrolled this machine", "instance", config.InstanceID)
 		return a.Dismissed(context.WithoutCancel(ctx))
@@ -83,16 +86,19 @@ func (a Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// both runs two functions until one returns, then stops the other, and returns what the first returned.
-func both(ctx context.Context, f, g func(context.Context) error) error {
+// together runs functions until one returns, then stops the others, and returns what the first returned.
+func together(ctx context.Context, functions ...func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	results := make(chan error, 2)
-	go func() { results <- f(ctx) }()
-	go func() { results <- g(ctx) }()
+	results := make(chan error, len(functions))
+	for _, f := range functions {
+		go func() { results <- f(ctx) }()
+	}
 	first := <-results
 	stop()
-	<-results
+	for range len(functions) - 1 {
+		<-results
+	}
 	return first
 }
 

@@ -45,7 +45,7 @@ type Config struct {
 	KeysUser string `json:"keysUser,omitempty"` // whom sshd runs the keys helper as; only that user and root may ask the agent
 
 	// What the report says of sshd, where the agent cannot or shall not find out by itself.
-	SSHPort      int          `json:"sshPort,omitempty"`      // 22 if zero
+	SSHPort      int          `json:"sshPort,omitempty"`      // sshd's own if zero
 	Addresses    []netip.Addr `json:"addresses,omitempty"`    // instead of the machine's own
 	SSHDConfig   string       `json:"sshdConfig,omitempty"`   // sshd_config(5) that names the host keys; sshd's own default if empty
 	HostKeyFiles []string     `json:"hostKeyFiles,omitempty"` // public keys, instead of those sshd names
@@ -76,9 +76,6 @@ func Load(directory string) (Config, error) {
 	}
 	if config.Spool == "" {
 		config.Spool = DefaultSpool
-	}
-	if config.SSHPort == 0 {
-		config.SSHPort = 22
 	}
 	if err := config.check(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)

@@ -19,19 +19,13 @@ import (
 // maxGrants bounds what the control plane can make a machine remember.
 const maxGrants = 20_000
 
-// Users tells which users the machine has.
-type Users interface {
-	// Exists tells whether there is a user of that name. It returns within seconds, whatever it asks.
-	Exists(ctx context.Context, name string) (bool, error)
-}
-
 // Grants are the keys that may be used now. They live in memory only: after a restart the control plane hands
 // over again those that are still live. It is safe for concurrent use.
 type Grants struct {
 	verifier   keyblob.Verifier
 	instanceID string
 	clock      *Clock
-	users      Users
+	logins     Logins
 	log        *slog.Logger
 
 	mu      sync.Mutex
@@ -41,18 +35,19 @@ type Grants struct {
 
 type held struct {
 	grant       hostproto.Grant
+	publicKey   string // "TYPE BASE64"
 	fingerprint string
 	expires     time.Time
 }
 
 // NewGrants returns no grants. Those that are added must be signed under the root for the instance.
-func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, users Users, log *slog.Logger) *Grants {
-	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, users: users, log: log,
+func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, logins Logins, log *slog.Logger) *Grants {
+	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, logins: logins, log: log,
 		held: make(map[string]held), revoked: make(map[string]time.Time)}
 }
 
 // Replace forgets every grant and takes those instead. One that does not verify is left out; whether its user
-// exists is not asked again.
+// can log in is not asked again.
 func (g *Grants) Replace(grants []hostproto.Grant) {
 	fresh := make(map[string]held)
 	for _, grant := range grants {
@@ -68,20 +63,15 @@ func (g *Grants) Replace(grants []hostproto.Grant) {
 	g.held, g.revoked = fresh, make(map[string]time.Time)
 }
 
-// Add holds one more grant. From success on Find returns it.
+// Add holds one more grant, if the user could log in by its key. From success on Find returns it.
 func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
 	h, err := g.verify(grant)
 	if err != nil {
 		g.log.Warn("a grant is not used", "request", grant.RequestID, "error", err)
 		return hostproto.Ack{Code: hostproto.AckBadGrant, Message: err.Error()}
 	}
-	exists, err := g.users.Exists(ctx, grant.OSUser)
-	if err != nil {
-		g.log.Warn("a user could not be looked up", "user", grant.OSUser, "error", err)
-		return hostproto.Ack{Code: hostproto.AckFailed, Message: "the machine could not look up the user"}
-	}
-	if !exists {
-		return hostproto.Ack{Code: hostproto.AckUnknownUser}
+	if refused := g.logins.Judge(ctx, grant.OSUser, h.publicKey); refused != (hostproto.Ack{}) {
+		return refused
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -147,7 +137,7 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	return held{grant: grant, fingerprint: sshkey.Fingerprint(statement.PublicKey), expires: statement.Expires}, nil
+	return held{grant: grant, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey), expires: statement.Expires}, nil
 }
 
 // verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the

@@ -109,7 +109,7 @@ func TestConfigDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := Load(directory)
-	if err != nil || c.Socket != DefaultSocket || c.Spool != DefaultSpool || c.SSHPort != 22 {
+	if err != nil || c.Socket != DefaultSocket || c.Spool != DefaultSpool || c.SSHPort != 0 {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }
@@ -144,7 +144,7 @@ func TestGrants(t *testing.T) {
 	issuer, stranger := newIssuer(t), newIssuer(t)
 	var uptime time.Duration
 	clock := NewClock(func() time.Duration { return uptime })
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": nil, "bob": nil, "ldap": errors.New("no answer")}, quiet)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": "", "bob": "", "ldap": hostproto.AckFailed, "old": hostproto.AckRefused}, quiet)
 	now := time.Now()
 	add := func(g hostproto.Grant) string { return grants.Add(context.Background(), g).Code }
 	ids := func(user, fingerprint string) []string {
@@ -173,6 +173,7 @@ func TestGrants(t *testing.T) {
 		{"of bob", issuer.grant(t, "r4", "bob", now.Add(30*time.Second)), ""},
 		{"expired", issuer.grant(t, "r5", "alice", now), hostproto.AckBadGrant},
 		{"unknown user", issuer.grant(t, "r6", "eve", now.Add(time.Minute)), hostproto.AckUnknownUser},
+		{"expired account", issuer.grant(t, "r7", "old", now.Add(time.Minute)), hostproto.AckRefused},
 		{"directory down", issuer.grant(t, "r7", "ldap", now.Add(time.Minute)), hostproto.AckFailed},
 		{"another authority", stranger.grant(t, "r8", "alice", now.Add(time.Minute)), hostproto.AckBadGrant},
 		{"another request's", renamed, hostproto.AckBadGrant},
@@ -217,12 +218,15 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// users are a machine's users, and what looking them up comes to.
-type users map[string]error
+// users are a machine's users, and the code of what judging their logins comes to.
+type users map[string]string
 
-func (u users) Exists(_ context.Context, name string) (bool, error) {
-	err, ok := u[name]
-	return ok, err
+func (u users) Judge(_ context.Context, name, _ string) hostproto.Ack {
+	code, ok := u[name]
+	if !ok {
+		code = hostproto.AckUnknownUser
+	}
+	return hostproto.Ack{Code: code}
 }
 
 func TestSpool(t *testing.T) {
@@ -453,9 +457,9 @@ func unsent(s *Spool, limit int) []string {
 	return ids
 }
 
-func TestSystemUsers(t *testing.T) {
+func TestLookup(t *testing.T) {
 	for name, want := range map[string]bool{"root": true, "": false, "no such user here": false, "0": false, "--help": false, "a:b": false, "../x": false} {
-		got, err := SystemUsers{}.Exists(context.Background(), name)
+		_, got, err := lookup(context.Background(), name)
 		if err != nil || got != want {
 			t.Errorf("%q: %v, %v", name, got, err)
 		}
@@ -477,6 +481,11 @@ func TestLoginUsers(t *testing.T) {
 	}
 }
 
+// unwatched watches an sshd without a configuration.
+func unwatched(t *testing.T) *Watch {
+	return NewWatch(Config{SSHDConfig: filepath.Join(t.TempDir(), "none")}, t.TempDir(), quiet)
+}
+
 func TestReport(t *testing.T) {
 	directory := t.TempDir()
 	key := filepath.Join(directory, "key.pub")
@@ -486,7 +495,7 @@ func TestReport(t *testing.T) {
 	reporter := NewReporter(Config{
 		Server: "https://127.0.0.1:1", HostKeyFiles: []string{key, filepath.Join(directory, "missing.pub")},
 		Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.2")}, SSHPort: 2222,
-	}, "v1")
+	}, "v1", unwatched(t))
 	r := reporter.Report(context.Background())
 	if diff := cmp.Diff([]string{publicKey}, r.HostKeys); diff != "" {
 		t.Error(diff)
@@ -497,7 +506,7 @@ func TestReport(t *testing.T) {
 	if r.SSHPort != 2222 || r.Version != "v1" || r.Hostname == "" || r.OS == "" || r.Architecture == "" || !slices.Contains(r.Users, "root") {
 		t.Errorf("got %+v", r)
 	}
-	own := NewReporter(Config{Server: "https://127.0.0.1:1"}, "").addresses()
+	own := NewReporter(Config{Server: "https://127.0.0.1:1"}, "", unwatched(t)).addresses()
 	for _, text := range own {
 		if a := netip.MustParseAddr(text); a.IsLoopback() || a.IsLinkLocalUnicast() {
 			t.Errorf("%s cannot be reached from elsewhere", a)

@@ -55,7 +55,7 @@ type Outbox interface {
 }
 
 // Link is an agent's end of the link: all that it needs beside the network is handed in, so that a test can
-// have a thousand. Every field must be set, but Outbox and Changed may be nil.
+// have a thousand. Every field must be set, but Outbox, Changed and Again may be nil.
 type Link struct {
 	Server     string                      // https://HOST:PORT
 	InstanceID string                      // whom the agent believes to be
@@ -64,7 +64,8 @@ type Link struct {
 	Holder     Holder
 	Outbox     Outbox
 	Report     func(ctx context.Context) hostproto.Report
-	Random     io.Reader // spreads the attempts of many agents; must be safe for concurrent use if it is shared
+	Again      <-chan struct{} // receives when there may be something new to report
+	Random     io.Reader       // spreads the attempts of many agents; must be safe for concurrent use if it is shared
 	Log        *slog.Logger
 	Changed    func(err error) // told nil when the link is up, and why it is not; may be nil
 }
@@ -275,6 +276,8 @@ func (c *connection) talk(ctx context.Context) error {
 		case <-ping.C:
 			err = errors.Join(c.ping(), c.sendReleases()) // those the control plane could not take before
 		case <-report.C:
+			err = c.report(ctx)
+		case <-c.Again:
 			err = c.report(ctx)
 		case <-ready:
 			err = c.sendReleases()

@@ -11,10 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/host/sshd"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -24,22 +22,16 @@ const (
 	maxUsers     = 1000
 )
 
-// sshd is asked for its settings no more often than this; the files it names are read each time.
-const askSSHDEvery = 10 * time.Minute
-
 // Reporter finds out what there is to say of the machine. It is safe for concurrent use.
 type Reporter struct {
 	config  Config
 	version string
-
-	mu    sync.Mutex
-	asked time.Duration // uptime at which sshd was asked for its host keys
-	files []string      // what it said
+	sshd    *Watch
 }
 
-// NewReporter returns a Reporter of the enrollment's machine. version is the agent's own.
-func NewReporter(config Config, version string) *Reporter {
-	return &Reporter{config: config, version: version}
+// NewReporter returns a Reporter of the enrollment's machine, whose sshd is watched. version is the agent's own.
+func NewReporter(config Config, version string, watch *Watch) *Reporter {
+	return &Reporter{config: config, version: version, sshd: watch}
 }
 
 // Report looks at the machine. What cannot be found out is left empty.
@@ -50,15 +42,18 @@ func (r *Reporter) Report(ctx context.Context) hostproto.Report {
 		userNames = append(userNames, user.Name)
 	}
 	name, _ := os.Hostname()
+	view := r.sshd.Look(ctx)
 	return hostproto.Report{
 		Hostname:     hostName(name),
 		OS:           osName("/etc/os-release", "/usr/lib/os-release"),
 		Architecture: architecture(runtime.GOARCH),
 		Addresses:    r.addresses(),
-		SSHPort:      cmp.Or(r.config.SSHPort, 22),
-		HostKeys:     publicKeys(r.hostKeyFiles(ctx)),
+		SSHPort:      cmp.Or(r.config.SSHPort, int(view.Settings.Listens().Port()), 22),
+		HostKeys:     publicKeys(r.hostKeyFiles(view)),
 		Users:        userNames,
 		Version:      r.version,
+		KeyTypes:     view.Settings.KeyTypes(),
+		Problems:     view.problems(),
 	}
 }
 
@@ -115,42 +110,19 @@ func addressTowards(server string) netip.Addr {
 
 // hostKeyFiles returns the files of the public host keys: those configured, or those sshd names, or where they
 // usually are.
-func (r *Reporter) hostKeyFiles(ctx context.Context) []string {
+func (r *Reporter) hostKeyFiles(view View) []string {
 	if len(r.config.HostKeyFiles) > 0 {
 		return r.config.HostKeyFiles
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.asked == 0 || Uptime()-r.asked > askSSHDEvery {
-		r.files, r.asked = sshdHostKeys(ctx, r.config.SSHDConfig), Uptime()
+	var files []string
+	for _, file := range view.Settings["hostkey"] {
+		files = append(files, file+".pub")
 	}
-	if len(r.files) > 0 {
-		return r.files
+	if len(files) > 0 {
+		return files
 	}
 	usual, _ := filepath.Glob("/etc/ssh/ssh_host_*_key.pub")
 	return usual
-}
-
-// sshdHostKeys asks sshd which host keys it uses, and returns the files of their public halves.
-func sshdHostKeys(ctx context.Context, config string) []string {
-	server, err := sshd.Find()
-	if err != nil {
-		return nil
-	}
-	config = cmp.Or(config, sshd.DefaultConfig)
-	// After a boot sshd may not have been started yet: systemd may wait for the first connection with it.
-	if err := server.MakeMissingDirectory(ctx, config); err != nil {
-		return nil
-	}
-	settings, err := server.Effective(ctx, config, "")
-	if err != nil {
-		return nil
-	}
-	var files []string
-	for _, file := range settings["hostkey"] {
-		files = append(files, file+".pub")
-	}
-	return files
 }
 
 // publicKeys reads the keys as "TYPE BASE64". A file that cannot be read is passed over: sshd passes over keys

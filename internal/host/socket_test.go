@@ -39,7 +39,7 @@ func serveDesk(t *testing.T, recorder Recorder, askers ...uint32) string {
 	issuer := newIssuer(t)
 	clock := NewClock(func() time.Duration { return 0 })
 	clock.Set(time.Now(), 0, 0)
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": nil}, quiet)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
 	if ack := grants.Add(context.Background(), issuer.grant(t, "r1", "alice", time.Now().Add(time.Minute))); ack.Code != "" {
 		t.Fatal(ack)
 	}

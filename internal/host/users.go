@@ -2,46 +2,108 @@ package host
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
-	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
-// lookupTimeout bounds the question to name services, which may ask a directory over the network.
+// lookupTimeout bounds one question to name services, which may ask a directory over the network.
 const lookupTimeout = 2 * time.Second
 
-// SystemUsers are the users the machine knows by its passwd file and its name services (SSSD, LDAP, …).
-type SystemUsers struct{}
+// account is a user as passwd(5) has it.
+type account struct {
+	name  string
+	uid   int
+	shell string
+	local bool // in /etc/passwd, and not only in a directory
+	aged  bool // the rest of it is in shadow(5)
+}
 
-// Exists implements Users. It asks no longer than two seconds.
-func (SystemUsers) Exists(ctx context.Context, name string) (bool, error) {
+// lookup finds a user in the machine's passwd file, or by its name services (SSSD, LDAP, …); ok is false if there is no
+// such user. It takes no longer than lookupTimeout.
+func lookup(ctx context.Context, name string) (found account, ok bool, err error) {
 	if name == "" || strings.ContainsAny(name, ":/\n\x00") {
-		return false, nil
+		return account{}, false, nil
 	}
-	if _, err := user.Lookup(name); err == nil {
-		return true, nil
+	fields, err := entry("/etc/passwd", name)
+	local := fields != nil
+	if !local && err == nil {
+		fields, err = getent(ctx, "passwd", name)
 	}
+	if err != nil || fields == nil {
+		return account{}, false, err
+	}
+	if len(fields) != 7 {
+		return account{}, false, nil
+	}
+	uid, err := strconv.Atoi(fields[2])
+	if err != nil {
+		return account{}, false, nil
+	}
+	return account{name: name, uid: uid, shell: fields[6], local: local, aged: fields[1] == "x"}, true, nil
+}
+
+// entry returns the fields of the name's line in a file as passwd(5) or shadow(5); nil if it has none.
+func entry(path, name string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		if bytes.HasPrefix(line, []byte(name+":")) {
+			return strings.Split(strings.TrimRight(string(line), "\r\n"), ":"), nil
+		}
+	}
+	return nil, nil
+}
+
+// getent asks the name services; nil if they do not know the name.
+func getent(ctx context.Context, database, name string) ([]string, error) {
+	out, err := askServices(ctx, "getent", database, "--", name)
+	// getent takes a number for an id: it must have found the name that was asked for.
+	if err != nil || !strings.HasPrefix(out, name+":") {
+		return nil, err
+	}
+	line, _, _ := strings.Cut(out, "\n")
+	return strings.Split(line, ":"), nil
+}
+
+// groupsOf returns the names of all groups of a user. Of a group without a name id prints the number.
+func groupsOf(ctx context.Context, name string) ([]string, error) {
+	out, err := askServices(ctx, "id", "-Gnz", "--", name)
+	names := strings.FieldsFunc(out, func(r rune) bool { return r == 0 })
+	return slices.DeleteFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") == "" }), err
+}
+
+// askServices runs a program that asks name services, and returns what it says, also if it fails: one that finds nothing,
+// or is not there, says nothing.
+func askServices(ctx context.Context, program string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "getent", "passwd", "--", name).Output()
+	out, err := exec.CommandContext(ctx, program, arguments...).Output()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return false, fmt.Errorf("getent passwd: no answer within %v", lookupTimeout)
-	case errors.As(err, &exit), errors.Is(err, exec.ErrNotFound): // not there, or no name services at all
-		return false, nil
+		return "", fmt.Errorf("%s: no answer within %v", program, lookupTimeout)
+	case errors.As(err, &exit), errors.Is(err, exec.ErrNotFound):
+		return string(out), nil
 	case err != nil:
-		return false, fmt.Errorf("getent passwd: %w", err)
+		return "", fmt.Errorf("%s: %w", program, err)
 	}
-	// getent takes a number for an id: it must have found the name that was asked for.
-	return strings.HasPrefix(string(out), name+":"), nil
+	return string(out), nil
 }
 
 // LoginUser is a user who may log in.
@@ -61,16 +123,10 @@ func LoginUsers(passwd string) ([]LoginUser, error) {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Split(lines.Text(), ":")
-		if len(fields) != 7 || fields[0] == "" || strings.ContainsAny(fields[0][:1], "#+-") {
+		if len(fields) != 7 || fields[0] == "" || strings.ContainsAny(fields[0][:1], "#+-") || sshd.NoLogin(fields[6]) {
 			continue
 		}
-		uid, err := strconv.Atoi(fields[2])
-		if err != nil {
-			continue
-		}
-		switch path.Base(fields[6]) { // an empty shell is /bin/sh
-		case "nologin", "false", "true", "sync", "shutdown", "halt":
-		default:
+		if uid, err := strconv.Atoi(fields[2]); err == nil {
 			users = append(users, LoginUser{fields[0], uid})
 		}
 	}

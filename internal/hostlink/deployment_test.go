@@ -229,7 +229,12 @@ func (u *uptime) jump(d time.Duration) {
 // onlyUser is a machine with one user.
 type onlyUser string
 
-func (u onlyUser) Exists(_ context.Context, name string) (bool, error) { return name == string(u), nil }
+func (u onlyUser) Judge(_ context.Context, name, _ string) hostproto.Ack {
+	if name != string(u) {
+		return hostproto.Ack{Code: hostproto.AckUnknownUser}
+	}
+	return hostproto.Ack{}
+}
 
 // instances is a fake of compute.
 type instances struct {

@@ -78,7 +78,10 @@ var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS
 func fromWire(r hostproto.Report) (compute.Report, error) {
 	report := compute.Report{
 		Hostname: r.Hostname, OS: r.OS, Architecture: r.Architecture, SSHPort: r.SSHPort,
-		HostKeys: r.HostKeys, Users: r.Users, Version: r.Version,
+		HostKeys: r.HostKeys, Users: r.Users, Version: r.Version, KeyTypes: r.KeyTypes,
+	}
+	for _, problem := range r.Problems {
+		report.Problems = append(report.Problems, hostproto.Reason(problem))
 	}
 	for _, text := range r.Addresses {
 		address, err := netip.ParseAddr(text)

@@ -89,6 +89,8 @@ type Report struct {
 	HostKeys     []string `json:"hostKeys"`
 	Users        []string `json:"users"`
 	Version      string   `json:"version"`
+	KeyTypes     []string `json:"keyTypes,omitempty"`
+	Problems     []string `json:"problems,omitempty"`
 }
 
 // Message is one line on the control stream. Exactly one of the pointers is set. A message with an ID is

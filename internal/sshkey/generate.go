@@ -2,28 +2,64 @@ package sshkey
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/fault"
 )
 
 // Pair is a key pair made here. It prints as its public key.
 type Pair struct {
 	Public  Public
-	private ed25519.PrivateKey
+	private crypto.Signer
 }
 
-// Generate makes an Ed25519 key pair.
-func Generate(random io.Reader) (Pair, error) {
-	public, private, err := ed25519.GenerateKey(random)
-	if err != nil {
-		return Pair{}, fmt.Errorf("sshkey: make a key pair: %w", err)
+// makers make keys of the types that need no device, the one to prefer first.
+var makers = []struct {
+	kind string
+	make func(random io.Reader) (crypto.Signer, error)
+}{
+	{ssh.KeyAlgoED25519, func(random io.Reader) (crypto.Signer, error) {
+		_, key, err := ed25519.GenerateKey(random)
+		return key, err
+	}},
+	{ssh.KeyAlgoECDSA256, func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), random) }},
+	{ssh.KeyAlgoECDSA384, func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), random) }},
+	{ssh.KeyAlgoECDSA521, func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P521(), random) }},
+	{ssh.KeyAlgoRSA, func(random io.Reader) (crypto.Signer, error) { return rsa.GenerateKey(random, newRSABits) }},
+}
+
+// newRSABits is the size of RSA keys that are made here: what NIST SP 800-57 has for 128 bits of security.
+const newRSABits = 3072
+
+// Generate makes a key pair of the best of the accepted types, as "ssh-ed25519"; of Ed25519 if none are named. The error
+// is Unsupported "public-key" if no key of any of them can be made, as those that live in a device.
+func Generate(random io.Reader, accepted ...string) (Pair, error) {
+	for _, maker := range makers {
+		if len(accepted) > 0 && !slices.Contains(accepted, maker.kind) {
+			continue
+		}
+		private, err := maker.make(random)
+		if err != nil {
+			return Pair{}, fmt.Errorf("sshkey: make a key pair: %w", err)
+		}
+		return newPair(private)
 	}
-	key, err := ssh.NewPublicKey(public)
+	return Pair{}, fault.New(fault.Unsupported, "public-key", "No SSH key of a type that is accepted can be made: %s.", strings.Join(accepted, ", "))
+}
+
+func newPair(private crypto.Signer) (Pair, error) {
+	key, err := ssh.NewPublicKey(private.Public())
 	if err != nil {
 		return Pair{}, fmt.Errorf("sshkey: make a key pair: %w", err)
 	}
@@ -34,8 +70,8 @@ func Generate(random io.Reader) (Pair, error) {
 	return Pair{Public: parsed, private: private}, nil
 }
 
-// Signer returns the private key for use in memory: its concrete type is ed25519.PrivateKey, which ssh-agent
-// clients and x/crypto/ssh take.
+// Signer returns the private key for use in memory: its concrete type is ed25519.PrivateKey, *ecdsa.PrivateKey or
+// *rsa.PrivateKey, which ssh-agent clients and x/crypto/ssh take.
 func (p Pair) Signer() crypto.Signer { return p.private }
 
 // PrivatePEM returns the private key in OpenSSH's own format, unencrypted, as ssh -i reads it.

@@ -41,9 +41,12 @@ type Host struct {
 // Users are the OS users of a simulated machine.
 type Users []string
 
-// Exists implements host.Users.
-func (u Users) Exists(_ context.Context, name string) (bool, error) {
-	return slices.Contains(u, name), nil
+// Judge implements host.Logins.
+func (u Users) Judge(_ context.Context, name, _ string) hostproto.Ack {
+	if !slices.Contains(u, name) {
+		return hostproto.Ack{Code: hostproto.AckUnknownUser}
+	}
+	return hostproto.Ack{}
 }
 
 // Enroll makes a machine known to the control plane by a fresh token, as `sallyport-host enroll` does. It is not

@@ -5,6 +5,7 @@ package eic
 import (
 	"context"
 	"regexp"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 
@@ -98,7 +99,7 @@ func checkShape(in *input) error {
 	if !instanceID.MatchString(*in.InstanceId) {
 		return fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits. `aws ec2 describe-instances` lists them.", *in.InstanceId)
 	}
-	if len(*in.InstanceOSUser) > 32 {
+	if utf8.RuneCountInString(*in.InstanceOSUser) > 32 {
 		return fault.New(fault.Invalid, "os-user", "The name of an OS user has at most 32 characters.")
 	}
 	return nil

@@ -31,6 +31,8 @@ type Host struct {
 	SshPort          int32
 	HostKeys         []string // "TYPE BASE64": whoever connects should accept these and no others
 	Users            []string // local users with a login shell
+	KeyTypes         []string // of public keys that sshd accepts; empty if the host does not say
+	Problems         []string // sentences: why pushed keys do not work, or soon will not
 	AgentVersion     string
 	AvailabilityZone string
 	State            string // as in DescribeInstances
@@ -72,6 +74,7 @@ func host(i compute.Instance) Host {
 	h := Host{
 		InstanceId: i.ID, Hostname: i.Report.Hostname, OperatingSystem: i.Report.OS, Addresses: []string{},
 		SshPort: int32(i.Report.SSHPort), HostKeys: i.Report.HostKeys, Users: i.Report.Users, AgentVersion: i.Report.Version,
+		KeyTypes: append([]string{}, i.Report.KeyTypes...), Problems: append([]string{}, i.Report.Problems...),
 		AvailabilityZone: i.Zone, State: string(i.State), Linked: i.State == compute.Running,
 	}
 	for _, a := range i.Report.Addresses {

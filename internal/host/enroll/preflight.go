@@ -122,9 +122,6 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	if e.PIDFile == "" {
 		e.PIDFile = e.settings.Get("pidfile")
 	}
-	if e.Port == 0 {
-		e.Port = int(e.settings.Listens().Port())
-	}
 	if len(e.Addresses) == 0 {
 		e.Addresses = e.settings.Addresses()
 	}

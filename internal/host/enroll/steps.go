@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,7 +143,8 @@ func (e *enrollment) redeem(ctx context.Context) error {
 			return err
 		}
 	}
-	report := host.NewReporter(config, e.Version).Report(ctx)
+	report := host.NewReporter(config, e.Version, host.NewWatch(config, e.Directory, slog.New(slog.DiscardHandler))).Report(ctx)
+	report.Problems = nil // sshd does not ask us yet; the agent will tell
 	enrolled, err := e.plane.Redeem(ctx, report)
 	if err != nil {
 		return err

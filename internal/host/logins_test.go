@@ -1,0 +1,270 @@
+package host
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/testkit/debian"
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+)
+
+func TestMain(m *testing.M) {
+	if err := debian.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// A key was acknowledged for accounts that sshd, PAM or the shell turn away: whoever pushed it was told Success, and
+// then denied. Whatever the account and whatever sshd's configuration, what the agent says is what sshd does: it
+// refuses nobody whom an ordinary key lets in, and admits nobody whom it does not.
+func TestJudgesAsSSHDDoes(t *testing.T) {
+	if !debian.Inside() {
+		debian.Rerun(t, nil, 10*time.Minute)
+		return
+	}
+	users := makeAccounts(t)
+	for name, config := range map[string]string{
+		"with PAM":               "UsePAM yes\n",
+		"without PAM":            "UsePAM no\n",
+		"AllowUsers":             "UsePAM yes\nAllowUsers plain m*ller DOM+* nobody@*\n",
+		"AllowUsers by address":  "UsePAM yes\nAllowUsers *@127.0.0.0/8\n",
+		"DenyUsers":              "UsePAM yes\nDenyUsers pl?in ntpsec\nDenyUsers mina*\n",
+		"AllowGroups":            "UsePAM yes\nAllowGroups staff friends\n",
+		"DenyGroups":             "UsePAM yes\nDenyGroups fr*\n",
+		"no root":                "UsePAM yes\nPermitRootLogin no\n",
+		"root for commands":      "UsePAM yes\nPermitRootLogin forced-commands-only\n",
+		"no keys":                "UsePAM yes\nPubkeyAuthentication no\n",
+		"keys for some":          "UsePAM yes\nPubkeyAuthentication no\nMatch User plain,1digit\nPubkeyAuthentication yes\n",
+		"no Ed25519 for a group": "UsePAM yes\nMatch Group friends\nPubkeyAcceptedAlgorithms ecdsa-sha2-nistp256\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := startSSHD(t, config)
+			machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)
+			for _, user := range users {
+				if !strings.HasSuffix(name, "PAM") && !slices.Contains(someUsers, user) {
+					continue
+				}
+				ack := machine.Judge(t.Context(), user, d.publicKey)
+				output, err := d.login(t.Context(), user)
+				if (ack.Code == "") != (err == nil) {
+					t.Errorf("%s: the agent says %q %q; the login: %v %s", user, ack.Code, ack.Message, err, output)
+				}
+				if ack.Code != "" && ack.Code != hostproto.AckUnknownUser && ack.Message == "" {
+					t.Errorf("%s: refused as %+v, without a reason", user, ack)
+				}
+			}
+		})
+	}
+	t.Run("closed", func(t *testing.T) {
+		d := startSSHD(t, "UsePAM yes\n")
+		machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)
+		for _, file := range nologinFiles {
+			write(t, file, "Closed.\n", 0o644)
+			for _, user := range []string{"root", "plain"} {
+				ack := machine.Judge(t.Context(), user, d.publicKey)
+				output, err := d.login(t.Context(), user)
+				if (ack.Code == "") != (err == nil) {
+					t.Errorf("%s, %s: the agent says %+v; the login: %v %s", file, user, ack, err, output)
+				}
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// someUsers are those of the accounts that differ by what sshd is configured for.
+var someUsers = []string{"root", "plain", "mina", "service", "1digit", "DOM+bob", "müller", "nobody-here"}
+
+// makeAccounts gives the Debian accounts of every kind, and returns their names, and some that are nobody's.
+func makeAccounts(t *testing.T) []string {
+	t.Helper()
+	script := `
+groupadd friends
+useradd -m -s /bin/sh -p '*' plain
+useradd -m -s /bin/sh -p '*' -G friends mina
+useradd -m -s /bin/sh -p '!' locked
+useradd -m -s /bin/sh -p '*' -e "$(date -d yesterday +%F)" expired
+useradd -m -s /bin/sh -p '*' -e "$(date +%F)" expirestoday
+useradd -m -s /bin/sh -p '*' -e "$(date -d tomorrow +%F)" expirestomorrow
+useradd -m -s /bin/sh -p '*' -e 1970-01-02 disabled
+useradd -m -s /bin/sh -p '*' mustchange; chage -d 0 mustchange
+useradd -m -s /bin/sh -p '*' stale; chage -d "$(date -d '10 days ago' +%F)" -M 5 stale
+useradd -m -s /bin/sh -p '*' lastday; chage -d "$(date -d '5 days ago' +%F)" -M 5 lastday
+useradd -m -s /bin/sh -p '*' inactive; chage -d "$(date -d '10 days ago' +%F)" -M 5 -I 2 inactive
+useradd -m -s /bin/sh -p '*' future; chage -d "$(date -d 'next year' +%F)" -M 5 future
+useradd -m -s /usr/sbin/nologin -p '*' service
+useradd -m -s /bin/false -p '*' falsely
+useradd -m -s /bin/gone -p '*' goneshell
+useradd -m -s /etc/passwd -p '*' fileshell
+useradd -m -s /usr/lib -p '*' dirshell
+useradd -m -s '' -p '*' noshell
+echo '1digit:x:3001:3001::/home/plain:/bin/sh
+DOM+bob:x:3002:3002::/home/plain:/bin/sh
+müller:x:3003:3003::/home/plain:/bin/sh
+DOM\anna:x:3004:3004::/home/plain:/bin/sh
+1234:x:3005:3005::/home/plain:/bin/sh
+noshadow:x:3006:3006::/home/plain:/bin/sh' >> /etc/passwd
+for name in 1digit DOM+bob müller 'DOM\anna' 1234; do printf '%s:*:19000:0:99999:7:::\n' "$name" >> /etc/shadow; done
+`
+	if output, err := exec.Command("bash", "-exc", script).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return []string{"root", "plain", "mina", "locked", "expired", "expirestoday", "expirestomorrow", "disabled", "mustchange", "stale", "lastday",
+		"inactive", "future", "service", "falsely", "goneshell", "fileshell", "dirshell", "noshell", "1digit", "DOM+bob", "müller", `DOM\anna`,
+		"1234", "noshadow", "nobody-here", "0", "99"}
+}
+
+// testSSHD is a real sshd on loopback that asks the agent of an enrollment, which there is not, and lets everybody in
+// by one ordinary key.
+type testSSHD struct {
+	directory string // of the enrollment, in name
+	config    string
+	pidFile   string
+	port      int
+	publicKey string
+	private   string // file
+}
+
+const keysCommandLines = "AuthorizedKeysCommand /bin/true keys --directory /etc/sallyport-test %u %f\nAuthorizedKeysCommandUser nobody\n"
+
+func startSSHD(t *testing.T, lines string) testSSHD {
+	t.Helper()
+	program, err := exec.LookPath("sshd")
+	if err != nil {
+		program = "/usr/sbin/sshd"
+	}
+	if _, err := os.Stat(program); err != nil || os.Geteuid() != 0 {
+		prerequisite.Missing(t, "an OpenSSH server, as root")
+	}
+	base := t.TempDir()
+	for path := base; path != "/" && path != os.TempDir(); path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := testSSHD{directory: "/etc/sallyport-test", config: filepath.Join(base, "sshd_config"), pidFile: filepath.Join(base, "pid"),
+		port: freePort(t), private: filepath.Join(base, "key")}
+	d.publicKey = writePair(t, d.private)
+	writePair(t, filepath.Join(base, "host_key"))
+	write(t, filepath.Join(base, "authorized"), d.publicKey+"\n", 0o644)
+	d.write(t, lines)
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-D", "-e", "-f", d.config)
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	d.await(t, "sshd to start", func() bool { _, err := os.Stat(d.pidFile); return err == nil })
+	return d
+}
+
+// write writes the configuration: the lines, and what every one of ours has, before which they come.
+func (d testSSHD) write(t *testing.T, lines string) {
+	t.Helper()
+	base := filepath.Dir(d.config)
+	own := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host_key\nPidFile %s\nStrictModes no\nAuthorizedKeysFile %s/authorized\n",
+		d.port, base, d.pidFile, base)
+	write(t, d.config, own+keysCommandLines+lines, 0o644)
+}
+
+// reload has the daemon read its configuration again, and returns when it has.
+func (d testSSHD) reload(t *testing.T) {
+	t.Helper()
+	before := stat(t, d.pidFile)
+	text, err := os.ReadFile(d.pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("kill", "-HUP", strings.TrimSpace(string(text))).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, output)
+	}
+	d.await(t, "sshd to read its configuration", func() bool {
+		after, err := os.Stat(d.pidFile)
+		return err == nil && after.Size() > 0 && !(os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()))
+	})
+}
+
+func (d testSSHD) await(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waiting for %s took too long", what)
+		}
+	}
+}
+
+// login logs in by the ordinary key.
+func (d testSSHD) login(ctx context.Context, user string) (output []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return exec.CommandContext(ctx, "ssh", "-i", d.private, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-p", strconv.Itoa(d.port), "-l", user, "127.0.0.1", "true").CombinedOutput()
+}
+
+// writePair makes a key, writes its private half and that of the public one beside it, and returns the public one.
+func writePair(t *testing.T, path string) (publicKey string) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+	write(t, path, string(pem.EncodeToMemory(block)), 0o600)
+	write(t, path+".pub", line+"\n", 0o644)
+	return line
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path, []byte(text), mode), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}

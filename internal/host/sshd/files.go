@@ -1,0 +1,82 @@
+package sshd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Files is a configuration as it stands on the disk, with the files it includes.
+type Files struct {
+	Sum     string // differs when any file's content does, or when files come or go
+	Matches bool   // there are Match blocks: settings differ from login to login
+	Address bool   // some of them look at where a connection comes from or arrives
+}
+
+// ReadFiles reads a configuration. It costs some file reads and no process. A file that cannot be read counts as such.
+func ReadFiles(config string) Files {
+	var files Files
+	sum := sha256.New()
+	files.read(config, 0, func(path string, text []byte, err error) {
+		fmt.Fprintf(sum, "%q %d %v\n", path, len(text), err)
+		sum.Write(text)
+	})
+	files.Sum = hex.EncodeToString(sum.Sum(nil))
+	return files
+}
+
+func (f *Files) read(path string, depth int, visit func(path string, text []byte, err error)) {
+	text, err := os.ReadFile(path)
+	visit(path, text, err)
+	for line := range strings.Lines(string(text)) {
+		keyword, value := splitDirective(line)
+		switch strings.ToLower(keyword) {
+		case "match":
+			f.Matches = true
+			f.Address = f.Address || looksAtAddress(value)
+		case "include":
+			if depth >= maxIncludes {
+				continue
+			}
+			for _, pattern := range splitWords(value) {
+				if !filepath.IsAbs(pattern) {
+					pattern = filepath.Join("/etc/ssh", pattern) // as sshd does, wherever the file is
+				}
+				included, _ := filepath.Glob(pattern)
+				for _, file := range included {
+					f.read(file, depth+1, visit)
+				}
+			}
+		}
+	}
+}
+
+// looksAtAddress reports whether a Match block's criteria are about addresses, ports or routing domains.
+func looksAtAddress(criteria string) bool {
+	for i, word := range splitWords(strings.ReplaceAll(criteria, "=", " ")) {
+		switch strings.ToLower(word) {
+		case "address", "host", "localaddress", "localport", "rdomain":
+			if i%2 == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// LoadStamp differs when the daemon that writes the PidFile has read its configuration anew: it writes the file each
+// time. "" says that no such daemon is known: what reads its configuration for every connection, or writes no PidFile.
+func LoadStamp(pidFile string) string {
+	running, ok := FindRunning(pidFile)
+	if !ok {
+		return ""
+	}
+	info, err := os.Stat(pidFile)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d %d", running.PID, info.ModTime().UnixNano())
+}

@@ -1,0 +1,198 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// askSSHDEvery is how old an answer of sshd may become although nothing has changed that is watched.
+const askSSHDEvery = time.Minute
+
+// lookEvery is how often Run looks whether something has changed.
+const lookEvery = 5 * time.Second
+
+// defaultPIDFile is where Debian's sshd writes its PID, before it is asked where.
+const defaultPIDFile = "/run/sshd.pid"
+
+// maxUserSettings bounds how many users' settings are remembered.
+const maxUserSettings = 1000
+
+// View is the machine's sshd as the agent saw it.
+type View struct {
+	Settings sshd.Settings // outside of every Match block; nil if sshd did not say
+	Problem  string        // why sshd lets nobody in by a pushed key, as a sentence; "" if it does
+	Pending  string        // what is going to be wrong once sshd reads its changed configuration, as a sentence; "" for nothing
+}
+
+// Watch knows what sshd would do, and asks it anew whenever its files or its process have changed. To look again costs
+// some file reads while nothing has. It is safe for concurrent use.
+type Watch struct {
+	config string // sshd_config(5)
+	helper string // how the AuthorizedKeysCommand goes on, after its program, that asks this enrollment's agent
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	asked   time.Duration // uptime of the last answer; 0 for none
+	files   sshd.Files    // what the answer is about
+	loaded  string        // the sshd.LoadStamp it is about
+	pending sshd.Files    // what view.Pending is about
+	view    View
+	users   map[string]sshd.Settings // answers about single users
+}
+
+// NewWatch returns a Watch of the sshd that the enrollment in the directory is for.
+func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
+	return &Watch{config: cmp.Or(config.SSHDConfig, sshd.DefaultConfig), helper: "keys --directory " + directory + " ", log: log}
+}
+
+// Run looks every few seconds until the context is done, and tells changed when the answer is another one than before.
+func (w *Watch) Run(ctx context.Context, changed chan<- struct{}) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for before := w.Look(ctx); ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		now := w.Look(ctx)
+		if now.Problem != before.Problem || now.Pending != before.Pending || !now.Settings.Equal(before.Settings) {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+		before = now
+	}
+}
+
+// Look returns how sshd is now.
+func (w *Watch) Look(ctx context.Context) View {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.look(ctx)
+	return w.view
+}
+
+// look is called with the mutex held.
+func (w *Watch) look(ctx context.Context) {
+	files, loaded := sshd.ReadFiles(w.config), sshd.LoadStamp(cmp.Or(w.view.Settings.Get("pidfile"), defaultPIDFile))
+	switch {
+	case w.asked != 0 && loaded != "" && loaded == w.loaded && files != w.files:
+		w.foresee(ctx, files) // the daemon still goes by what it read before
+		return
+	case w.asked != 0 && Uptime()-w.asked < askSSHDEvery && loaded == w.loaded && files == w.files:
+		w.view.Pending = ""
+		return
+	}
+	settings, problem := w.ask(ctx)
+	if problem != w.view.Problem {
+		w.log.Warn("what sshd makes of pushed keys has changed", "before", w.view.Problem, "now", problem)
+	}
+	if pidFile := settings.Get("pidfile"); pidFile != "" {
+		loaded = sshd.LoadStamp(pidFile)
+	}
+	w.view = View{Settings: settings, Problem: problem}
+	w.asked, w.files, w.loaded, w.pending, w.users = Uptime(), files, loaded, files, make(map[string]sshd.Settings)
+}
+
+// ask asks sshd for its settings, and judges whether pushed keys can work under them.
+func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string) {
+	server, err := sshd.Find()
+	if err == nil {
+		// After a boot sshd may not have been started yet: systemd may wait for the first connection with it.
+		err = server.MakeMissingDirectory(ctx, w.config)
+	}
+	if err == nil {
+		settings, err = server.Effective(ctx, w.config, "")
+	}
+	if err != nil {
+		return nil, fault.Of(err).Message
+	}
+	return settings, w.asksAnother(settings)
+}
+
+// asksAnother returns, as a sentence, why sshd does not ask our agent under the settings; "" if it does.
+func (w *Watch) asksAnother(settings sshd.Settings) string {
+	command := settings.KeysCommand()
+	program, arguments, _ := strings.Cut(command.Command, " ")
+	if !strings.HasPrefix(arguments+" ", w.helper) {
+		return fmt.Sprintf("sshd does not ask the agent for keys: something has changed AuthorizedKeysCommand, which is %s, in %s.",
+			cmp.Or(command.Command, "none"), w.config)
+	}
+	if err := sshd.CheckSafePath(program); err != nil {
+		return fault.Of(err).Message
+	}
+	if _, err := os.Stat(program); err != nil {
+		return fmt.Sprintf("sshd's AuthorizedKeysCommand is not there: %s.", program)
+	}
+	return ""
+}
+
+// foresee finds out what a configuration will bring that the daemon has not read yet. It is called with the mutex held.
+func (w *Watch) foresee(ctx context.Context, files sshd.Files) {
+	if files == w.pending {
+		return
+	}
+	w.pending, w.view.Pending = files, ""
+	switch _, problem := w.ask(ctx); {
+	case w.view.Problem != "" && problem == "":
+		w.view.Pending = "sshd's configuration was mended and not read yet: systemctl reload ssh, or kill -HUP its process."
+	case w.view.Problem == "" && problem != "":
+		w.view.Pending = "When sshd next reads its configuration, no pushed key will open this machine. " + problem
+	}
+	if w.view.Pending != "" {
+		w.log.Warn("sshd's configuration has changed", "pending", w.view.Pending)
+	}
+}
+
+// SettingsOf returns sshd's settings for one user; nil where they depend on what nobody knows yet, the address that the
+// user will come from, or where sshd does not say.
+func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.files.Address:
+		return nil
+	case !w.files.Matches:
+		return w.view.Settings
+	}
+	if settings, known := w.users[user]; known {
+		return settings
+	}
+	server, err := sshd.Find()
+	var settings sshd.Settings
+	if err == nil {
+		settings, err = server.Effective(ctx, w.config, user)
+	}
+	if err != nil {
+		w.log.Warn("sshd does not tell its settings for a user", "user", user, "error", err)
+		return nil
+	}
+	if len(w.users) >= maxUserSettings {
+		clear(w.users)
+	}
+	w.users[user] = settings
+	return settings
+}
+
+// problems are what to report of the view.
+func (v View) problems() []string {
+	var problems []string
+	for _, problem := range []string{v.Problem, v.Pending} {
+		if problem != "" {
+			problems = append(problems, hostproto.Reason(problem))
+		}
+	}
+	return problems
+}
