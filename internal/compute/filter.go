@@ -126,7 +126,7 @@ func instanceFilters(account string) filters[Instance] {
 		"architecture":         func(i Instance) []string { return []string{i.Report.Architecture} },
 		"platform-details":     func(Instance) []string { return []string{PlatformDetails} },
 		"tenancy":              func(Instance) []string { return []string{Tenancy} },
-		"launch-time":          func(i Instance) []string { return []string{i.Enrolled.UTC().Format("2006-01-02T15:04:05.000Z")} },
+		"launch-time":          launchTime,
 		"private-ip-address":   func(i Instance) []string { return addressText(i.Report.PrivateAddress()) },
 		"ip-address":           func(i Instance) []string { return addressText(i.Report.PublicAddress()) },
 		"ipv6-address":         func(i Instance) []string { return addressText(i.Report.IPv6Address()) },
@@ -150,6 +150,10 @@ func statusFilters() filters[Instance] {
 		"system-status.status":         status,
 		"system-status.reachability":   reachability,
 	}}
+}
+
+func launchTime(i Instance) []string {
+	return []string{i.Enrolled.UTC().Format("2006-01-02T15:04:05.000Z")}
 }
 
 func stateName(i Instance) []string { return []string{string(i.State)} }

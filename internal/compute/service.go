@@ -125,9 +125,8 @@ func (s *Service) ResourceTags(ctx context.Context, arn string) (map[string]stri
 	return s.store.ResourceTags(ctx, id)
 }
 
-// Condition finds the value of a condition key that EC2 has for its instances ("ec2:availabilityzone", in lower case), for
-// the conditions of policies, and so takes no pass. ok is false for another key, and for what an instance that does not
-// exist has not.
+// Condition finds the value of a condition key that EC2 has for instances ("ec2:availabilityzone", in lower case), for
+// policies, and so takes no pass. ok is false for another key, and for the zone of an instance that does not exist.
 func (s *Service) Condition(ctx context.Context, id, key string) (value string, ok bool, err error) {
 	switch key {
 	case "ec2:instanceid":
@@ -188,7 +187,8 @@ func (i Instance) StateReason() StateReason {
 		if i.LastSeen.IsZero() {
 			return reason("Server.AgentNotConnected", "The host's agent has never been connected")
 		}
-		return reason("Server.AgentNotConnected", "The host's agent is not connected; it was last seen at "+i.LastSeen.UTC().Format(moment))
+		seen := i.LastSeen.UTC().Format(moment)
+		return reason("Server.AgentNotConnected", "The host's agent is not connected; it was last seen at "+seen)
 	}
 	return StateReason{}
 }

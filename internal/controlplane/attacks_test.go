@@ -351,7 +351,7 @@ func TestLoudUser(t *testing.T) {
 		t.Errorf("%q", code)
 	}
 	before := len(s.Log.String())
-	if _, err := nobody.IAM.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String("root"), PolicyName: aws.String("p"), PolicyDocument: &name}); codeOf(err) != "AccessDenied" {
+	if _, err := nobody.IAM.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String("root"), PolicyName: aws.String("p"), PolicyDocument: &name}); codeOf(err) != "ValidationError" {
 		t.Errorf("%v", err)
 	}
 	events := s.Events(t)

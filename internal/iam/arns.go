@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
@@ -13,15 +14,15 @@ import (
 // an identity by its path and its own spelling: a Deny on user/admins/* must hold for a request that says only
 // "Bob", and one on user/bob for "BOB".
 
+// rootPath is where users, groups and policies are that were given no path.
+const rootPath = "/"
+
 // RootARN is the name of the account's root user.
 func (s *Service) RootARN() string { return "arn:aws:iam::" + s.account + ":root" }
 
 // NewARN is the name that something of the kind ("user", "group", "policy") will have. An empty path is "/".
 func (s *Service) NewARN(kind, path, name string) string {
-	if path == "" {
-		path = "/"
-	}
-	return "arn:aws:iam::" + s.account + ":" + kind + path + name
+	return "arn:aws:iam::" + s.account + ":" + kind + cmp.Or(path, rootPath) + name
 }
 
 // OwnerARN returns the ARN of a user or group. For one that does not exist it is the ARN that it would have
@@ -56,7 +57,7 @@ func (s *Service) place(ctx context.Context, owner Owner) (path, name string, er
 		path, name = group.Path, group.Name
 	}
 	if fault.Is(err, fault.NotFound) {
-		return "/", owner.Name, nil
+		return rootPath, owner.Name, nil
 	}
 	return path, name, err
 }

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ func (s *Service) AttachPolicy(ctx context.Context, pass gate.Pass, owner Owner,
 		return err
 	}
 	return s.commit(func() error {
-		if _, err := s.policy(ctx, arn); err != nil {
+		if _, err := s.attachable(ctx, arn); err != nil {
 			return err
 		}
 		if _, err := s.owner(ctx, owner); err != nil {
@@ -56,10 +57,7 @@ func (s *Service) AttachedPolicies(ctx context.Context, pass gate.Pass, owner Ow
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
-	prefix, err := checkPrefix(pathPrefix)
-	if err != nil {
-		return nil, err
-	}
+	prefix := cmp.Or(pathPrefix, rootPath)
 	if _, err := s.owner(ctx, owner); err != nil {
 		return nil, err
 	}
@@ -89,7 +87,7 @@ func (s *Service) PolicyOwners(ctx context.Context, pass gate.Pass, arn string) 
 	if err := pass.Check(); err != nil {
 		return nil, nil, err
 	}
-	if _, err := s.policy(ctx, arn); err != nil {
+	if _, err := s.attachable(ctx, arn); err != nil {
 		return nil, nil, err
 	}
 	owners, err := s.store.PolicyOwners(ctx, arn)

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/sallyport/sallyport/internal/fault"
@@ -13,13 +14,7 @@ func (s *Service) CreateGroup(ctx context.Context, pass gate.Pass, name, path st
 	if err := pass.Check(); err != nil {
 		return Group{}, err
 	}
-	if err := checkGroupName(name); err != nil {
-		return Group{}, err
-	}
-	path, err := checkPath(path)
-	if err != nil {
-		return Group{}, err
-	}
+	path = cmp.Or(path, rootPath)
 	id, err := newID(s.random, groupPrefix)
 	if err != nil {
 		return Group{}, err
@@ -49,11 +44,7 @@ func (s *Service) Groups(ctx context.Context, pass gate.Pass, pathPrefix string)
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
-	prefix, err := checkPrefix(pathPrefix)
-	if err != nil {
-		return nil, err
-	}
-	return s.store.Groups(ctx, prefix)
+	return s.store.Groups(ctx, cmp.Or(pathPrefix, rootPath))
 }
 
 // UpdateGroup gives a group another name or path or both; what is empty stays. Members and policies stay too.
@@ -66,17 +57,7 @@ func (s *Service) UpdateGroup(ctx context.Context, pass gate.Pass, name, newName
 		if err != nil {
 			return err
 		}
-		if newName != "" {
-			if err := checkGroupName(newName); err != nil {
-				return err
-			}
-			group.Name = newName
-		}
-		if newPath != "" {
-			if group.Path, err = checkPath(newPath); err != nil {
-				return err
-			}
-		}
+		group.Name, group.Path = cmp.Or(newName, group.Name), cmp.Or(newPath, group.Path)
 		group.ARN = s.NewARN("group", group.Path, group.Name)
 		return s.store.UpdateGroup(ctx, name, group, pass.Event(nil))
 	})

@@ -12,9 +12,6 @@ func (s *Service) PutInlinePolicy(ctx context.Context, pass gate.Pass, owner Own
 	if err := pass.Check(); err != nil {
 		return err
 	}
-	if err := checkName("policy", p.Name, maxOtherName); err != nil {
-		return err
-	}
 	if err := checkDocument(p.Document); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -23,16 +22,7 @@ func (s *Service) CreatePolicy(ctx context.Context, pass gate.Pass, in NewPolicy
 	if err := pass.Check(); err != nil {
 		return ManagedPolicy{}, err
 	}
-	if err := checkName("policy", in.Name, maxOtherName); err != nil {
-		return ManagedPolicy{}, err
-	}
-	path, err := checkPath(in.Path)
-	if err != nil {
-		return ManagedPolicy{}, err
-	}
-	if n := utf8.RuneCountInString(in.Description); n > maxDescription {
-		return ManagedPolicy{}, invalid("The description has %d characters. It may have at most %d.", n, maxDescription)
-	}
+	path := cmp.Or(in.Path, rootPath)
 	tags, err := mergeTags(nil, in.Tags)
 	if err != nil {
 		return ManagedPolicy{}, err
@@ -74,11 +64,20 @@ func (s *Service) policy(ctx context.Context, arn string) (ManagedPolicy, error)
 	}
 	builtIn, ok := awsPolicy(arn)
 	if !ok {
-		return ManagedPolicy{}, fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
+		return ManagedPolicy{}, fault.New(fault.NotFound, "policy", "Policy %s was not found.", arn)
 	}
 	owners, err := s.store.PolicyOwners(ctx, arn)
 	builtIn.Attachments = len(owners)
 	return builtIn.ManagedPolicy, err
+}
+
+// attachable is policy with the words that IAM has where a policy is to be used or changed, and not only looked at.
+func (s *Service) attachable(ctx context.Context, arn string) (ManagedPolicy, error) {
+	p, err := s.policy(ctx, arn)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
+	}
+	return p, err
 }
 
 // ownPolicy refuses a policy that is AWS's own or does not exist.
@@ -86,7 +85,7 @@ func (s *Service) ownPolicy(ctx context.Context, arn string) error {
 	if ofAWS(arn) {
 		return fault.New(fault.Denied, "policy", "Policy %s is AWS's own and cannot be changed. Create a policy of your own with its document.", arn)
 	}
-	_, err := s.policy(ctx, arn)
+	_, err := s.attachable(ctx, arn)
 	return err
 }
 
@@ -112,16 +111,9 @@ func (s *Service) Policies(ctx context.Context, pass gate.Pass, filter PolicyFil
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
-	prefix, err := checkPrefix(filter.PathPrefix)
-	if err != nil {
-		return nil, err
-	}
+	prefix := cmp.Or(filter.PathPrefix, rootPath)
 	var found []ManagedPolicy
-	switch filter.Scope {
-	case "", AllPolicies, AWSPolicies, LocalPolicies:
-	default:
-		return nil, invalid("The scope %q is not valid. It must be All, AWS or Local.", filter.Scope)
-	}
+	var err error
 	if filter.Scope != AWSPolicies {
 		if found, err = s.store.Policies(ctx, prefix); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"maps"
 
@@ -20,13 +21,7 @@ func (s *Service) CreateUser(ctx context.Context, pass gate.Pass, in NewUser) (U
 	if err := pass.Check(); err != nil {
 		return User{}, err
 	}
-	if err := checkUserName(in.Name); err != nil {
-		return User{}, err
-	}
-	path, err := checkPath(in.Path)
-	if err != nil {
-		return User{}, err
-	}
+	path := cmp.Or(in.Path, rootPath)
 	tags, err := mergeTags(nil, in.Tags)
 	if err != nil {
 		return User{}, err
@@ -72,13 +67,13 @@ func (s *Service) subject(pass gate.Pass, name string) (string, error) {
 	caller := pass.Identity()
 	switch {
 	case name != "":
-		return name, checkUserName(name)
+		return name, nil
 	case caller.Type == trail.IAMUser && caller.UserName != "":
 		return caller.UserName, nil
 	case caller.Type == trail.Root:
 		return "", nil
 	}
-	return "", fault.New(fault.Invalid, "parameter", "Must specify userName: the caller is not a user.")
+	return "", fault.New(fault.Invalid, "parameter", "Must specify userName when calling with non-User credentials")
 }
 
 // Users returns the users whose path has the prefix, by name.
@@ -86,11 +81,7 @@ func (s *Service) Users(ctx context.Context, pass gate.Pass, pathPrefix string) 
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
-	prefix, err := checkPrefix(pathPrefix)
-	if err != nil {
-		return nil, err
-	}
-	return s.store.Users(ctx, prefix)
+	return s.store.Users(ctx, cmp.Or(pathPrefix, rootPath))
 }
 
 // UpdateUser gives a user another name or path or both; what is empty stays. The user keeps id, groups,
@@ -100,19 +91,7 @@ func (s *Service) UpdateUser(ctx context.Context, pass gate.Pass, name, newName,
 		return err
 	}
 	return s.changeUser(ctx, pass, name, func(user *User) error {
-		if newName != "" {
-			if err := checkUserName(newName); err != nil {
-				return err
-			}
-			user.Name = newName
-		}
-		if newPath != "" {
-			path, err := checkPath(newPath)
-			if err != nil {
-				return err
-			}
-			user.Path = path
-		}
+		user.Name, user.Path = cmp.Or(newName, user.Name), cmp.Or(newPath, user.Path)
 		user.ARN = s.NewARN("user", user.Path, user.Name)
 		return nil
 	})
@@ -120,9 +99,6 @@ func (s *Service) UpdateUser(ctx context.Context, pass gate.Pass, name, newName,
 
 // changeUser reads a user, lets change work on it and writes it back, as one change.
 func (s *Service) changeUser(ctx context.Context, pass gate.Pass, name string, change func(*User) error) error {
-	if err := checkUserName(name); err != nil {
-		return err
-	}
 	return s.commit(func() error {
 		old, err := s.store.User(ctx, name)
 		if err != nil {
@@ -145,9 +121,6 @@ func (s *Service) changeUser(ctx context.Context, pass gate.Pass, name string, c
 // left. The user's sessions end.
 func (s *Service) DeleteUser(ctx context.Context, pass gate.Pass, name string) error {
 	if err := pass.Check(); err != nil {
-		return err
-	}
-	if err := checkUserName(name); err != nil {
 		return err
 	}
 	return s.commit(func() error { return s.store.DeleteUser(ctx, name, pass.Event(nil)) })

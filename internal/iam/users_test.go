@@ -2,7 +2,6 @@ package iam_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,45 +34,17 @@ func TestNamesAreOneWithoutRegardToCase(t *testing.T) {
 	}
 }
 
-func TestUserValidation(t *testing.T) {
+func TestTagLimits(t *testing.T) {
 	w := newWorld(t)
-	long := strings.Repeat("x", 65)
-	for name, c := range map[string]struct {
-		in   iam.NewUser
-		want string
-	}{
-		"no name":             {iam.NewUser{}, "between 1 and 64"},
-		"long name":           {iam.NewUser{Name: long}, "between 1 and 64"},
-		"space":               {iam.NewUser{Name: "a b"}, "nothing else"},
-		"slash":               {iam.NewUser{Name: "a/b"}, "nothing else"},
-		"line feed":           {iam.NewUser{Name: "ab\n"}, "nothing else"},
-		"star":                {iam.NewUser{Name: "*"}, "nothing else"},
-		"accent":              {iam.NewUser{Name: "é"}, "nothing else"},
-		"path without end":    {iam.NewUser{Name: "a", Path: "/x"}, "begin and end with /"},
-		"path without start":  {iam.NewUser{Name: "a", Path: "x/"}, "begin and end with /"},
-		"path with space":     {iam.NewUser{Name: "a", Path: "/x y/"}, "begin and end with /"},
-		"long path":           {iam.NewUser{Name: "a", Path: "/" + strings.Repeat("x", 511) + "/"}, "at most 512"},
-		"aws tag":             {iam.NewUser{Name: "a", Tags: map[string]string{"AWS:x": ""}}, "reserved"},
-		"empty tag key":       {iam.NewUser{Name: "a", Tags: map[string]string{"": ""}}, "between 1 and 128"},
-		"tag with a backtick": {iam.NewUser{Name: "a", Tags: map[string]string{"k": "`"}}, "not valid"},
-		"tags by case":        {iam.NewUser{Name: "a", Tags: map[string]string{"k": "1", "K": "2"}}, "given twice"},
-	} {
-		_, err := w.service.CreateUser(w.ctx, w.pass(), c.in)
-		if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.Of(err).Message, c.want) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
+	w.user("bob")
 	tags := map[string]string{}
-	for i := range 51 {
+	for i := range 50 {
 		tags[fmt.Sprint("k", i)] = "v"
 	}
-	_, err := w.service.CreateUser(w.ctx, w.pass(), iam.NewUser{Name: "a", Tags: tags})
-	w.refused(err, fault.Limit, "At most 50")
-	for _, good := range []string{"a", long[:64], "Jane.Doe+x=y,z@example.com-1_"} {
-		if _, err := w.service.CreateUser(w.ctx, w.pass(), iam.NewUser{Name: good, Path: "/a/b.c/"}); err != nil {
-			t.Errorf("%s: %v", good, err)
-		}
-	}
+	w.ok(w.service.TagUser(w.ctx, w.pass(), "bob", tags))
+	w.refused(w.service.TagUser(w.ctx, w.pass(), "bob", map[string]string{"k50": "v"}), fault.Limit, "Cannot exceed quota for TagsPerUser: 50")
+	w.ok(w.service.TagUser(w.ctx, w.pass(), "bob", map[string]string{"K49": "w"}))
+	w.refused(w.service.TagUser(w.ctx, w.pass(), "bob", map[string]string{"AWS:x": ""}), fault.Invalid, "reserved")
 }
 
 func TestTags(t *testing.T) {
@@ -242,6 +213,4 @@ func TestListsAreByNameAndPath(t *testing.T) {
 			t.Errorf("prefix %q: %q, want %q", prefix, got, want)
 		}
 	}
-	_, err := w.service.Users(w.ctx, w.pass(), "x")
-	w.refused(err, fault.Invalid, "must begin with /")
 }

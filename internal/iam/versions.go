@@ -2,14 +2,11 @@ package iam
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
 )
-
-var versionForm = regexp.MustCompile(`^v[1-9][0-9]*$`)
 
 // CreatePolicyVersion adds a version to a managed policy of the account, which has at most five, and makes it
 // the one that applies if makeDefault is set.
@@ -60,7 +57,7 @@ func (s *Service) PolicyVersions(ctx context.Context, pass gate.Pass, arn string
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
-	if _, err := s.policy(ctx, arn); err != nil {
+	if _, err := s.attachable(ctx, arn); err != nil {
 		return nil, err
 	}
 	if builtIn, ok := awsPolicy(arn); ok {
@@ -82,9 +79,6 @@ func (s *Service) DeletePolicyVersion(ctx context.Context, pass gate.Pass, arn, 
 func (s *Service) changeVersion(ctx context.Context, pass gate.Pass, arn, version string, change func(ctx context.Context, arn, version string, event trail.Event) error) error {
 	if err := pass.Check(); err != nil {
 		return err
-	}
-	if !versionForm.MatchString(version) {
-		return invalid("The version %q is not valid. Versions are v1, v2 and so on.", version)
 	}
 	return s.commit(func() error {
 		if err := s.ownPolicy(ctx, arn); err != nil {

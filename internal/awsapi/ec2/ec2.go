@@ -54,8 +54,8 @@ func (a api) resources(scope awsapi.Scope, ids []string) []gate.Resource {
 	return resources
 }
 
-// checkIDs refuses what does not even look like an instance id, as EC2 does before it looks for it, and more of them than
-// can be asked for at once.
+// checkIDs refuses what does not even look like an instance id, as EC2 does before it looks for it, and more of them
+// than can be asked for at once.
 func checkIDs(ids []string) error {
 	if len(ids) > compute.MaxPage {
 		return fault.New(fault.Invalid, "ids", "At most %d ids can be given at once; %d were.", compute.MaxPage, len(ids))

@@ -81,7 +81,9 @@ func instance(i compute.Instance) types.Instance {
 }
 
 func placement(i compute.Instance) *types.Placement {
-	return &types.Placement{AvailabilityZone: &i.Zone, AvailabilityZoneId: awsapi.Optional(i.ZoneID), Tenancy: compute.Tenancy}
+	return &types.Placement{
+		AvailabilityZone: &i.Zone, AvailabilityZoneId: awsapi.Optional(i.ZoneID), Tenancy: compute.Tenancy,
+	}
 }
 
 func state(s compute.State) *types.InstanceState {

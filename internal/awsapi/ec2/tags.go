@@ -119,7 +119,8 @@ func checkTaggable(ids []string) error {
 	}
 	for _, id := range ids {
 		if !compute.ValidInstanceID(id) {
-			return fault.New(fault.Invalid, "resource-id", "The ID '%s' is not valid. Give the whole ID of an instance, i- and 17 hex digits.", id)
+			return fault.New(fault.Invalid, "resource-id",
+				"The ID '%s' is not valid. Give the whole ID of an instance, i- and 17 hex digits.", id)
 		}
 	}
 	return checkIDs(ids)

@@ -24,7 +24,7 @@ func errorOf(f *fault.Error) awswire.Error {
 		switch f.Resource {
 		case "policy-document":
 			return awswire.Error{Status: http.StatusBadRequest, Code: "MalformedPolicyDocument"}
-		case "arn":
+		case "arn", "tag-keys":
 			return awswire.Error{Status: http.StatusBadRequest, Code: "InvalidInput"}
 		}
 	case fault.Internal:

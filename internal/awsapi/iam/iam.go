@@ -3,6 +3,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -104,11 +105,12 @@ func read[In, Out any](name string, f do[In, Out], on touches, n need, m may) aw
 }
 
 func row[In, Out any](name string, readOnly bool, f do[In, Out], on touches, n need, m may) awsapi.Operation {
+	constraints := constraintsOf(name, n)
 	return awsapi.Row[In, Out]{
 		Name: name, Action: "iam:" + name, ReadOnly: readOnly, Accepts: slices.Concat([]string(n), []string(m)), Do: f,
 		Touches: func(ctx context.Context, scope awsapi.Scope, in *In) (awsapi.Touch, error) {
 			p := parametersOf(in)
-			if err := p.check(n); err != nil || on == nil {
+			if err := cmp.Or(constraints.Check(in), p.checkTagKeys()); err != nil || on == nil {
 				return awsapi.Touch{}, err
 			}
 			resources, err := on(ctx, scope, p)

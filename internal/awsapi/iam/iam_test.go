@@ -104,11 +104,11 @@ func TestErrorsAreIAMs(t *testing.T) {
 			_, err := w.root.DeleteUser(w.ctx, &iam.DeleteUserInput{UserName: bob})
 			return err
 		}},
-		{"ValidationError", "nothing else", func() error {
+		{"ValidationError", "+=,.@_-", func() error {
 			_, err := w.root.CreateUser(w.ctx, &iam.CreateUserInput{UserName: aws.String("a b")})
 			return err
 		}},
-		{"ValidationError", "MaxItems is 1001", func() error {
+		{"ValidationError", "less than or equal to 1000", func() error {
 			_, err := w.root.ListUsers(w.ctx, &iam.ListUsersInput{MaxItems: aws.Int32(1001)})
 			return err
 		}},
@@ -120,11 +120,11 @@ func TestErrorsAreIAMs(t *testing.T) {
 			_, err := w.root.CreateUser(w.ctx, &iam.CreateUserInput{UserName: aws.String("eve"), PermissionsBoundary: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")})
 			return err
 		}},
-		{"ValidationError", "PolicyName is required", func() error {
+		{"ValidationError", "for policyName is invalid", func() error {
 			_, err := w.root.GetUserPolicy(w.ctx, &iam.GetUserPolicyInput{UserName: bob, PolicyName: aws.String("")})
 			return err
 		}},
-		{"ValidationError", "Active or Inactive", func() error {
+		{"ValidationError", "[Active, Inactive]", func() error {
 			_, err := w.root.UpdateAccessKey(w.ctx, &iam.UpdateAccessKeyInput{AccessKeyId: none, Status: "Off"})
 			return err
 		}},

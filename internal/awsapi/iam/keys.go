@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
-	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
 )
@@ -41,9 +40,6 @@ func (a api) listAccessKeys(ctx context.Context, pass gate.Pass, in *iam.ListAcc
 }
 
 func (a api) updateAccessKey(ctx context.Context, pass gate.Pass, in *iam.UpdateAccessKeyInput) (*iam.UpdateAccessKeyOutput, error) {
-	if in.Status != types.StatusTypeActive && in.Status != types.StatusTypeInactive {
-		return nil, fault.New(fault.Invalid, "parameter", "The status %q is not valid. It must be Active or Inactive.", in.Status)
-	}
 	active := in.Status == types.StatusTypeActive
 	return &iam.UpdateAccessKeyOutput{}, a.identities.SetAccessKeyActive(ctx, pass, aws.ToString(in.UserName), aws.ToString(in.AccessKeyId), active)
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/page"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,10 +28,7 @@ type listing[T any] struct {
 func cut[T any](all []T, key func(T) string, marker *string, size *int32, query ...string) (listing[T], error) {
 	limit := defaultItems
 	if size != nil {
-		limit = int(*size)
-		if limit < 1 || limit > maxItems {
-			return listing[T]{}, fault.New(fault.Invalid, "parameter", "MaxItems is %d. It must be between 1 and %d.", limit, maxItems)
-		}
+		limit = int(*size) // in bounds, by constraints.go
 	}
 	var after *string
 	if err := page.Position(aws.ToString(marker), query, &after); err != nil {

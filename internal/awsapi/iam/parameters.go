@@ -3,6 +3,7 @@ package iam
 import (
 	"iter"
 	"reflect"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
@@ -37,13 +38,15 @@ func (p parameters) list(name string) []string {
 	return value
 }
 
-// check refuses a request that lacks what it needs, or has it empty.
-func (p parameters) check(needed need) error {
-	for _, name := range needed {
-		field := p.in.FieldByName(name)
-		if field.IsZero() || field.Kind() == reflect.Pointer && field.Elem().IsZero() {
-			return fault.New(fault.Missing, "parameter", "The parameter %s is required and must not be empty.", name)
+// checkTagKeys refuses two tags of one key: IAM compares tag keys without regard to case.
+func (p parameters) checkTagKeys() error {
+	seen := map[string]bool{}
+	for key := range p.tags() {
+		key = strings.ToLower(key)
+		if seen[key] {
+			return fault.New(fault.Invalid, "tag-keys", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
+		seen[key] = true
 	}
 	return nil
 }

@@ -15,12 +15,9 @@ import (
 )
 
 func (a api) createPolicy(ctx context.Context, pass gate.Pass, in *iam.CreatePolicyInput) (*iam.CreatePolicyOutput, error) {
-	tags, err := tagMap(in.Tags)
-	if err != nil {
-		return nil, err
-	}
 	p, err := a.identities.CreatePolicy(ctx, pass, domain.NewPolicy{
-		Name: aws.ToString(in.PolicyName), Path: aws.ToString(in.Path), Description: aws.ToString(in.Description), Document: aws.ToString(in.PolicyDocument), Tags: tags,
+		Name: aws.ToString(in.PolicyName), Path: aws.ToString(in.Path), Description: aws.ToString(in.Description),
+		Document: aws.ToString(in.PolicyDocument), Tags: tagMap(in.Tags),
 	})
 	if err != nil {
 		return nil, err

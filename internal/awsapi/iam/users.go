@@ -11,17 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
-	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
 )
 
 func (a api) createUser(ctx context.Context, pass gate.Pass, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
-	tags, err := tagMap(in.Tags)
-	if err != nil {
-		return nil, err
-	}
-	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{Name: aws.ToString(in.UserName), Path: aws.ToString(in.Path), Tags: tags})
+	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{Name: aws.ToString(in.UserName), Path: aws.ToString(in.Path), Tags: tagMap(in.Tags)})
 	if err != nil {
 		return nil, err
 	}
@@ -57,11 +52,7 @@ func (a api) deleteUser(ctx context.Context, pass gate.Pass, in *iam.DeleteUserI
 }
 
 func (a api) tagUser(ctx context.Context, pass gate.Pass, in *iam.TagUserInput) (*iam.TagUserOutput, error) {
-	tags, err := tagMap(in.Tags)
-	if err != nil {
-		return nil, err
-	}
-	return &iam.TagUserOutput{}, a.identities.TagUser(ctx, pass, aws.ToString(in.UserName), tags)
+	return &iam.TagUserOutput{}, a.identities.TagUser(ctx, pass, aws.ToString(in.UserName), tagMap(in.Tags))
 }
 
 func (a api) untagUser(ctx context.Context, pass gate.Pass, in *iam.UntagUserInput) (*iam.UntagUserOutput, error) {
@@ -118,14 +109,10 @@ func tagList(tags map[string]string) []types.Tag {
 	return out
 }
 
-func tagMap(tags []types.Tag) (map[string]string, error) {
+func tagMap(tags []types.Tag) map[string]string {
 	out := map[string]string{}
 	for _, tag := range tags {
-		key := aws.ToString(tag.Key)
-		if _, twice := out[key]; twice {
-			return nil, fault.New(fault.Invalid, "parameter", "The tag key %q is given twice.", key)
-		}
-		out[key] = aws.ToString(tag.Value)
+		out[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
-	return out, nil
+	return out
 }
