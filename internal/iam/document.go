@@ -5,15 +5,9 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// checkDocument refuses a policy document that is none: a fault with Resource "policy-document".
-func checkDocument(document string) error {
-	_, err := policy.Parse(document)
-	return err
-}
-
-// checkManagedDocument is checkDocument with the limit of managed policies.
+// checkManagedDocument refuses a document that no managed policy can have: a fault with Resource "policy-document".
 func checkManagedDocument(document string) error {
-	if err := checkDocument(document); err != nil {
+	if err := policy.Validate(document, true); err != nil {
 		return err
 	}
 	if n := size(document); n > maxManagedDocument {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 // PutInlinePolicy gives the owner a policy of its own, in place of one of the same name. The document is kept
@@ -12,7 +13,7 @@ func (s *Service) PutInlinePolicy(ctx context.Context, pass gate.Pass, owner Own
 	if err := pass.Check(); err != nil {
 		return err
 	}
-	if err := checkDocument(p.Document); err != nil {
+	if err := policy.Validate(p.Document, false); err != nil {
 		return err
 	}
 	return s.commit(func() error {
