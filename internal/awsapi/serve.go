@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -107,6 +108,7 @@ type exchange struct {
 	claimed   string // the access key id the request claims
 	call      gate.Call
 	pass      gate.Pass
+	code      string // of the error it is answered with
 }
 
 // ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
@@ -385,7 +387,8 @@ func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure
 	if e.Message == "" {
 		e.Message = f.Message
 	}
-	return x.service.Codec.EncodeError(x.call.RequestID, e), &gate.Failure{Code: e.Code, Message: e.Message}
+	x.code = e.Code
+	return x.service.Codec.EncodeError(x.call.RequestID, e), &gate.Failure{Code: cmp.Or(e.Recorded, e.Code), Message: e.Message}
 }
 
 // identity is who the trail says it was: the authenticated caller, or somebody unknown who claimed a key.
@@ -398,7 +401,7 @@ func (s *Server) identity(x *exchange) trail.Identity {
 
 func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err error) {
 	took := s.Now().Sub(x.began)
-	name, operation, code := x.service.Name, x.operation.Name, ""
+	name, operation := x.service.Name, x.operation.Name
 	if operation == "" {
 		operation = "unknown"
 	}
@@ -408,8 +411,7 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()), slog.Int("status", status), slog.Duration("took", took),
 	}
 	if failure != nil {
-		code = failure.Code
-		attributes = append(attributes, slog.String("code", code), slog.String("message", failure.Message[:min(len(failure.Message), maxLogged)]))
+		attributes = append(attributes, slog.String("code", x.code), slog.String("message", failure.Message[:min(len(failure.Message), maxLogged)]))
 		if cause := fault.Of(err); cause.Cause != nil {
 			attributes = append(attributes, slog.String("cause", cause.Cause.Error()))
 		}
@@ -417,6 +419,6 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 			level = slog.LevelError
 		}
 	}
-	s.Observer.Observe(name, operation, code, took)
+	s.Observer.Observe(name, operation, x.code, took)
 	s.Log.LogAttrs(context.Background(), level, "call", attributes...)
 }

@@ -54,6 +54,8 @@ type Error struct {
 	Status  int    // HTTP
 	Code    string // "InvalidInstanceID.NotFound"
 	Message string
+	// Recorded is the code in CloudTrail's record; empty where it is the same.
+	Recorded string
 }
 
 // Limits on a request, over which it is refused. AWS's own largest requests (1,000 resources with 50 tags) fit.

@@ -89,6 +89,15 @@ func TestDetectionRulesMatch(t *testing.T) {
 	if code := pushKey(t.Context(), nobody, machines[0], "debian"); code != "AuthException" {
 		t.Fatal(code)
 	}
+	for _, call := range []func() error{
+		func() error { _, err := nobody.EC2.DescribeInstances(t.Context(), nil); return err },
+		func() error { _, err := nobody.IAM.ListUsers(t.Context(), nil); return err },
+		func() error { _, err := nobody.Trail.LookupEvents(t.Context(), nil); return err },
+	} {
+		if call() == nil {
+			t.Fatal("a user without a policy is answered")
+		}
+	}
 	another := &iam.CreateAccessKeyInput{UserName: aws.String("nobody")}
 	if _, err := eve.IAM.CreateAccessKey(t.Context(), another); err != nil {
 		t.Fatal(err)
@@ -112,17 +121,22 @@ func TestDetectionRulesMatch(t *testing.T) {
 	sessions := func(r record) bool {
 		return r.is("sts.amazonaws.com", "GetSessionToken") && r.text("userIdentity.type") == "IAMUser"
 	}
+	// CIS AWS Foundations Benchmark, "unauthorized API calls": an error by one of two names, whatever comes before or after.
+	denied := func(r record) bool {
+		code := r.text("errorCode")
+		return strings.HasSuffix(code, "UnauthorizedOperation") || strings.HasPrefix(code, "AccessDenied")
+	}
 	// Sigma, "AWS Root Credentials".
 	root := func(r record) bool {
 		return r.text("userIdentity.type") == "Root" && r.text("eventType") != "AwsServiceEvent"
 	}
-	alerts := map[string]map[string]int{"uploaded": {}, "backdoor": {}, "sessions": {}, "root": {}}
+	alerts := map[string]map[string]int{"uploaded": {}, "backdoor": {}, "sessions": {}, "denied": {}, "root": {}}
 	// Stratus Red Team, "Usage of EC2 Instance Connect on multiple instances": who pushed keys to which instances.
 	spread := map[string]map[string]bool{}
 	for _, r := range records(t, s) {
 		who := r.text("userIdentity.userName")
 		for name, rule := range map[string]func(record) bool{
-			"uploaded": uploaded, "backdoor": backdoor, "sessions": sessions, "root": root,
+			"uploaded": uploaded, "backdoor": backdoor, "sessions": sessions, "denied": denied, "root": root,
 		} {
 			if rule(r) {
 				alerts[name][who]++
@@ -140,7 +154,7 @@ func TestDetectionRulesMatch(t *testing.T) {
 	}
 	delete(alerts, "root")
 	want := map[string]map[string]int{
-		"uploaded": {"mina": 3, "eve": 3}, "sessions": {"eve": 1},
+		"uploaded": {"mina": 3, "eve": 3}, "sessions": {"eve": 1}, "denied": {"nobody": 4},
 		"backdoor": {"eve": 1, "": 3}, // root made the users' first keys
 	}
 	if diff := cmp.Diff(want, alerts); diff != "" {

@@ -77,7 +77,7 @@ func TestTrailTellsTheStory(t *testing.T) {
 	if len(pushes) != 3 || len(releases) != 2 {
 		t.Fatalf("%d pushes and %d releases in the trail", len(pushes), len(releases))
 	}
-	for i, want := range []string{"", "AuthException", "InvalidArgsException"} {
+	for i, want := range []string{"", "AccessDenied", "InvalidArgsException"} {
 		e := pushes[i]
 		if e.ErrorCode != want || e.Identity.UserName != "mina" || e.Source != "ec2-instance-connect.amazonaws.com" || e.SourceIP != "127.0.0.1" ||
 			!strings.Contains(e.UserAgent, "aws-sdk-go-v2") || e.Parameters["osUser"] == nil ||

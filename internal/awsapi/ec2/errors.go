@@ -7,9 +7,18 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf gives faults EC2's codes.
+// errorOf gives faults EC2's codes. CloudTrail records whose error it was in front of them.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func errorOf(f *fault.Error) awswire.Error {
+	e := answer(f)
+	e.Recorded = "Client." + e.Code
+	if e.Status >= http.StatusInternalServerError {
+		e.Recorded = "Server." + e.Code
+	}
+	return e
+}
+
+func answer(f *fault.Error) awswire.Error {
 	bad := func(code string) awswire.Error { return awswire.Error{Status: http.StatusBadRequest, Code: code} }
 	switch f.Kind {
 	case fault.Invalid:

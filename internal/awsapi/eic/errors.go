@@ -25,7 +25,7 @@ func errorOf(f *fault.Error) awswire.Error {
 	case fault.WrongState:
 		return awswire.Error{Status: http.StatusBadRequest, Code: "EC2InstanceStateInvalidException"}
 	case fault.Denied:
-		return awswire.Error{Status: http.StatusForbidden, Code: "AuthException"}
+		return awswire.Error{Status: http.StatusForbidden, Code: "AuthException", Recorded: "AccessDenied"}
 	case fault.Unavailable:
 		return awswire.Error{Status: http.StatusServiceUnavailable, Code: "EC2InstanceUnavailableException"}
 	case fault.Throttled, fault.Limit:

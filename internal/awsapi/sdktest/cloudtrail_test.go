@@ -54,7 +54,7 @@ func TestLookupEvents(t *testing.T) {
 		}
 	}
 	denied := lookup(types.LookupAttributeKeyUsername, "alice")[0] // the newest
-	if *denied.EventName != "DescribeInstances" || !strings.Contains(*denied.CloudTrailEvent, `"errorCode":"UnauthorizedOperation"`) {
+	if *denied.EventName != "DescribeInstances" || !strings.Contains(*denied.CloudTrailEvent, `"errorCode":"Client.UnauthorizedOperation"`) {
 		t.Errorf("the denial is %+v", denied)
 	}
 	if events := lookup(types.LookupAttributeKeyUsername, "nobody"); len(events) != 0 {

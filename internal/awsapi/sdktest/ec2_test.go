@@ -169,7 +169,7 @@ func TestEC2Denials(t *testing.T) {
 	if says != expected {
 		t.Errorf("it says\n%s, want\n%s", says, expected)
 	}
-	if e := w.last(); e.ErrorCode != "UnauthorizedOperation" || e.Identity.UserName != "alice" || e.Response != nil {
+	if e := w.last(); e.ErrorCode != "Client.UnauthorizedOperation" || e.Identity.UserName != "alice" || e.Response != nil {
 		t.Errorf("the event is %+v", e)
 	}
 	if _, err = alice.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{mine}, DryRun: aws.Bool(true)}); err != nil {
