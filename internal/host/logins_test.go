@@ -129,9 +129,9 @@ for name in 1digit DOM+bob müller 'DOM\anna' 1234; do printf '%s:*:19000:0:9999
 	if output, err := exec.Command("bash", "-exc", script).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	return []string{"root", "plain", "mina", "locked", "expired", "expirestoday", "expirestomorrow", "disabled", "mustchange", "stale", "lastday",
-		"inactive", "future", "service", "falsely", "goneshell", "fileshell", "dirshell", "noshell", "1digit", "DOM+bob", "müller", `DOM\anna`,
-		"1234", "noshadow", "nobody-here", "0", "99"}
+	return []string{"root", "plain", "mina", "locked", "expired", "expirestoday", "expirestomorrow", "disabled", "mustchange",
+		"stale", "lastday", "inactive", "future", "service", "falsely", "goneshell", "fileshell", "dirshell", "noshell",
+		"1digit", "DOM+bob", "müller", `DOM\anna`, "1234", "noshadow", "nobody-here", "0", "99"}
 }
 
 // testSSHD is a real sshd on loopback that asks the agent of an enrollment, which there is not, and lets everybody in
@@ -145,7 +145,9 @@ type testSSHD struct {
 	private   string // file
 }
 
-const keysCommandLines = "AuthorizedKeysCommand /bin/true keys --directory /etc/sallyport-test %u %f\nAuthorizedKeysCommandUser nobody\n"
+const keysCommandLines = `AuthorizedKeysCommand /bin/true keys --directory /etc/sallyport-test %u %f
+AuthorizedKeysCommandUser nobody
+`
 
 func startSSHD(t *testing.T, lines string) testSSHD {
 	t.Helper()
@@ -162,8 +164,10 @@ func startSSHD(t *testing.T, lines string) testSSHD {
 			t.Fatal(err)
 		}
 	}
-	d := testSSHD{directory: "/etc/sallyport-test", config: filepath.Join(base, "sshd_config"), pidFile: filepath.Join(base, "pid"),
-		port: freePort(t), private: filepath.Join(base, "key")}
+	d := testSSHD{
+		directory: "/etc/sallyport-test", config: filepath.Join(base, "sshd_config"), pidFile: filepath.Join(base, "pid"),
+		port: freePort(t), private: filepath.Join(base, "key"),
+	}
 	d.publicKey = writePair(t, d.private)
 	writePair(t, filepath.Join(base, "host_key"))
 	write(t, filepath.Join(base, "authorized"), d.publicKey+"\n", 0o644)
@@ -188,13 +192,23 @@ func startSSHD(t *testing.T, lines string) testSSHD {
 	return d
 }
 
-// write writes the configuration: the lines, and what every one of ours has, before which they come.
+// write writes the configuration: what sshd is to ask, and the lines.
 func (d testSSHD) write(t *testing.T, lines string) {
 	t.Helper()
+	d.writeAll(t, keysCommandLines+lines)
+}
+
+// writeAll writes the configuration: where sshd is and what it has, and the lines.
+func (d testSSHD) writeAll(t *testing.T, lines string) {
+	t.Helper()
 	base := filepath.Dir(d.config)
-	own := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host_key\nPidFile %s\nStrictModes no\nAuthorizedKeysFile %s/authorized\n",
-		d.port, base, d.pidFile, base)
-	write(t, d.config, own+keysCommandLines+lines, 0o644)
+	write(t, d.config, fmt.Sprintf(`Port %d
+ListenAddress 127.0.0.1
+HostKey %s/host_key
+PidFile %s
+StrictModes no
+AuthorizedKeysFile %s/authorized
+%s`, d.port, base, d.pidFile, base, lines), 0o644)
 }
 
 // reload has the daemon read its configuration again, and returns when it has.
@@ -227,8 +241,9 @@ func (d testSSHD) await(t *testing.T, what string, happened func() bool) {
 func (d testSSHD) login(ctx context.Context, user string) (output []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return exec.CommandContext(ctx, "ssh", "-i", d.private, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-p", strconv.Itoa(d.port), "-l", user, "127.0.0.1", "true").CombinedOutput()
+	return exec.CommandContext(ctx, "ssh", "-i", d.private, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-p", strconv.Itoa(d.port), "-l", user, "127.0.0.1", "true").CombinedOutput()
 }
 
 // writePair makes a key, writes its private half and that of the public one beside it, and returns the public one.
@@ -267,4 +282,39 @@ func freePort(t *testing.T) int {
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// The users of a directory are in no file: name services tell of them, their shell and their groups.
+func TestUsersOfADirectory(t *testing.T) {
+	d := startSSHD(t, "UsePAM yes\nAllowGroups \"domain users\"\n")
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "getent"), `#!/bin/sh
+case "$1 $3" in
+"passwd anna@corp") echo 'anna@corp:*:70001:70001::/home/anna:/bin/sh' ;;
+"passwd jo@corp") echo 'jo@corp:*:70002:70001::/home/jo:/bin/sh' ;;
+"passwd svc@corp") echo 'svc@corp:*:70003:70001::/:/sbin/nologin' ;;
+"passwd gone@corp") echo 'gone@corp:*:70004:70001::/home/gone:/bin/sh' ;;
+"shadow gone@corp") echo 'gone@corp:*:19000:::::1:' ;;
+"passwd down@corp") exec sleep 60 ;;
+*) exit 2 ;;
+esac
+`, 0o755)
+	write(t, filepath.Join(bin, "id"), `#!/bin/sh
+[ "$3" = jo@corp ] && printf 'guests\0' || printf 'domain users\0other\0'
+`, 0o755)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)
+	for user, want := range map[string]hostproto.Ack{
+		"anna@corp": {},
+		"jo@corp":   {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "AllowGroups"},
+		"svc@corp":  {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "shell"},
+		"gone@corp": {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "expired"},
+		"down@corp": {Code: hostproto.AckFailed, Message: "look up"},
+		"eve@corp":  {Code: hostproto.AckUnknownUser},
+	} {
+		got := machine.Judge(t.Context(), user, d.publicKey)
+		if got.Code != want.Code || got.Subject != want.Subject || !strings.Contains(got.Message, want.Message) {
+			t.Errorf("%s: %+v, want %+v", user, got, want)
+		}
+	}
 }

@@ -39,8 +39,8 @@ func shadowOf(ctx context.Context, user account) (s shadow, ok bool) {
 	}, true
 }
 
-// refusal returns, as a sentence, why the account's age keeps it out at the time; "" if it does not. sshd by itself looks
-// at the account's end. With pam, pam_unix looks at the password's too, although a key was shown, and has it changed
+// refusal returns, as a sentence, why the account's age keeps it out at the time; "" if it does not. sshd by itself
+// looks at the account's end. With pam, pam_unix looks at the password's too, although a key was shown, and has it changed
 // at the login, for which most who come by a key know no old one.
 func (s shadow) refusal(now time.Time, pam bool) string {
 	today := int(now.Unix() / 86400)
@@ -71,8 +71,8 @@ func (s shadow) refusal(now time.Time, pam bool) string {
 	return ""
 }
 
-// nologinFiles close a machine to everybody but root, as at its boot and before it is shut down: sshd looks for the first
-// by itself, pam_nologin for both.
+// nologinFiles close a machine to everybody but root, as at its boot and before it is shut down: sshd looks for the
+// first by itself, pam_nologin for both.
 var nologinFiles = [...]string{"/etc/nologin", "/run/nologin"}
 
 // closed returns, as a sentence, why the machine lets nobody but root in; "" if it does not.

@@ -21,6 +21,9 @@ const askSSHDEvery = time.Minute
 // lookEvery is how often Run looks whether something has changed.
 const lookEvery = 5 * time.Second
 
+// sshdTimeout bounds one question to sshd, which a push may wait for.
+const sshdTimeout = 3 * time.Second
+
 // defaultPIDFile is where Debian's sshd writes its PID, before it is asked where.
 const defaultPIDFile = "/run/sshd.pid"
 
@@ -31,7 +34,7 @@ const maxUserSettings = 1000
 type View struct {
 	Settings sshd.Settings // outside of every Match block; nil if sshd did not say
 	Problem  string        // why sshd lets nobody in by a pushed key, as a sentence; "" if it does
-	Pending  string        // what is going to be wrong once sshd reads its changed configuration, as a sentence; "" for nothing
+	Pending  string        // what changed in its files and was not read by it yet, as a sentence; "" for nothing that matters
 }
 
 // Watch knows what sshd would do, and asks it anew whenever its files or its process have changed. To look again costs
@@ -52,7 +55,11 @@ type Watch struct {
 
 // NewWatch returns a Watch of the sshd that the enrollment in the directory is for.
 func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
-	return &Watch{config: cmp.Or(config.SSHDConfig, sshd.DefaultConfig), helper: "keys --directory " + directory + " ", log: log}
+	return &Watch{
+		config: cmp.Or(config.SSHDConfig, sshd.DefaultConfig),
+		helper: "keys --directory " + directory + " ",
+		log:    log,
+	}
 }
 
 // Run looks every few seconds until the context is done, and tells changed when the answer is another one than before.
@@ -95,7 +102,12 @@ func (w *Watch) look(ctx context.Context) {
 		w.view.Pending = ""
 		return
 	}
-	settings, problem := w.ask(ctx)
+	settings, problem, answered := w.ask(ctx)
+	if !answered {
+		w.log.Warn("sshd does not tell its settings in time")
+		w.asked = Uptime() // what is known stays known
+		return
+	}
 	if problem != w.view.Problem {
 		w.log.Warn("what sshd makes of pushed keys has changed", "before", w.view.Problem, "now", problem)
 	}
@@ -106,8 +118,11 @@ func (w *Watch) look(ctx context.Context) {
 	w.asked, w.files, w.loaded, w.pending, w.users = Uptime(), files, loaded, files, make(map[string]sshd.Settings)
 }
 
-// ask asks sshd for its settings, and judges whether pushed keys can work under them.
-func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string) {
+// ask asks sshd for its settings, and judges whether pushed keys can work under them. On a machine too busy to answer
+// answered is false.
+func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string, answered bool) {
+	ctx, cancel := context.WithTimeout(ctx, sshdTimeout)
+	defer cancel()
 	server, err := sshd.Find()
 	if err == nil {
 		// After a boot sshd may not have been started yet: systemd may wait for the first connection with it.
@@ -116,10 +131,13 @@ func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string
 	if err == nil {
 		settings, err = server.Effective(ctx, w.config, "")
 	}
-	if err != nil {
-		return nil, fault.Of(err).Message
+	if ctx.Err() != nil {
+		return nil, "", false
 	}
-	return settings, w.asksAnother(settings)
+	if err != nil {
+		return nil, fault.Of(err).Message, true
+	}
+	return settings, w.asksAnother(settings), true
 }
 
 // asksAnother returns, as a sentence, why sshd does not ask our agent under the settings; "" if it does.
@@ -127,8 +145,8 @@ func (w *Watch) asksAnother(settings sshd.Settings) string {
 	command := settings.KeysCommand()
 	program, arguments, _ := strings.Cut(command.Command, " ")
 	if !strings.HasPrefix(arguments+" ", w.helper) {
-		return fmt.Sprintf("sshd does not ask the agent for keys: something has changed AuthorizedKeysCommand, which is %s, in %s.",
-			cmp.Or(command.Command, "none"), w.config)
+		return fmt.Sprintf("sshd does not ask the agent for keys: "+
+			"something has changed AuthorizedKeysCommand, which is %s, in %s.", cmp.Or(command.Command, "none"), w.config)
 	}
 	if err := sshd.CheckSafePath(program); err != nil {
 		return fault.Of(err).Message
@@ -145,7 +163,8 @@ func (w *Watch) foresee(ctx context.Context, files sshd.Files) {
 		return
 	}
 	w.pending, w.view.Pending = files, ""
-	switch _, problem := w.ask(ctx); {
+	switch _, problem, answered := w.ask(ctx); {
+	case !answered:
 	case w.view.Problem != "" && problem == "":
 		w.view.Pending = "sshd's configuration was mended and not read yet: systemctl reload ssh, or kill -HUP its process."
 	case w.view.Problem == "" && problem != "":
@@ -170,6 +189,8 @@ func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
 	if settings, known := w.users[user]; known {
 		return settings
 	}
+	ctx, cancel := context.WithTimeout(ctx, sshdTimeout)
+	defer cancel()
 	server, err := sshd.Find()
 	var settings sshd.Settings
 	if err == nil {

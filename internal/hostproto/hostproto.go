@@ -188,7 +188,7 @@ const (
 	AckFailed      = "failed"       // something else, which may pass: Message says what
 )
 
-// The subjects of an Ack whose code is AckRefused. The empty subject is the machine as a whole: no push to it works now.
+// The subjects of an Ack whose code is AckRefused. The empty subject is the machine as a whole: no push to it works.
 const (
 	SubjectUser = "os-user"    // the account cannot log in
 	SubjectKey  = "public-key" // sshd accepts no keys of that type

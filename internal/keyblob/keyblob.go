@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Blob is a signed grant.
@@ -62,7 +64,7 @@ func (f format) render(s Statement) (string, error) {
 	for _, name := range f {
 		value := s.value(name)
 		if !plain(value) {
-			return "", fmt.Errorf("keyblob: the %s %q is empty or has characters other than printable ASCII without spaces", name, value)
+			return "", fmt.Errorf("keyblob: the %s %q is empty or has characters that are not printable, or spaces", name, value)
 		}
 		text.WriteString("#" + name + "=" + value + "\n")
 	}
@@ -135,15 +137,11 @@ func (s *Statement) setValue(name, value string) error {
 	return nil
 }
 
-// plain tells whether the value is printable ASCII without spaces, and not empty: it can then neither end its
-// line nor look like two fields.
+// plain tells whether the value is printable text, of any script, without spaces, and not empty: it can then neither end
+// its line nor look like two fields.
 func plain(value string) bool {
-	for i := range len(value) {
-		if value[i] <= ' ' || value[i] > '~' {
-			return false
-		}
-	}
-	return value != ""
+	unfit := func(r rune) bool { return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) }
+	return value != "" && !strings.ContainsFunc(value, unfit)
 }
 
 // isKeyLine tells whether the line is a key type and base64, and so nothing that sshd could read as an option,

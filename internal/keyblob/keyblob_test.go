@@ -136,6 +136,11 @@ func TestSignRefuses(t *testing.T) {
 		"a carriage return":   func(s *keyblob.Statement) { s.RequestID = "a\rb" },
 		"a NUL":               func(s *keyblob.Statement) { s.OSUser = "a\x00" },
 		"a space":             func(s *keyblob.Statement) { s.OSUser = "a b" },
+		"a line separator":    func(s *keyblob.Statement) { s.OSUser = "a\u2028#User=root" },
+		"a next line":         func(s *keyblob.Statement) { s.OSUser = "a\u0085#User=root" },
+		"another space":       func(s *keyblob.Statement) { s.OSUser = "a\u00a0b" },
+		"text turned around":  func(s *keyblob.Statement) { s.OSUser = "a\u202eb" },
+		"no UTF-8":            func(s *keyblob.Statement) { s.OSUser = "a\xffb" },
 		"options":             func(s *keyblob.Statement) { s.PublicKey = `command="x" ` + key },
 		"a comment":           func(s *keyblob.Statement) { s.PublicKey = key + " kim" },
 		"two keys":            func(s *keyblob.Statement) { s.PublicKey = key + "\n" + key },
@@ -283,7 +288,7 @@ func TestRoundTrip(t *testing.T) {
 	root := newRoot(t)
 	signer := root.issue(t, newKey(t), unchanged).signer(t)
 	rapid.Check(t, func(t *rapid.T) {
-		word := rapid.StringMatching(`[!-~]{1,32}`)
+		word := rapid.StringMatching(`[!-~\pL\pN]{1,32}`)
 		want := keyblob.Statement{
 			Expires:    noon().Add(time.Duration(rapid.IntRange(1, 1e6).Draw(t, "seconds")) * time.Second),
 			InstanceID: word.Draw(t, "instance"), Caller: word.Draw(t, "caller"), RequestID: word.Draw(t, "request"), OSUser: word.Draw(t, "user"),

@@ -33,17 +33,21 @@ var makers = []struct {
 		_, key, err := ed25519.GenerateKey(random)
 		return key, err
 	}},
-	{ssh.KeyAlgoECDSA256, func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), random) }},
-	{ssh.KeyAlgoECDSA384, func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), random) }},
-	{ssh.KeyAlgoECDSA521, func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P521(), random) }},
+	{ssh.KeyAlgoECDSA256, onCurve(elliptic.P256())},
+	{ssh.KeyAlgoECDSA384, onCurve(elliptic.P384())},
+	{ssh.KeyAlgoECDSA521, onCurve(elliptic.P521())},
 	{ssh.KeyAlgoRSA, func(random io.Reader) (crypto.Signer, error) { return rsa.GenerateKey(random, newRSABits) }},
+}
+
+func onCurve(curve elliptic.Curve) func(io.Reader) (crypto.Signer, error) {
+	return func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(curve, random) }
 }
 
 // newRSABits is the size of RSA keys that are made here: what NIST SP 800-57 has for 128 bits of security.
 const newRSABits = 3072
 
-// Generate makes a key pair of the best of the accepted types, as "ssh-ed25519"; of Ed25519 if none are named. The error
-// is Unsupported "public-key" if no key of any of them can be made, as those that live in a device.
+// Generate makes a key pair of the best of the accepted types, such as "ssh-ed25519"; of Ed25519 if none are named. The
+// error is Unsupported "public-key" if no key of any of them can be made, as those that live in a device.
 func Generate(random io.Reader, accepted ...string) (Pair, error) {
 	for _, maker := range makers {
 		if len(accepted) > 0 && !slices.Contains(accepted, maker.kind) {
@@ -55,7 +59,8 @@ func Generate(random io.Reader, accepted ...string) (Pair, error) {
 		}
 		return newPair(private)
 	}
-	return Pair{}, fault.New(fault.Unsupported, "public-key", "No SSH key of a type that is accepted can be made: %s.", strings.Join(accepted, ", "))
+	return Pair{}, fault.New(fault.Unsupported, "public-key",
+		"No SSH key of a type that is accepted can be made: %s.", strings.Join(accepted, ", "))
 }
 
 func newPair(private crypto.Signer) (Pair, error) {

@@ -224,9 +224,29 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestGenerate(t *testing.T) {
-	pair, err := sshkey.Generate(rand.Reader)
+	for want, accepted := range map[string][]string{
+		"ssh-ed25519":         nil,
+		"ecdsa-sha2-nistp256": {"ssh-rsa", "ecdsa-sha2-nistp521", "ecdsa-sha2-nistp256"},
+		"ecdsa-sha2-nistp384": {"ecdsa-sha2-nistp384", "sk-ssh-ed25519@openssh.com"},
+		"ecdsa-sha2-nistp521": {"ecdsa-sha2-nistp521"},
+		"ssh-rsa":             {"sk-ssh-ed25519@openssh.com", "ssh-rsa", "something-new"},
+	} {
+		t.Run(want, func(t *testing.T) { testGenerate(t, want, accepted) })
+	}
+	for _, accepted := range [][]string{{"sk-ssh-ed25519@openssh.com"}, {""}} {
+		if pair, err := sshkey.Generate(rand.Reader, accepted...); !fault.Is(err, fault.Unsupported) {
+			t.Errorf("of %q came %v, %v", accepted, pair, err)
+		}
+	}
+}
+
+func testGenerate(t *testing.T, want string, accepted []string) {
+	pair, err := sshkey.Generate(rand.Reader, accepted...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if pair.Public.Type != want {
+		t.Errorf("the key is a %s", pair.Public.Type)
 	}
 	pem, err := pair.PrivatePEM("sallyport")
 	if err != nil {

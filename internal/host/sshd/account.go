@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path"
@@ -26,12 +27,7 @@ func (s Settings) UsesPAM() bool { return s.Get("usepam") == "yes" }
 // the user. It follows allowed_user and auth_root_allowed of OpenSSH's auth.c. Where an address decides, which nobody
 // knows yet, the user may.
 func (s Settings) Refusal(a Account) string {
-	for _, why := range []string{s.refusesKeys(), s.refusesRoot(a), s.refusesLocked(a), s.refusesShell(a), s.refusesName(a)} {
-		if why != "" {
-			return why
-		}
-	}
-	return ""
+	return cmp.Or(s.refusesKeys(), s.refusesRoot(a), s.refusesLocked(a), s.refusesShell(a), s.refusesName(a))
 }
 
 func (s Settings) refusesKeys() string {
@@ -76,7 +72,8 @@ func (s Settings) refusesShell(a Account) string {
 		}
 	}
 	if NoLogin(shell) && !s.needsNoShell() {
-		return fmt.Sprintf("The account is not for logins: its shell is %s.", shell)
+		return fmt.Sprintf("The account is not for logins: its shell is %s. "+
+			"If it is for SFTP or tunnels only, tell sshd by ForceCommand internal-sftp or PermitTTY no.", shell)
 	}
 	return ""
 }
@@ -90,14 +87,9 @@ func NoLogin(shell string) bool {
 	return false
 }
 
-// needsNoShell reports whether sshd offers the user something for which it runs no shell: its own SFTP server, or
-// forwarding to an account that is marked as being for that alone, by PermitTTY no.
+// needsNoShell reports whether the user's settings are made for something for which sshd runs no shell: its own SFTP
+// server, or forwarding alone.
 func (s Settings) needsNoShell() bool {
-	for _, subsystem := range s["subsystem"] {
-		if fields := strings.Fields(subsystem); len(fields) > 1 && fields[1] == "internal-sftp" {
-			return true
-		}
-	}
 	forced := strings.Fields(s.Get("forcecommand"))
 	return len(forced) > 0 && forced[0] == "internal-sftp" || s.Get("permittty") == "no"
 }

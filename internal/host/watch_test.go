@@ -1,0 +1,102 @@
+package host
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/hostproto"
+)
+
+// A configuration manager puts a block above ours, changes the port or writes our file anew, and has sshd reload. The
+// machine went on to take keys that sshd never asked for, and pushes to succeed. The agent sees it, says so, and takes
+// keys again when it is mended, without a restart; and it goes by what the daemon has read, not by what is in its
+// files meanwhile.
+func TestDrift(t *testing.T) {
+	d := startSSHD(t, "UsePAM no\n")
+	watch := NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet)
+	machine := NewMachine(watch, time.Now, quiet)
+	reporter := NewReporter(Config{Server: "https://127.0.0.1:1"}, "v1", watch)
+	expect := func(when string, code, problem, pending string) {
+		t.Helper()
+		view := watch.Look(t.Context())
+		if !strings.Contains(view.Problem, problem) || (problem == "") != (view.Problem == "") {
+			t.Errorf("%s: the problem is %q, want %q", when, view.Problem, problem)
+		}
+		if !strings.Contains(view.Pending, pending) || (pending == "") != (view.Pending == "") {
+			t.Errorf("%s: to come is %q, want %q", when, view.Pending, pending)
+		}
+		ack := machine.Judge(t.Context(), "root", d.publicKey)
+		if ack.Code != code || !strings.Contains(ack.Message, problem) {
+			t.Errorf("%s: a push is answered %+v, want %q for %q", when, ack, code, problem)
+		}
+		if told := reporter.Report(t.Context()).Problems; !slices.Equal(told, view.problems()) {
+			t.Errorf("%s: reported is %q", when, told)
+		}
+	}
+	ours := "UsePAM no\n"
+	block := func(text string) { // above ours: the first value counts
+		d.writeAll(t, text+keysCommandLines+ours)
+	}
+	expect("at first", "", "", "")
+	block("AuthorizedKeysCommand /bin/false\nAuthorizedKeysCommandUser nobody\n")
+	expect("a block above ours that sshd has not read", "", "", "/bin/false")
+	block("")
+	expect("the block is gone before sshd read it", "", "", "")
+	block("AuthorizedKeysCommand /bin/false\nAuthorizedKeysCommandUser nobody\n")
+	d.reload(t)
+	expect("sshd has read the block", hostproto.AckRefused, "/bin/false", "")
+	block("")
+	expect("mended, but not read", hostproto.AckRefused, "/bin/false", "reload")
+	d.reload(t)
+	expect("mended and read", "", "", "")
+	d.writeAll(t, ours)
+	d.reload(t)
+	expect("overwritten", hostproto.AckRefused, "none", "")
+	block("PubkeyAuthentication no\n")
+	d.reload(t)
+	if ack := machine.Judge(t.Context(), "root", d.publicKey); ack.Code != hostproto.AckRefused {
+		t.Errorf("without public keys: %+v", ack)
+	}
+	block("PubkeyAcceptedAlgorithms rsa-sha2-256,ecdsa-sha2-nistp256\n")
+	d.reload(t)
+	ack := machine.Judge(t.Context(), "root", d.publicKey)
+	if ack.Subject != hostproto.SubjectKey || !strings.Contains(ack.Message, "ssh-rsa, ecdsa-sha2-nistp256") {
+		t.Errorf("a key of a type that sshd refuses: %+v", ack)
+	}
+	if types := reporter.Report(t.Context()).KeyTypes; !slices.Equal(types, []string{"ssh-rsa", "ecdsa-sha2-nistp256"}) {
+		t.Errorf("accepted are %q", types)
+	}
+	d.port = freePort(t)
+	block("")
+	d.reload(t)
+	if port := reporter.Report(t.Context()).SSHPort; port != d.port {
+		t.Errorf("the reported port is %d, sshd's is %d", port, d.port)
+	}
+	given := NewReporter(Config{Server: "https://127.0.0.1:1", SSHPort: 2022}, "v1", watch)
+	if port := given.Report(t.Context()).SSHPort; port != 2022 {
+		t.Errorf("the reported port is %d although another was given", port)
+	}
+	expect("in the end", "", "", "")
+}
+
+// What sshd says is remembered: a push asks no process, and a look at what has not changed takes no noticeable time.
+func TestLookIsCheap(t *testing.T) {
+	d := startSSHD(t, "UsePAM no\n")
+	watch := NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet)
+	machine := NewMachine(watch, time.Now, quiet)
+	if ack := machine.Judge(t.Context(), "root", d.publicKey); ack.Code != "" {
+		t.Fatalf("%+v", ack)
+	}
+	asked := watch.asked
+	const times = 1000
+	began := time.Now()
+	for range times {
+		machine.Judge(t.Context(), "root", d.publicKey)
+	}
+	if took := time.Since(began); watch.asked == asked && took > times*5*time.Millisecond {
+		t.Errorf("%d judgements took %v", times, took)
+	}
+	t.Logf("a judgement takes %v", time.Since(began)/times)
+}
