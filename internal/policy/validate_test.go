@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -72,4 +73,26 @@ func TestValidateVersion(t *testing.T) {
 	if err := policy.Validate("{", true); !fault.Is(err, fault.Invalid) {
 		t.Errorf("what does not parse: %v", err)
 	}
+}
+
+// FuzzValidate: whatever may be written can be read, as a managed policy or as an inline one.
+func FuzzValidate(f *testing.F) {
+	for _, resource := range []string{"*", "arn:aws:ec2:*:*:instance/*", "arn:aws:iam::1:user/${aws:username}", "arn:*", "arn:::::"} {
+		f.Add(resource)
+	}
+	f.Fuzz(func(t *testing.T, resource string) {
+		text, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": map[string]any{
+			"Effect": "Deny", "Action": "*", "Resource": resource,
+		}})
+		if err != nil {
+			t.Skip()
+		}
+		managed, inline := policy.Validate(string(text), true), policy.Validate(string(text), false)
+		if (managed == nil) != (inline == nil) || managed != nil && !fault.Is(managed, fault.Invalid) {
+			t.Fatalf("%s: managed %v, inline %v", text, managed, inline)
+		}
+		if _, err := policy.Parse(string(text)); managed == nil && err != nil {
+			t.Fatalf("%s is taken and then not read: %v", text, err)
+		}
+	})
 }

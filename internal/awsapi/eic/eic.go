@@ -63,7 +63,8 @@ func sendSSHPublicKey(keys *access.Service) awsapi.Operation {
 	}.Operation()
 }
 
-// recorded is the input under the names that CloudTrail has for it.
+// recorded is the input under the names that AWS documents for CloudTrail's record. Records with the input's own names
+// (instanceOSUser, sSHPublicKey) have been published too; instanceId is the same in both.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-with-cloudtrail.html#ec2-instance-connect-cloudtrail
 func recorded(in *input) map[string]any {
 	parameters := map[string]any{}
