@@ -126,8 +126,9 @@ func (s *Service) ResourceTags(ctx context.Context, arn string) (map[string]stri
 }
 
 // Condition finds the value of a condition key that EC2 has for instances ("ec2:availabilityzone", in lower case), for
-// policies, and so takes no pass. ok is false for another key, and for the zone of an instance that does not exist.
-func (s *Service) Condition(ctx context.Context, id, key string) (value string, ok bool, err error) {
+// policies, and so takes no pass. ok is false for another key, and for the zone of an instance that the region does not
+// have.
+func (s *Service) Condition(ctx context.Context, region, id, key string) (value string, ok bool, err error) {
 	switch key {
 	case "ec2:instanceid":
 		return id, true, nil
@@ -135,7 +136,7 @@ func (s *Service) Condition(ctx context.Context, id, key string) (value string, 
 		return Tenancy, true, nil
 	case "ec2:availabilityzone":
 		instance, err := s.store.Instance(ctx, id)
-		if fault.Is(err, fault.NotFound) {
+		if fault.Is(err, fault.NotFound) || err == nil && instance.Region != region {
 			return "", false, nil
 		}
 		return instance.Zone, err == nil, err

@@ -230,6 +230,26 @@ func TestTagsThatCannotBeReadDeny(t *testing.T) {
 	}
 }
 
+// A condition key of the resource's own is asked for when a policy names it; one that cannot be found out denies the call.
+func TestConditionKeysOfTheResource(t *testing.T) {
+	_, g := newWorld(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*",
+		"Condition":{"StringNotEquals":{"ec2:AvailabilityZone":"a"}}}}`)
+	caller := login(t, g, "AKIAX")
+	for zone, want := range map[string]error{"a": fault.New(fault.Denied, "", ""), "b": nil, "": nil, "unknown": errors.New("away")} {
+		call := push("x")
+		call.Resources[0].Condition = func(_ context.Context, key string) (string, bool, error) {
+			if zone == "unknown" {
+				return "", false, want
+			}
+			return zone, key == "ec2:availabilityzone" && zone != "", nil
+		}
+		pass, err := g.Authorize(t.Context(), caller, call)
+		if (err == nil) != (want == nil) || (err == nil) != (pass.Check() == nil) || fault.Is(err, fault.Denied) != fault.Is(want, fault.Denied) {
+			t.Errorf("zone %q: %v", zone, err)
+		}
+	}
+}
+
 // TestTagsThatDifferInCaseOnly: whoever may tag an instance must not get past a condition on "team" by adding a
 // second tag "Team". Which of the two was asked once depended on the order of a map.
 func TestTagsThatDifferInCaseOnly(t *testing.T) {

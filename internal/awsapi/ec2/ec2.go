@@ -47,7 +47,7 @@ func (a api) resources(scope awsapi.Scope, ids []string) []gate.Resource {
 		resources = append(resources, gate.Resource{
 			ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType,
 			Condition: func(ctx context.Context, key string) (string, bool, error) {
-				return a.instances.Condition(ctx, id, key)
+				return a.instances.Condition(ctx, scope.Region, id, key)
 			},
 		})
 	}

@@ -79,6 +79,9 @@ func recorded(in *input) map[string]any {
 	if in.SSHPublicKey != nil {
 		parameters["SSHKey"] = map[string]any{"publicKey": *in.SSHPublicKey}
 	}
+	if len(parameters) == 0 {
+		return nil
+	}
 	return parameters
 }
 

@@ -148,6 +148,11 @@ func TestEC2ConditionKeys(t *testing.T) {
 			refused(t, err, 403, "UnauthorizedOperation")
 		}
 	}
+	elsewhere := w.user("carol", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:*","Resource":"*",
+		"Condition":{"StringEquals":{"ec2:AvailabilityZone":"on-prem-1a"}}}}`)
+	elsewhere.Region = "on-prem-2"
+	_, err := ec2Client(elsewhere).TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a}})
+	refused(t, err, 403, "UnauthorizedOperation") // another region's instance has no zone there
 	here := ec2Client(w.user("bob", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*",
 		"Condition":{"StringEquals":{"ec2:Region":"on-prem-1"},"Null":{"ec2:InstanceID":"true"}}}}`))
 	if _, err := here.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{}); err != nil {
