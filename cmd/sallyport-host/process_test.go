@@ -23,6 +23,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
@@ -99,7 +100,15 @@ func (e enrolled) grant(t *testing.T, change func(*keyblob.Statement)) hostproto
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hostproto.Grant{RequestID: s.RequestID, OSUser: s.OSUser, Blob: blob}
+	return hostproto.Grant{RequestID: s.RequestID, OSUser: s.OSUser, Blob: blob, Until: clock.Uptime() + keyblob.Lifetime}
+}
+
+// clocks are those of a control plane on this machine.
+func clocks() *hostproto.Clocks { return &hostproto.Clocks{Time: time.Now(), Uptime: clock.Uptime()} }
+
+// live is a grant as the agent hands it out.
+func live(grant hostproto.Grant) host.Live {
+	return host.Live{Grant: grant, Ends: clock.Uptime() + keyblob.Lifetime}
 }
 
 // keys runs the keys helper and returns what it prints. It must succeed whatever happens.
@@ -165,9 +174,18 @@ func TestKeysVerifies(t *testing.T) {
 
 	type answer struct {
 		Time   time.Time
-		Grants []hostproto.Grant
+		Grants []host.Live
 	}
-	with := func(grants ...hostproto.Grant) answer { return answer{time.Now(), grants} }
+	with := func(grants ...hostproto.Grant) answer {
+		a := answer{Time: time.Now()}
+		for _, grant := range grants {
+			a.Grants = append(a.Grants, live(grant))
+		}
+		return a
+	}
+	ending := func(in time.Duration) answer {
+		return answer{time.Now(), []host.Live{{Grant: good, Ends: clock.Uptime() + in}}}
+	}
 	tests := []struct {
 		name  string
 		args  []string
@@ -184,8 +202,11 @@ func TestKeysVerifies(t *testing.T) {
 		{"another authority's", []string{"root", fingerprint}, with(stranger.grant(t, nil)), ""},
 		{"another user's", []string{"alice", fingerprint}, with(good), ""},
 		{"another instance's", []string{"root"}, with(e.grant(t, func(s *keyblob.Statement) { s.InstanceID = "i-2" })), ""},
-		{"expired by the server's clock", []string{"root"}, answer{time.Now().Add(time.Hour), []hostproto.Grant{good}}, ""},
-		{"no time", []string{"root"}, answer{time.Time{}, []hostproto.Grant{good}}, ""},
+		{"expired by the server's clock", []string{"root"}, answer{time.Now().Add(time.Hour), []host.Live{live(good)}}, ""},
+		{"signed by a clock that was ahead", []string{"root"}, answer{time.Now().Add(-time.Hour), []host.Live{live(good)}}, ""},
+		{"over by the machine's uptime", []string{"root"}, ending(0), ""},
+		{"would live too long", []string{"root"}, ending(2 * time.Minute), ""},
+		{"no time", []string{"root"}, answer{time.Time{}, []host.Live{live(good)}}, ""},
 		{"another key", []string{"root", "SHA256:xxxx"}, with(good), ""},
 		{"good among bad", []string{"root", fingerprint}, with(tampered, good, unsigned), publicKey + "\n"},
 		{"no JSON", []string{"root", fingerprint}, "ssh-ed25519 AAAA\n", ""},
@@ -208,7 +229,7 @@ func TestKeysChain(t *testing.T) {
 		"agent answers": func(t *testing.T, e enrolled) {
 			grant := e.grant(t, nil)
 			e.fakeAgent(t, func(map[string]string) any {
-				return map[string]any{"time": time.Now(), "grants": []hostproto.Grant{grant}}
+				return map[string]any{"time": time.Now(), "grants": []host.Live{live(grant)}}
 			})
 		},
 		"agent hangs": func(t *testing.T, e enrolled) { e.fakeAgent(t, func(map[string]string) any { return nil }) },
@@ -269,7 +290,7 @@ func TestKeysLeavesASlowCommand(t *testing.T) {
 	e := newEnrolled(t, "https://127.0.0.1:1")
 	grant := e.grant(t, nil)
 	e.fakeAgent(t, func(map[string]string) any {
-		return map[string]any{"time": time.Now(), "grants": []hostproto.Grant{grant}}
+		return map[string]any{"time": time.Now(), "grants": []host.Live{live(grant)}}
 	})
 	if got := e.keys(t, "root", fingerprint, "--", "/bin/sh", "-c", "echo half; sleep 600 & sleep 600"); got != publicKey+"\n" {
 		t.Errorf("printed %q", got)
@@ -329,9 +350,9 @@ func (c *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 			return
 		case m.Hello != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: 1, Time: time.Now(), Grants: c.grants}})
+			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: 1, Grants: c.grants}, Clocks: clocks()})
 		case m.Ping != nil:
-			err = stream.Send(hostproto.Message{Pong: &hostproto.Pong{Time: time.Now()}})
+			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: clocks()})
 		case m.Release != nil:
 			c.mu.Lock()
 			c.releases = append(c.releases, *m.Release)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/controlplane"
 )
 
@@ -53,7 +54,11 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(term.err, nil)
 	}
-	server, err := controlplane.Start(ctx, config, slog.New(handler), time.Now, rand.Reader)
+	system, err := clock.System()
+	if err != nil {
+		return err
+	}
+	server, err := controlplane.Start(ctx, config, slog.New(handler), system, rand.Reader)
 	if err != nil {
 		return err
 	}

@@ -7,14 +7,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/keyblob"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// GrantLifetime is how long a pushed key opens the door, by the server's clock.
-const GrantLifetime = 60 * time.Second
+// GrantLifetime is how long a pushed key opens the door.
+const GrantLifetime = keyblob.Lifetime
 
 // Grant is one pushed public key.
 type Grant struct {
@@ -23,9 +24,19 @@ type Grant struct {
 	OSUser     string
 	PublicKey  string // "TYPE BASE64"
 	Caller     trail.Identity
-	Issued     time.Time
+	Issued     clock.Reading
 	Expires    time.Time
 	Blob       keyblob.Blob // the signed text the host verifies
+}
+
+// Left returns how much of the grant's minute is left: by the server's time of day, and by its uptime too, so
+// that no clock that is set keeps a grant alive. One that was issued before the server's machine was restarted has
+// nothing left, since nobody can tell how long ago that was.
+func (g Grant) Left(now clock.Reading) time.Duration {
+	if !now.SameBoot(g.Issued) {
+		return 0
+	}
+	return now.Left(g.Issued, g.Expires)
 }
 
 // Store keeps grants, and takes the events of their use.
@@ -36,8 +47,9 @@ type Store interface {
 	WithdrawGrant(ctx context.Context, requestID string) error
 	// Grant returns a grant of the instance, live or not; NotFound "grant".
 	Grant(ctx context.Context, instanceID, requestID string) (Grant, error)
-	// LiveGrants returns the instance's grants that have not expired at now and were not withdrawn.
-	LiveGrants(ctx context.Context, instanceID string, now time.Time) ([]Grant, error)
+	// LiveGrants returns the instance's grants that were issued in the boot, have not expired at now by the time of
+	// day, and were not withdrawn.
+	LiveGrants(ctx context.Context, instanceID, boot string, now time.Time) ([]Grant, error)
 	// PruneGrants forgets grants that expired before the time.
 	PruneGrants(ctx context.Context, before time.Time) error
 	// AppendEvent is trail.Store's, with its promises: an event told twice is one.

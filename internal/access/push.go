@@ -75,10 +75,10 @@ func (s *Service) target(ctx context.Context, pass gate.Pass, in PushInput) (com
 }
 
 func (s *Service) sign(pass gate.Pass, in PushInput, key sshkey.Public) (Grant, error) {
-	issued := s.now()
+	issued := s.clock()
 	grant := Grant{
 		RequestID: pass.RequestID(), InstanceID: in.InstanceID, OSUser: in.OSUser, PublicKey: key.Line,
-		Caller: pass.Identity(), Issued: issued, Expires: issued.Add(GrantLifetime),
+		Caller: pass.Identity(), Issued: issued, Expires: issued.Time.Add(GrantLifetime),
 	}
 	signer, err := s.signers.Signer(pass.Region())
 	if err != nil {

@@ -27,10 +27,10 @@ func TestPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if grant.RequestID != pass.RequestID() || grant.Expires != w.clock.Add(time.Minute) || grant.PublicKey != strings.TrimSpace(in.PublicKey) {
+	if grant.RequestID != pass.RequestID() || grant.Expires != w.now().Add(time.Minute) || grant.PublicKey != strings.TrimSpace(in.PublicKey) {
 		t.Errorf("granted %+v", grant)
 	}
-	statement, err := (&keyblob.Verifier{Root: w.authority.Certificate()}).Verify(grant.Blob, keyblob.Expectation{InstanceID: w.host.ID, OSUser: "admin", Now: w.clock})
+	statement, err := (&keyblob.Verifier{Root: w.authority.Certificate()}).Verify(grant.Blob, keyblob.Expectation{InstanceID: w.host.ID, OSUser: "admin", Now: w.now()})
 	if err != nil || statement.PublicKey != grant.PublicKey || statement.Caller != caller.ARN || statement.RequestID != grant.RequestID {
 		t.Errorf("the blob says %+v, %v", statement, err)
 	}
@@ -191,4 +191,52 @@ func line(public any) string {
 		panic(err)
 	}
 	return string(ssh.MarshalAuthorizedKey(key))
+}
+
+// Somebody set the control plane's clock back by half an hour: keys pushed half an hour ago were live again, and every
+// host that linked was handed them. Or the clock was a day ahead while a key was pushed, and was then set right: the key
+// was still live six hours later.
+func TestNoGrantOutlivesItsMinute(t *testing.T) {
+	for name, set := range map[string]struct{ before, after time.Duration }{
+		"set back by half an hour": {0, -30 * time.Minute},
+		"pushed a day ahead":       {24 * time.Hour, -24 * time.Hour},
+		"set back a little":        {0, -20 * time.Second},
+		"set forward":              {0, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.machine.Set(set.before)
+			w.push()
+			w.machine.Set(set.after)
+			for _, restart := range []func(){func() {}, w.restart} {
+				restart()
+				if live := w.live(); len(live) != 1 {
+					t.Fatalf("%d keys are live at once", len(live))
+				}
+			}
+			w.sleep(access.GrantLifetime)
+			for _, restart := range []func(){func() {}, w.restart} {
+				restart()
+				if live := w.live(); len(live) != 0 {
+					t.Errorf("live after a minute: %v", live)
+				}
+			}
+		})
+	}
+}
+
+// After a reboot nobody can tell by the clock how long the machine was down.
+func TestNoGrantOutlivesTheBoot(t *testing.T) {
+	w := newWorld(t)
+	w.push()
+	w.machine.Reboot()
+	w.machine.Set(-10 * time.Minute)
+	w.restart()
+	if live := w.live(); len(live) != 0 {
+		t.Errorf("live after a reboot: %v", live)
+	}
+	w.push()
+	if live := w.live(); len(live) != 1 {
+		t.Errorf("pushed after the reboot: %v", live)
+	}
 }

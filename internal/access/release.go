@@ -66,7 +66,7 @@ func (s *Service) releaseEvent(pass gate.Pass, grant Grant, release Release) tra
 	event := pass.Event(nil)
 	event.ID, event.RequestID, event.Identity = release.EventID, grant.RequestID, grant.Caller
 	event.Source, event.Name, event.Type, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", trail.AwsServiceEvent, true
-	event.Time = within(release.At, grant.Issued, s.now()).UTC().Truncate(time.Second)
+	event.Time = within(release.At, grant.Issued.Time, s.clock.Now()).UTC().Truncate(time.Second)
 	event.Parameters = nil
 	event.ServiceDetails = map[string]any{
 		"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser, "publicKeyFingerprint": sshkey.Fingerprint(grant.PublicKey),
@@ -85,7 +85,7 @@ func (s *Service) count(grant Grant) bool {
 	if t.count >= maxReleases {
 		return false
 	}
-	s.releases[grant.RequestID] = tally{count: t.count + 1, last: s.now()}
+	s.releases[grant.RequestID] = tally{count: t.count + 1, last: s.clock.Now()}
 	return true
 }
 

@@ -39,7 +39,7 @@ func TestReleased(t *testing.T) {
 		t.Errorf("the fingerprint is %q", fingerprint)
 	}
 	expected := trail.Event{
-		Version: got.Version, Identity: caller, Time: w.clock, Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
+		Version: got.Version, Identity: caller, Time: w.now(), Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
 		Region: region, RequestID: grant.RequestID, ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
 		Account: account, Category: "Management",
 		ServiceDetails: map[string]any{"instanceId": w.host.ID, "instanceOSUser": "admin", "publicKeyFingerprint": fingerprint},
@@ -71,8 +71,8 @@ func TestReleaseByAHostileHost(t *testing.T) {
 
 	w.sleep(10 * time.Second)
 	for at, recorded := range map[time.Time]time.Time{
-		grant.Issued.Add(-time.Hour): grant.Issued,
-		w.clock.Add(time.Hour):       w.clock,
+		grant.Issued.Time.Add(-time.Hour): grant.Issued.Time,
+		w.now().Add(time.Hour):            w.now(),
 	} {
 		var id string
 		if err := tell(func(r *access.Release) { r.At, id = at, r.EventID }); err != nil {

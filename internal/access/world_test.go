@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -41,8 +42,9 @@ type world struct {
 	authority *ca.Authority
 	host      compute.Instance
 
+	machine *clocktest.Machine
+
 	mu        sync.Mutex
-	clock     time.Time
 	linked    map[string]bool
 	delivered []access.Grant
 	revoked   []string
@@ -56,24 +58,25 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, store: s, clock: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), linked: map[string]bool{}}
-	if w.authority, err = ca.New(account, w.clock, rand.Reader); err != nil {
+	w := &world{t: t, store: s, machine: clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)), linked: map[string]bool{}}
+	if w.authority, err = ca.New(account, w.now(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	w.instances = compute.New(s, w, []compute.Region{{Name: region, Zones: []string{"on-prem-1a"}}}, w.now, rand.Reader)
-	w.gate = gate.New(account, nobody{}, w.instances, s, w.now, rand.Reader)
-	w.Service = access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
+	w.instances = compute.New(s, w, []compute.Region{{Name: region, Zones: []string{"on-prem-1a"}}}, w.machine.Read, rand.Reader)
+	w.gate = gate.New(account, nobody{}, w.instances, s, w.machine.Read, rand.Reader)
+	w.restart()
 	w.host = w.enroll()
 	w.linked[w.host.ID] = true
 	return w
 }
 
-func (w *world) now() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.clock }
-func (w *world) sleep(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.clock = w.clock.Add(d)
+// restart makes the service anew: what it has not stored is forgotten.
+func (w *world) restart() {
+	w.Service = access.New(w.store, w.instances, w, w.authority.Signers("sallyport", w.now), w.machine.Read)
 }
+
+func (w *world) now() time.Time        { return w.machine.Read().Time }
+func (w *world) sleep(d time.Duration) { w.machine.Pass(d) }
 
 // The host's end of the link.
 

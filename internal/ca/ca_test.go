@@ -123,13 +123,16 @@ func TestSignerVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob, err := keyblob.Sign(keyblob.Statement{
-		Expires: noon().Add(60 * 24 * time.Hour), InstanceID: "i-1", Caller: "arn", RequestID: "r", OSUser: "kim", PublicKey: "ssh-ed25519 AAAA",
-	}, signer)
-	if err != nil {
-		t.Fatal(err)
+	sign := func(at time.Time) keyblob.Blob {
+		blob, err := keyblob.Sign(keyblob.Statement{
+			Expires: at.Add(keyblob.Lifetime), InstanceID: "i-1", Caller: "arn", RequestID: "r", OSUser: "kim", PublicKey: "ssh-ed25519 AAAA",
+		}, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return blob
 	}
-	want := keyblob.Expectation{InstanceID: "i-1", OSUser: "kim", Now: noon()}
+	blob, want := sign(noon()), keyblob.Expectation{InstanceID: "i-1", OSUser: "kim", Now: noon()}
 	if _, err := (&keyblob.Verifier{Root: authority.Certificate()}).Verify(blob, want); err != nil {
 		t.Error(err)
 	}
@@ -137,7 +140,7 @@ func TestSignerVerifies(t *testing.T) {
 		t.Error("verified against another root")
 	}
 	want.Now = noon().Add(31 * 24 * time.Hour)
-	if _, err := (&keyblob.Verifier{Root: authority.Certificate()}).Verify(blob, want); err == nil {
+	if _, err := (&keyblob.Verifier{Root: authority.Certificate()}).Verify(sign(want.Now), want); err == nil {
 		t.Error("verified after the signer's end")
 	}
 }

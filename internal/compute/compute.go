@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -76,7 +77,7 @@ type HostToken struct {
 	Region  string
 	Zone    string
 	Tags    map[string]string // the instance will have
-	Created time.Time
+	Created clock.Reading
 	Expires time.Time
 	Creator string // ARN
 }

@@ -50,10 +50,10 @@ func (s *Service) CreateHostToken(ctx context.Context, pass gate.Pass, request T
 	if lifetime < MinTokenLifetime || lifetime > MaxTokenLifetime {
 		return HostToken{}, "", fault.New(fault.Invalid, "lifetime", "An enrollment token lives from %v to %v; %v was asked for.", MinTokenLifetime, MaxTokenLifetime, lifetime)
 	}
-	secret := s.newSecret()
+	secret, created := s.newSecret(), s.clock()
 	token := HostToken{
 		ID: s.newID("ht-"), Hash: hashSecret(secret), Region: pass.Region(), Zone: zone, Tags: request.Tags,
-		Created: pass.Time(), Expires: pass.Time().Add(lifetime), Creator: pass.Identity().ARN,
+		Created: created, Expires: created.Time.Add(lifetime), Creator: pass.Identity().ARN,
 	}
 	event := pass.Event(map[string]any{"tokenId": token.ID, "expires": token.Expires.UTC().Format(time.RFC3339)})
 	if err := s.store.CreateHostToken(ctx, token, event); err != nil {
@@ -124,7 +124,7 @@ func (s *Service) redeemable(ctx context.Context, id string, secret gate.Secret)
 	if subtle.ConstantTimeCompare(hashSecret(secret), token.Hash) != 1 {
 		return HostToken{}, badToken(err)
 	}
-	if !s.now().Before(token.Expires) {
+	if s.clock().Left(token.Created, token.Expires) == 0 {
 		return HostToken{}, fault.New(fault.Unauthenticated, "host-token", "The enrollment token expired at %s. Make a new one with: sallyport host-token", token.Expires.UTC().Format(time.RFC3339))
 	}
 	return token, nil
@@ -135,7 +135,7 @@ const keepTokens = 24 * time.Hour
 
 // Prune forgets tokens that nobody redeemed in time. It is to be called every now and then.
 func (s *Service) Prune(ctx context.Context) error {
-	return s.store.PruneHostTokens(ctx, s.now().Add(-keepTokens))
+	return s.store.PruneHostTokens(ctx, s.clock.Now().Add(-keepTokens))
 }
 
 func badToken(cause error) error {

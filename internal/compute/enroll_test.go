@@ -20,7 +20,7 @@ func TestEnroll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token.Expires != w.clock.Add(time.Hour) || len(secret.Reveal()) != 32 {
+	if token.Expires != w.now().Add(time.Hour) || len(secret.Reveal()) != 32 {
 		t.Errorf("token expires %v with a secret of %d bytes", token.Expires, len(secret.Reveal()))
 	}
 	key := newKey()
@@ -75,7 +75,7 @@ func TestEnrollRefuses(t *testing.T) {
 	}
 	want(t, enroll(again.ID, secret2, key, report()), fault.Exists, "instance")
 
-	w.clock = again.Expires
+	w.machine.Pass(again.Expires.Sub(w.now()))
 	err = enroll(again.ID, secret2, newKey(), report())
 	want(t, err, fault.Unauthenticated, "host-token")
 	if !strings.Contains(err.Error(), "expired") {
@@ -84,6 +84,28 @@ func TestEnrollRefuses(t *testing.T) {
 	if err := enroll(again.ID, "wrong", newKey(), report()); strings.Contains(err.Error(), "expired") {
 		t.Errorf("who does not know the secret learns that the token expired: %v", err)
 	}
+}
+
+// A token that was over enrolled machines again when somebody set the clock back.
+func TestTokensStayOverWhateverTheClockSays(t *testing.T) {
+	w := newWorld(t)
+	token, secret, err := w.CreateHostToken(t.Context(), w.pass(region), compute.TokenRequest{Lifetime: compute.MinTokenLifetime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.machine.Pass(compute.MinTokenLifetime)
+	refused := func(when string) {
+		t.Helper()
+		_, err := w.EnrollHost(t.Context(), w.pass(region), token.ID, secret, newKey(), report())
+		if !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	w.machine.Set(-30 * time.Minute)
+	refused("set back")
+	w.machine.Reboot()
+	w.machine.Set(-24 * time.Hour)
+	refused("rebooted, by a clock that is before its beginning")
 }
 
 // A token is one-time, however many machines come at once.
@@ -227,10 +249,10 @@ func TestReportIsAnEventOnlyIfItChanges(t *testing.T) {
 	if err != nil || got.Report.Hostname != "web-2" || len(got.Report.Users) != 2 {
 		t.Errorf("stored %+v, %v", got.Report, err)
 	}
-	if err := w.SeeHost(t.Context(), w.pass(region), host.ID, w.clock); err != nil {
+	if err := w.SeeHost(t.Context(), w.pass(region), host.ID, w.now()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = w.Instance(t.Context(), w.pass(region), host.ID); err != nil || !got.LastSeen.Equal(w.clock) {
+	if got, err = w.Instance(t.Context(), w.pass(region), host.ID); err != nil || !got.LastSeen.Equal(w.now()) {
 		t.Errorf("last seen %v, %v", got.LastSeen, err)
 	}
 }

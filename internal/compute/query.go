@@ -85,7 +85,7 @@ func (s *Service) candidates(ctx context.Context, pass gate.Pass, query Query) (
 		}
 		return s.find(ctx, pass, query.IDs)
 	}
-	all, err := s.store.Instances(ctx, pass.Region(), s.now().Add(-TerminatedVisible))
+	all, err := s.store.Instances(ctx, pass.Region(), s.clock.Now().Add(-TerminatedVisible))
 	if err != nil {
 		return nil, err
 	}

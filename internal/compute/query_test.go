@@ -63,7 +63,7 @@ func TestStates(t *testing.T) {
 			t.Errorf("Dismissed(%s, %q): %v, %v", test.id, test.key, yes, err)
 		}
 	}
-	w.clock = w.clock.Add(30 * time.Minute)
+	w.machine.Pass(30 * time.Minute)
 	if changes, err = w.Terminate(t.Context(), w.pass(region), []string{host.ID}); err != nil || changes[0].Previous != compute.Terminated {
 		t.Errorf("terminated twice: %v, %v", changes, err)
 	}
@@ -75,7 +75,7 @@ func TestStates(t *testing.T) {
 		t.Errorf("dismissed %v", w.dismissed)
 	}
 	want(t, w.ReportHost(t.Context(), w.pass(region), host.ID, report()), fault.WrongState, "instance")
-	w.clock = w.clock.Add(30 * time.Minute)
+	w.machine.Pass(30 * time.Minute)
 	_, err = w.Instance(t.Context(), w.pass(region), host.ID)
 	want(t, err, fault.NotFound, "instance") // an hour after the first
 }

@@ -8,8 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -26,16 +26,16 @@ type Service struct {
 	store   Store
 	links   Links
 	regions []Region
-	now     func() time.Time
+	clock   clock.Clock
 	random  io.Reader
 }
 
 // New returns a Service. It panics if a collaborator is missing.
-func New(store Store, links Links, regions []Region, now func() time.Time, random io.Reader) *Service {
-	if store == nil || links == nil || len(regions) == 0 || now == nil || random == nil {
+func New(store Store, links Links, regions []Region, clock clock.Clock, random io.Reader) *Service {
+	if store == nil || links == nil || len(regions) == 0 || clock == nil || random == nil {
 		panic("compute: New needs a store, links, at least one region, a clock and randomness")
 	}
-	return &Service{store: store, links: links, regions: slices.Clone(regions), now: now, random: random}
+	return &Service{store: store, links: links, regions: slices.Clone(regions), clock: clock, random: random}
 }
 
 var instanceID = regexp.MustCompile(`^i-[0-9a-f]{8}([0-9a-f]{9})?$`)
@@ -99,7 +99,7 @@ func (s *Service) find(ctx context.Context, pass gate.Pass, ids []string) ([]Ins
 }
 
 func (s *Service) visible(instance Instance, region string) bool {
-	return instance.Region == region && (instance.Terminated.IsZero() || instance.Terminated.After(s.now().Add(-TerminatedVisible)))
+	return instance.Region == region && (instance.Terminated.IsZero() || instance.Terminated.After(s.clock.Now().Add(-TerminatedVisible)))
 }
 
 func (s *Service) withState(instance Instance) Instance {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -37,7 +38,7 @@ type world struct {
 	t         *testing.T
 	store     *store.Store
 	gate      *gate.Gate
-	clock     time.Time
+	machine   *clocktest.Machine
 	mu        sync.Mutex
 	linked    map[string]bool
 	dismissed []string
@@ -50,13 +51,13 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, store: s, clock: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), linked: map[string]bool{}}
-	w.Service = compute.New(s, w, regions, w.now, rand.Reader)
-	w.gate = gate.New(account, nobody{}, w.Service, s, w.now, rand.Reader)
+	w := &world{t: t, store: s, machine: clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)), linked: map[string]bool{}}
+	w.Service = compute.New(s, w, regions, w.machine.Read, rand.Reader)
+	w.gate = gate.New(account, nobody{}, w.Service, s, w.machine.Read, rand.Reader)
 	return w
 }
 
-func (w *world) now() time.Time { return w.clock }
+func (w *world) now() time.Time { return w.machine.Read().Time }
 
 func (w *world) Linked(id string) bool { w.mu.Lock(); defer w.mu.Unlock(); return w.linked[id] }
 func (w *world) Dismiss(_ context.Context, id string) {

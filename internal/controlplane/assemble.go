@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/awsapi"
@@ -16,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 	"github.com/sallyport/sallyport/internal/awsapi/sts"
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostlink"
@@ -39,7 +39,7 @@ type surroundings struct {
 	authority  *ca.Authority
 	sealKey    []byte
 	log        *slog.Logger
-	now        func() time.Time
+	clock      clock.Clock
 	random     io.Reader
 }
 
@@ -70,11 +70,11 @@ func assemble(s surroundings) (parts, error) {
 		regions = append(regions, compute.Region{Name: name, Endpoint: hostOf(s.endpoint), Zones: zonesOf(name)})
 	}
 
-	links := hostlink.NewLinks(s.log)
-	identities := iam.New(s.account, s.store, seal, s.now, s.random)
-	instances := compute.New(s.store, links, regions, s.now, s.random)
-	keys := access.New(s.store, instances, links, s.authority.Signers(signerDomain, s.now), s.now)
-	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.now, s.random)
+	links := hostlink.NewLinks(s.clock, s.log)
+	identities := iam.New(s.account, s.store, seal, s.clock, s.random)
+	instances := compute.New(s.store, links, regions, s.clock, s.random)
+	keys := access.New(s.store, instances, links, s.authority.Signers(signerDomain, s.clock.Now), s.clock)
+	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.clock, s.random)
 	numbers := newMetrics(links.Count)
 
 	services := []awsapi.Service{
@@ -82,18 +82,18 @@ func assemble(s surroundings) (parts, error) {
 		eic.New(keys),
 		iamapi.New(identities),
 		sts.New(identities),
-		cloudtrail.New(s.store, s.now),
+		cloudtrail.New(s.store, s.clock.Now),
 		sallyport.New(instances, sallyport.Place{Server: s.advertised, Fingerprint: fingerprint}),
 	}
 	return parts{
 		services: services,
 		api: awsapi.New(awsapi.Config{
-			Account: s.account, Regions: s.config.Regions, Gate: guard, Observer: numbers, Log: s.log, Now: s.now, Random: s.random,
+			Account: s.account, Regions: s.config.Regions, Gate: guard, Observer: numbers, Log: s.log, Now: s.clock.Now, Random: s.random,
 			PlainHTTP: s.config.AllowPlainHTTP,
 		}, services...),
 		hosts: hostlink.Server{
 			Links: links, Instances: instances, Grants: keys, Gate: guard, Account: s.account, Region: s.config.Regions[0],
-			Authority: s.authority.Certificate().Raw, Now: s.now, Random: s.random, Log: s.log,
+			Authority: s.authority.Certificate().Raw, Clock: s.clock, Random: s.random, Log: s.log,
 		}.Handler(),
 		metrics: numbers, links: links, identities: identities, instances: instances, keys: keys,
 	}, nil

@@ -157,7 +157,7 @@ func TestStolenHostGoesNoFurther(t *testing.T) {
 	if len(grants) != 1 {
 		t.Fatalf("%d grants", len(grants))
 	}
-	grant := grants[0]
+	grant := grants[0].Grant
 	if ack := other.Grants.Add(t.Context(), grant); ack.Code != hostproto.AckBadGrant {
 		t.Errorf("another host takes it: %+v", ack)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/sshkey"
 	"github.com/sallyport/sallyport/internal/testkit"
@@ -34,7 +35,11 @@ const (
 func TestMain(m *testing.M) {
 	if data := os.Getenv(serveData); data != "" {
 		config := controlplane.Config{Data: data, Listen: os.Getenv(serveListen), Account: testkit.Account}
-		if _, err := controlplane.Start(context.Background(), config, slog.New(slog.DiscardHandler), time.Now, rand.Reader); err != nil {
+		system, err := clock.System()
+		if err == nil {
+			_, err = controlplane.Start(context.Background(), config, slog.New(slog.DiscardHandler), system, rand.Reader)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/trail"
 )
@@ -34,7 +35,7 @@ type Server struct {
 	parts      parts
 
 	log       *slog.Logger
-	now       func() time.Time
+	clock     clock.Clock
 	directory *directory
 	store     *store.Store
 	http      *http.Server
@@ -46,12 +47,12 @@ type Server struct {
 }
 
 // Start starts a control plane. When it returns, the root user's credentials are durable in Data, and requests are
-// answered. ctx bounds the start only; Close ends the server. now and random must be safe for concurrent use.
-func Start(ctx context.Context, config Config, log *slog.Logger, now func() time.Time, random io.Reader) (_ *Server, err error) {
+// answered. ctx bounds the start only; Close ends the server. clk and random must be safe for concurrent use.
+func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock, random io.Reader) (_ *Server, err error) {
 	if config, err = config.withDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, now: now, stop: func() {}, failed: make(chan struct{})}
+	s := &Server{config: config, log: log, clock: clk, stop: func() {}, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -70,7 +71,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, now func() time
 	if s.account, err = s.decideAccount(ctx, random); err != nil {
 		return nil, err
 	}
-	authority, err := s.directory.authority(s.account, now(), random)
+	authority, err := s.directory.authority(s.account, clk.Now(), random)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, now func() time
 	s.endpoint, s.advertised = config.urls(inner.Addr())
 	s.parts, err = assemble(surroundings{
 		config: config, account: s.account, advertised: s.advertised, endpoint: s.endpoint,
-		store: s.store, authority: authority, sealKey: seal, log: log, now: now, random: random,
+		store: s.store, authority: authority, sealKey: seal, log: log, clock: clk, random: random,
 	})
 	if err == nil {
 		err = s.keepCredentials(ctx)
@@ -98,7 +99,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, now func() time
 		inner.Close()
 		return nil, err
 	}
-	s.serve(newListener(inner, authority.ServerTLS(config.names(inner.Addr()), now)))
+	s.serve(newListener(inner, authority.ServerTLS(config.names(inner.Addr()), clk.Now)))
 	return s, nil
 }
 
@@ -185,7 +186,7 @@ const forgetInterval = 10 * time.Minute
 
 // forget drops what is over for good: grants, enrollment tokens, sessions, and events beyond their retention.
 func (s *Server) forget(ctx context.Context) {
-	events := func(ctx context.Context) error { return s.store.PruneEvents(ctx, s.now().Add(-trail.Retention)) }
+	events := func(ctx context.Context) error { return s.store.PruneEvents(ctx, s.clock.Now().Add(-trail.Retention)) }
 	ticker := time.NewTicker(forgetInterval)
 	defer ticker.Stop()
 	for {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -24,7 +25,7 @@ func startServer(t *testing.T, config Config) (*Server, error) {
 	if config.Listen == "" {
 		config.Listen = "127.0.0.1:0"
 	}
-	server, err := Start(t.Context(), config, slog.New(slog.DiscardHandler), time.Now, rand.Reader)
+	server, err := Start(t.Context(), config, slog.New(slog.DiscardHandler), clocktest.Follow(time.Now), rand.Reader)
 	if err == nil {
 		t.Cleanup(func() { stopServer(t, server) })
 	}

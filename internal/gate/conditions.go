@@ -51,10 +51,10 @@ func (c *requestContext) Values(key string) ([]string, bool) {
 	case "aws:securetransport":
 		return one(fmt.Sprint(c.call.Secure))
 	case "aws:tokenissuetime":
-		if c.principal.Issued.IsZero() {
+		if c.principal.Issued.Time.IsZero() {
 			return nil, false // long-lived keys have none
 		}
-		return one(c.principal.Issued.UTC().Format(time.RFC3339))
+		return one(c.principal.Issued.Time.UTC().Format(time.RFC3339))
 	case "aws:requestedregion":
 		return one(c.call.Region)
 	case "aws:username":

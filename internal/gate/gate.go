@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
@@ -24,7 +25,7 @@ type Principal struct {
 	Identity     trail.Identity
 	Secret       Secret            // what requests are signed with; empty refuses every signature
 	SessionToken Secret            // must accompany the access key; empty for long-lived keys
-	Issued       time.Time         // of the session; zero for long-lived keys
+	Issued       clock.Reading     // of the session; zero for long-lived keys
 	Expires      time.Time         // of the session; zero for long-lived keys
 	Root         bool              // the account's root user, whom no policy limits
 	Policies     []policy.Policy   // all that apply: the user's own and the groups'
@@ -58,7 +59,7 @@ type Gate struct {
 	tags       Tags
 	trail      trail.Store
 	account    string
-	now        func() time.Time
+	clock      clock.Clock
 	random     io.Reader
 	strangers  *rate.Limiter
 }
@@ -73,12 +74,12 @@ const (
 
 // New returns a Gate. It panics if a collaborator is missing: a gate without principals or without a trail
 // must not exist.
-func New(account string, principals Principals, tags Tags, store trail.Store, now func() time.Time, random io.Reader) *Gate {
-	if account == "" || principals == nil || tags == nil || store == nil || now == nil || random == nil {
+func New(account string, principals Principals, tags Tags, store trail.Store, clock clock.Clock, random io.Reader) *Gate {
+	if account == "" || principals == nil || tags == nil || store == nil || clock == nil || random == nil {
 		panic("gate: New needs an account, principals, tags, a trail, a clock and randomness")
 	}
 	return &Gate{
-		principals: principals, tags: tags, trail: store, account: account, now: now, random: random,
+		principals: principals, tags: tags, trail: store, account: account, clock: clock, random: random,
 		strangers: rate.NewLimiter(strangersASecond, strangersAtOnce),
 	}
 }
@@ -113,7 +114,7 @@ func (g *Gate) Authenticate(ctx context.Context, call Call, accessKeyID, session
 	if !equalSecrets(sessionToken, principal.SessionToken) {
 		return Caller{}, fault.New(fault.Unauthenticated, "session", "The session token does not belong to the access key %q.", accessKeyID)
 	}
-	if !principal.Expires.IsZero() && !g.now().Before(principal.Expires) {
+	if !principal.Expires.IsZero() && g.clock().Left(principal.Issued, principal.Expires) == 0 {
 		return Caller{}, fault.New(fault.Unauthenticated, "expired-session", "The session token of the access key %q expired at %s. Ask for a new one.", accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
 	}
 	if uses, ok := g.principals.(Uses); ok {
@@ -200,7 +201,7 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 // the log only. Nothing a stranger does makes an event of somebody else's fail to be written.
 func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
 	state := pass.call
-	if state == nil && identity.Type == trail.Unknown && !g.strangers.AllowN(g.now(), 1) {
+	if state == nil && identity.Type == trail.Unknown && !g.strangers.AllowN(g.clock.Now(), 1) {
 		return nil
 	}
 	if state == nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
@@ -86,10 +88,10 @@ func newWorld(t *testing.T, documents ...string) (*world, *gate.Gate) {
 		"AKIAX":    p,
 		"AKIAROOT": {Identity: trail.Identity{Type: "Root", PrincipalID: account, ARN: "arn:aws:iam::123456789012:root"}, Secret: "s", Root: true},
 		"AKIAZERO": {},
-		"ASIAX":    {Identity: p.Identity, Secret: "s", SessionToken: "token", Expires: noon.Add(time.Hour)},
-		"ASIAOLD":  {Identity: p.Identity, Secret: "s", SessionToken: "token", Expires: noon},
+		"ASIAX":    {Identity: p.Identity, Secret: "s", SessionToken: "token", Issued: clock.Reading{Time: noon.Add(-time.Hour)}, Expires: noon.Add(time.Hour)},
+		"ASIAOLD":  {Identity: p.Identity, Secret: "s", SessionToken: "token", Issued: clock.Reading{Time: noon.Add(-time.Hour)}, Expires: noon},
 	}}
-	return w, gate.New(account, w, w, w, func() time.Time { return noon }, rand.Reader)
+	return w, gate.New(account, w, w, w, clocktest.Follow(func() time.Time { return noon }), rand.Reader)
 }
 
 func login(t *testing.T, g *gate.Gate, id string) gate.Caller {
@@ -182,7 +184,7 @@ func TestZeroValuesAreRefused(t *testing.T) {
 			t.Error("a gate without a trail was made")
 		}
 	}()
-	gate.New(account, &world{}, &world{}, nil, time.Now, rand.Reader)
+	gate.New(account, &world{}, &world{}, nil, clocktest.Follow(time.Now), rand.Reader)
 }
 
 func TestAuthorize(t *testing.T) {
@@ -301,7 +303,7 @@ func TestOneEventACall(t *testing.T) {
 func TestStrangersAreRecordedAtABoundedRate(t *testing.T) {
 	w, _ := newWorld(t)
 	now := noon
-	g := gate.New(account, w, w, w, func() time.Time { return now }, rand.Reader)
+	g := gate.New(account, w, w, w, clocktest.Follow(func() time.Time { return now }), rand.Reader)
 	record := func(kind string, times int) (written int) {
 		t.Helper()
 		before := len(w.events)

@@ -23,7 +23,7 @@ type passState struct {
 }
 
 func (g *Gate) open(identity trail.Identity, call Call, kind string) Pass {
-	now := g.now()
+	now := g.clock.Now()
 	return Pass{call: &passState{call: call, identity: identity, account: g.account, time: now, eventID: uuid.New(now, g.random), kind: kind}}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock"
 )
 
 // Agent is the machine's side of one enrollment, whole: the link, the grants, the socket and the spool.
@@ -53,9 +54,9 @@ func (a Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clock := NewClock(Uptime)
+	serverClock := NewClock(clock.Uptime)
 	watch := NewWatch(config, a.Directory, a.Log)
-	grants := NewGrants(root, config.InstanceID, clock, NewMachine(watch, a.Now, a.Log), a.Log)
+	grants := NewGrants(root, config.InstanceID, serverClock, NewMachine(watch, a.Now, a.Log), a.Log)
 	listener, err := ListenSocket(config.Socket, owner)
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (a Agent) Run(ctx context.Context) error {
 	link := Link{
 		Server: config.Server, InstanceID: config.InstanceID,
 		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(pin, certificate, a.Random) },
-		Clock: clock, Holder: grants, Outbox: spool, Report: reporter.Report, Again: again, Random: a.Random, Log: a.Log,
+		Clock: serverClock, Holder: grants, Outbox: spool, Report: reporter.Report, Again: again, Random: a.Random, Log: a.Log,
 		Changed: status.set,
 	}
 	err = together(ctx, link.Run,

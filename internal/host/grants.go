@@ -29,21 +29,38 @@ type Grants struct {
 	log        *slog.Logger
 
 	mu      sync.Mutex
-	held    map[string]held      // by request id
-	revoked map[string]time.Time // request ids, until when they are remembered
+	held    map[string]held          // by request id
+	revoked map[string]time.Duration // request ids, until when they are remembered, by the machine's uptime
+}
+
+// Live is a grant that lets its key in now.
+type Live struct {
+	hostproto.Grant
+	Ends time.Duration `json:"ends"` // by the machine's uptime, which no clock that is set moves
+}
+
+// inTime reports whether the grant has not ended, and ends no later than one would that begins now.
+func (l Live) inTime(uptime time.Duration) bool {
+	return uptime < l.Ends && l.Ends-uptime <= keyblob.Lifetime
 }
 
 type held struct {
-	grant       hostproto.Grant
+	Live
 	publicKey   string // "TYPE BASE64"
 	fingerprint string
-	expires     time.Time
+	expires     time.Time // by the control plane's time of day
+}
+
+// over reports whether the grant has ended by any clock: also by the control plane's time of day, if it was set.
+func (h held) over(now time.Time, uptime time.Duration) bool {
+	left := h.expires.Sub(now)
+	return !h.inTime(uptime) || left <= 0 || left > keyblob.Lifetime+keyblob.Slack
 }
 
 // NewGrants returns no grants. Those that are added must be signed under the root for the instance.
 func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, logins Logins, log *slog.Logger) *Grants {
 	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, logins: logins, log: log,
-		held: make(map[string]held), revoked: make(map[string]time.Time)}
+		held: make(map[string]held), revoked: make(map[string]time.Duration)}
 }
 
 // Replace forgets every grant and takes those instead. One that does not verify is left out; whether its user
@@ -60,7 +77,7 @@ func (g *Grants) Replace(grants []hostproto.Grant) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.held, g.revoked = fresh, make(map[string]time.Time)
+	g.held, g.revoked = fresh, make(map[string]time.Duration)
 }
 
 // Add holds one more grant, if the user could log in by its key. From success on Find returns it.
@@ -94,38 +111,40 @@ func (g *Grants) Revoke(requestID string) {
 	defer g.mu.Unlock()
 	delete(g.held, requestID)
 	g.prune()
-	if now, known := g.clock.Now(); known && len(g.revoked) < maxGrants {
-		g.revoked[requestID] = now.Add(time.Minute)
+	if len(g.revoked) < maxGrants {
+		g.revoked[requestID] = g.clock.Uptime() + keyblob.Lifetime
 	}
 }
 
 // Find returns the user's live grants, and among them only those of the key with the fingerprint if one is given
 // in the form "SHA256:…". The time is the control plane's, by which they were found to be live.
-func (g *Grants) Find(user, fingerprint string) ([]hostproto.Grant, time.Time) {
+func (g *Grants) Find(user, fingerprint string) ([]Live, time.Time) {
 	now, known := g.clock.Now()
 	if !known {
 		return nil, time.Time{}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var found []hostproto.Grant
+	uptime := g.clock.Uptime()
+	var found []Live
 	for id, h := range g.held {
 		switch {
-		case !now.Before(h.expires):
-			delete(g.held, id)
-		case h.grant.OSUser == user && matches(h.fingerprint, fingerprint):
-			found = append(found, h.grant)
+		case h.over(now, uptime):
+			delete(g.held, id) // for good, whatever the clocks show next
+		case h.OSUser == user && matches(h.fingerprint, fingerprint):
+			found = append(found, h.Live)
 		}
 	}
-	slices.SortFunc(found, func(a, b hostproto.Grant) int { return strings.Compare(a.RequestID, b.RequestID) })
+	slices.SortFunc(found, func(a, b Live) int { return strings.Compare(a.RequestID, b.RequestID) })
 	return found, now
 }
 
 // prune forgets what is over. It is called with the mutex held.
 func (g *Grants) prune() {
 	now, _ := g.clock.Now()
-	maps.DeleteFunc(g.held, func(_ string, h held) bool { return !now.Before(h.expires) })
-	maps.DeleteFunc(g.revoked, func(_ string, until time.Time) bool { return !now.Before(until) })
+	uptime := g.clock.Uptime()
+	maps.DeleteFunc(g.held, func(_ string, h held) bool { return h.over(now, uptime) })
+	maps.DeleteFunc(g.revoked, func(_ string, until time.Duration) bool { return uptime >= until })
 }
 
 func (g *Grants) verify(grant hostproto.Grant) (held, error) {
@@ -137,7 +156,14 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	return held{grant: grant, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey), expires: statement.Expires}, nil
+	uptime := g.clock.Uptime()
+	live := Live{Grant: grant, Ends: min(g.clock.Reaches(grant.Until), uptime+keyblob.Lifetime)}
+	if !live.inTime(uptime) {
+		return held{}, keyblob.ErrExpired
+	}
+	return held{
+		Live: live, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey), expires: statement.Expires,
+	}, nil
 }
 
 // verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the

@@ -61,7 +61,12 @@ func (i issuer) grant(t *testing.T, requestID, user string, expires time.Time) h
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hostproto.Grant{RequestID: requestID, OSUser: user, Blob: blob}
+	return hostproto.Grant{RequestID: requestID, OSUser: user, Blob: blob, Until: clocksAt(expires).Uptime}
+}
+
+// clocksAt are the clocks of a control plane whose time of day is never set, at the time.
+func clocksAt(t time.Time) hostproto.Clocks {
+	return hostproto.Clocks{Time: t, Uptime: t.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
 }
 
 func TestConfig(t *testing.T) {
@@ -127,17 +132,31 @@ func TestClock(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, now, want)
 		}
 	}
+	told := func(up time.Duration) hostproto.Clocks { return hostproto.Clocks{Time: noon.Add(up), Uptime: up} }
 	uptime = 10 * time.Second
-	clock.Set(noon, 8*time.Second, 10*time.Second)
-	check("the first measurement counts however slow it is", noon.Add(time.Second))
+	clock.Set(told(0), 8*time.Second, 10*time.Second)
+	check("it may be ahead by the round trip, and is never behind", noon.Add(2*time.Second))
 	uptime = 40 * time.Second
-	check("the uptime carries it on", noon.Add(31*time.Second))
-	clock.Set(noon, 30*time.Second, 40*time.Second)
-	check("a slow measurement does not replace another", noon.Add(31*time.Second))
-	clock.Set(noon, 41*time.Second, 40*time.Second)
-	check("one that ends before it begins is none", noon.Add(31*time.Second))
-	clock.Set(noon.Add(-time.Hour), 40*time.Second-100*time.Millisecond, 40*time.Second)
-	check("the control plane may set its clock", noon.Add(-time.Hour+50*time.Millisecond))
+	check("the uptime carries it on", noon.Add(32*time.Second))
+	clock.Set(told(20*time.Second), 30*time.Second, 40*time.Second)
+	check("a slower measurement does not replace another", noon.Add(32*time.Second))
+	clock.Set(told(0), 41*time.Second, 40*time.Second)
+	check("one that ends before it begins is none", noon.Add(32*time.Second))
+	clock.Set(told(31*time.Second), 39*time.Second, 40*time.Second)
+	check("a quicker one does", noon.Add(32*time.Second))
+	if at := clock.Reaches(91 * time.Second); at != 99*time.Second {
+		t.Errorf("the control plane's uptime is 91 s at ours of %v", at)
+	}
+	clock.Told(hostproto.Clocks{Time: noon.Add(-time.Hour), Uptime: 31 * time.Second})
+	check("the control plane's time may be set", noon.Add(-time.Hour+time.Second))
+	if at := clock.Reaches(91 * time.Second); at != 99*time.Second {
+		t.Errorf("after its time was set the control plane's uptime is 91 s at ours of %v", at)
+	}
+	uptime = 1500 * time.Second
+	clock.Set(told(1488*time.Second), 1498*time.Second, 1500*time.Second)
+	check("an old measurement gives way to a somewhat slower one", noon.Add(1490*time.Second))
+	clock.Start(told(time.Second), 1490*time.Second, 1500*time.Second)
+	check("a new link begins anew, however slow it is", noon.Add(11*time.Second))
 }
 
 func TestGrants(t *testing.T) {
@@ -159,7 +178,7 @@ func TestGrants(t *testing.T) {
 	if code := add(live); code != hostproto.AckBadGrant {
 		t.Errorf("before the time is known: %q", code)
 	}
-	clock.Set(now, 0, 0)
+	clock.Set(clocksAt(now), 0, 0)
 
 	renamed, moved := issuer.grant(t, "r2", "alice", now.Add(time.Minute)), issuer.grant(t, "r3", "alice", now.Add(time.Minute))
 	renamed.RequestID, moved.OSUser = "other", "bob"

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/host/sshd"
 	"github.com/sallyport/sallyport/internal/keyblob"
 	"github.com/sallyport/sallyport/internal/sshkey"
@@ -89,8 +90,10 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 	var statements []keyblob.Statement
 	var refused error
 	for _, grant := range a.Grants {
-		statement, err := verifyGrant(grant, verifier, config.InstanceID, a.Time)
+		statement, err := verifyGrant(grant.Grant, verifier, config.InstanceID, a.Time)
 		switch {
+		case err == nil && !grant.inTime(clock.Uptime()):
+			refused = errors.Join(refused, fmt.Errorf("grant %q is over, or would live too long", grant.RequestID))
 		case err != nil:
 			refused = errors.Join(refused, fmt.Errorf("grant %q: %w", grant.RequestID, err))
 		case statement.OSUser != k.User:

@@ -178,7 +178,8 @@ type connection struct {
 	mu        sync.Mutex
 	lastID    uint64
 	sent      map[uint64]string // by message id: the event ids of releases that are not acknowledged
-	pinged    time.Duration     // uptime of the Ping that was not answered yet; 0 for none
+	pinging   uint64            // id of the last Ping
+	pinged    time.Duration     // the uptime at which it was sent
 	told      *hostproto.Report // the last report; nil if the control plane did not take it
 	reporting uint64            // id of the message it was told in
 }
@@ -200,12 +201,12 @@ func (c *connection) greet(ctx context.Context) error {
 		return ErrDismissed
 	case m.Bye != nil:
 		return byeError(m.Bye)
-	case m.Welcome == nil:
-		return errors.New("the control plane did not begin with a welcome")
+	case m.Welcome == nil || m.Clocks == nil:
+		return errors.New("the control plane did not begin with a welcome and its clocks")
 	case m.Welcome.Version < 1 || m.Welcome.Version > hostproto.Version:
 		return fmt.Errorf("the control plane speaks version %d of the protocol; this agent speaks up to %d: update it", m.Welcome.Version, hostproto.Version)
 	}
-	c.Clock.Set(m.Welcome.Time, sent, c.Clock.Uptime())
+	c.Clock.Start(*m.Clocks, sent, c.Clock.Uptime())
 	c.Holder.Replace(m.Welcome.Grants)
 	return nil
 }
@@ -219,12 +220,15 @@ func (c *connection) listen(ctx context.Context) error {
 		}
 		switch {
 		case m.Grant != nil:
+			if m.Clocks != nil {
+				c.Clock.Told(*m.Clocks)
+			}
 			c.add(ctx, m.ID, *m.Grant)
 		case m.Revoke != nil:
 			c.Holder.Revoke(m.Revoke.RequestID)
 			c.ack(m.ID, hostproto.Ack{})
 		case m.Pong != nil:
-			c.pong(m.Pong.Time)
+			c.pong(m)
 		case m.Ack != nil:
 			c.acked(m.ID, *m.Ack)
 		case m.Dismiss != nil:
@@ -288,18 +292,20 @@ func (c *connection) talk(ctx context.Context) error {
 
 func (c *connection) ping() error {
 	c.mu.Lock()
-	c.pinged = c.Clock.Uptime()
+	c.lastID++
+	id := c.lastID
+	c.pinging, c.pinged = id, c.Clock.Uptime()
 	c.mu.Unlock()
-	return c.stream.Send(hostproto.Message{Ping: &hostproto.Ping{}})
+	return c.stream.Send(hostproto.Message{ID: id, Ping: &hostproto.Ping{}})
 }
 
-func (c *connection) pong(server time.Time) {
+// pong takes in the answer to the last ping. An answer to an earlier one is late, and would measure nothing.
+func (c *connection) pong(m hostproto.Message) {
 	c.mu.Lock()
-	sent := c.pinged
-	c.pinged = 0
+	id, sent := c.pinging, c.pinged
 	c.mu.Unlock()
-	if sent != 0 {
-		c.Clock.Set(server, sent, c.Clock.Uptime())
+	if m.ID == id && m.Clocks != nil {
+		c.Clock.Set(*m.Clocks, sent, c.Clock.Uptime())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -21,10 +22,10 @@ func newTalker(t *testing.T) (agent talker, plane *hostproto.Stream) {
 	ours, theirs := net.Pipe()
 	agent = talker{said: make(chan hostproto.Message, 16)}
 	plane = hostproto.NewStream(theirs)
-	clock := NewClock(Uptime)
+	serverClock := NewClock(clock.Uptime)
 	agent.connection = &connection{
 		Link: &Link{
-			Clock: clock, Holder: NewGrants(newIssuer(t).authority.Certificate(), instanceID, clock, users{}, quiet), Log: quiet,
+			Clock: serverClock, Holder: NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{}, quiet), Log: quiet,
 			Report: func(context.Context) hostproto.Report { return hostproto.Report{Hostname: "web-1"} },
 		},
 		stream: hostproto.NewStream(ours), end: func(error) {}, sent: map[uint64]string{},
@@ -66,7 +67,7 @@ func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 	greeted := make(chan error, 1)
 	go func() { greeted <- agent.greet(t.Context()) }()
 	hello := (<-agent.said).ID
-	if err := plane.Send(hostproto.Message{ID: hello, Welcome: &hostproto.Welcome{Version: 1, Time: time.Now()}}); err != nil {
+	if err := plane.Send(hostproto.Message{ID: hello, Welcome: &hostproto.Welcome{Version: 1}, Clocks: &hostproto.Clocks{Time: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-greeted; err != nil {

@@ -38,9 +38,9 @@ type question struct {
 
 // answer holds the grants, to be verified by who asked, and the control plane's time by which they are live.
 type answer struct {
-	Time   time.Time         `json:"time"`
-	Grants []hostproto.Grant `json:"grants"`
-	Status *LinkStatus       `json:"status,omitempty"`
+	Time   time.Time   `json:"time"`
+	Grants []Live      `json:"grants"`
+	Status *LinkStatus `json:"status,omitempty"`
 }
 
 // Recorder records releases. *Spool is one.
@@ -141,7 +141,7 @@ func (d *Desk) release(q question) answer {
 		return answer{Status: d.Status.get()}
 	}
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
-	found = slices.DeleteFunc(found, func(grant hostproto.Grant) bool {
+	found = slices.DeleteFunc(found, func(grant Live) bool {
 		err := d.Recorder.Add(hostproto.Release{EventID: uuid.New(now, d.Random), RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now})
 		if err != nil {
 			d.Log.Error("a key is withheld: its release cannot be recorded", "request", grant.RequestID, "error", err)

@@ -38,7 +38,7 @@ func serveDesk(t *testing.T, recorder Recorder, askers ...uint32) string {
 	t.Helper()
 	issuer := newIssuer(t)
 	clock := NewClock(func() time.Duration { return 0 })
-	clock.Set(time.Now(), 0, 0)
+	clock.Set(clocksAt(time.Now()), 0, 0)
 	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
 	if ack := grants.Add(context.Background(), issuer.grant(t, "r1", "alice", time.Now().Add(time.Minute))); ack.Code != "" {
 		t.Fatal(ack)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host/sshd"
 	"github.com/sallyport/sallyport/internal/hostproto"
@@ -98,14 +99,14 @@ func (w *Watch) look(ctx context.Context) {
 	case w.asked != 0 && loaded != "" && loaded == w.loaded && files != w.files:
 		w.foresee(ctx, files) // the daemon still goes by what it read before
 		return
-	case w.asked != 0 && Uptime()-w.asked < askSSHDEvery && loaded == w.loaded && files == w.files:
+	case w.asked != 0 && clock.Uptime()-w.asked < askSSHDEvery && loaded == w.loaded && files == w.files:
 		w.view.Pending = ""
 		return
 	}
 	settings, problem, answered := w.ask(ctx)
 	if !answered {
 		w.log.Warn("sshd does not tell its settings in time")
-		w.asked = Uptime() // what is known stays known
+		w.asked = clock.Uptime() // what is known stays known
 		return
 	}
 	if problem != w.view.Problem {
@@ -115,7 +116,7 @@ func (w *Watch) look(ctx context.Context) {
 		loaded = sshd.LoadStamp(pidFile)
 	}
 	w.view = View{Settings: settings, Problem: problem}
-	w.asked, w.files, w.loaded, w.pending, w.users = Uptime(), files, loaded, files, make(map[string]sshd.Settings)
+	w.asked, w.files, w.loaded, w.pending, w.users = clock.Uptime(), files, loaded, files, make(map[string]sshd.Settings)
 }
 
 // ask asks sshd for its settings, and judges whether pushed keys can work under them. On a machine too busy to answer

@@ -18,6 +18,8 @@ import (
 
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -44,6 +46,7 @@ type deployment struct {
 	authority *ca.Authority
 	signer    keyblob.Signer
 	ahead     time.Duration // its clock against ours
+	clock     clock.Clock
 	log       *slog.Logger
 	address   string
 
@@ -58,6 +61,7 @@ type deployment struct {
 func newDeployment(t *testing.T, ahead time.Duration) *deployment {
 	t.Helper()
 	d := &deployment{t: t, ahead: ahead, log: slog.New(slog.DiscardHandler)}
+	d.clock = clocktest.Follow(d.now)
 	var err error
 	if d.authority, err = ca.New(account, d.now(), rand.Reader); err != nil {
 		t.Fatal(err)
@@ -79,11 +83,11 @@ func (d *deployment) now() time.Time { return time.Now().Add(d.ahead) }
 // start starts a control plane on the address of the last one.
 func (d *deployment) start() {
 	d.t.Helper()
-	d.links = hostlink.NewLinks(d.log)
+	d.links = hostlink.NewLinks(d.clock, d.log)
 	handler := hostlink.Server{
 		Links: d.links, Instances: d.instances, Grants: d.grants,
-		Gate:    gate.New(account, nobody{}, nobody{}, d.events, d.now, rand.Reader),
-		Account: account, Region: region, Authority: d.authority.Certificate().Raw, Now: d.now, Random: rand.Reader, Log: d.log,
+		Gate:    gate.New(account, nobody{}, nobody{}, d.events, d.clock, rand.Reader),
+		Account: account, Region: region, Authority: d.authority.Certificate().Raw, Clock: d.clock, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	listener, err := net.Listen("tcp", d.address)
 	if err != nil {
@@ -171,7 +175,7 @@ func (d *deployment) grant(instanceID, requestID, user string) access.Grant {
 	d.t.Helper()
 	g := access.Grant{
 		RequestID: requestID, InstanceID: instanceID, OSUser: user, PublicKey: publicKey,
-		Caller: trail.Identity{ARN: "arn:aws:iam::" + account + ":user/alice"}, Issued: d.now(), Expires: d.now().Add(access.GrantLifetime),
+		Caller: trail.Identity{ARN: "arn:aws:iam::" + account + ":user/alice"}, Issued: d.clock(), Expires: d.now().Add(access.GrantLifetime),
 	}
 	var err error
 	g.Blob, err = keyblob.Sign(keyblob.Statement{
@@ -217,7 +221,7 @@ type uptime struct {
 func (u *uptime) read() time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return host.Uptime() + u.more
+	return clock.Uptime() + u.more
 }
 
 func (u *uptime) jump(d time.Duration) {

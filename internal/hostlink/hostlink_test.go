@@ -451,8 +451,8 @@ func TestEnroll(t *testing.T) {
 func TestNeedsTLS(t *testing.T) {
 	d := newDeployment(t, 0)
 	handler := hostlink.Server{
-		Links: d.links, Instances: d.instances, Grants: d.grants, Gate: gate.New(account, nobody{}, nobody{}, d.events, d.now, rand.Reader),
-		Account: account, Now: d.now, Random: rand.Reader, Log: d.log,
+		Links: d.links, Instances: d.instances, Grants: d.grants, Gate: gate.New(account, nobody{}, nobody{}, d.events, d.clock, rand.Reader),
+		Account: account, Clock: d.clock, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	for _, path := range []string{hostproto.LinkPath, hostproto.EnrollPath} {
 		method := map[string]string{hostproto.LinkPath: http.MethodGet, hostproto.EnrollPath: http.MethodPost}[path]

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
@@ -21,7 +22,8 @@ const deliverTimeout = 5 * time.Second
 
 // Links are the links that are up. It serves access.Hosts and compute.Links, and is safe for concurrent use.
 type Links struct {
-	log *slog.Logger
+	clock clock.Clock
+	log   *slog.Logger
 
 	mu       sync.RWMutex
 	up       map[string]*link // by instance id
@@ -30,8 +32,8 @@ type Links struct {
 }
 
 // NewLinks returns no links. Server adds them.
-func NewLinks(log *slog.Logger) *Links {
-	return &Links{log: log, up: make(map[string]*link)}
+func NewLinks(clock clock.Clock, log *slog.Logger) *Links {
+	return &Links{clock: clock, log: log, up: make(map[string]*link)}
 }
 
 // Linked tells whether the host's agent is connected now.
@@ -53,8 +55,9 @@ func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
-	wire := toWire(grant)
-	ack, err := link.call(ctx, hostproto.Message{Grant: &wire})
+	now := l.clock()
+	wire := toWire(grant, now)
+	ack, err := link.call(ctx, hostproto.Message{Grant: &wire, Clocks: clocks(now)})
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "instance", "The instance %s did not answer. Try again.", grant.InstanceID)
 	}
@@ -176,6 +179,11 @@ func (l *Links) find(instanceID string) *link {
 	return l.up[instanceID]
 }
 
-func toWire(grant access.Grant) hostproto.Grant {
-	return hostproto.Grant{RequestID: grant.RequestID, OSUser: grant.OSUser, Blob: grant.Blob}
+func toWire(grant access.Grant, now clock.Reading) hostproto.Grant {
+	return hostproto.Grant{RequestID: grant.RequestID, OSUser: grant.OSUser, Blob: grant.Blob, Until: now.Uptime + grant.Left(now)}
+}
+
+// clocks are a reading as a message has it.
+func clocks(now clock.Reading) *hostproto.Clocks {
+	return &hostproto.Clocks{Time: now.Time, Uptime: now.Uptime}
 }

@@ -43,7 +43,7 @@ func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	if !h.limits.of(instance.ID).links.AllowN(h.Now(), 1) {
+	if !h.limits.of(instance.ID).links.AllowN(h.Clock.Now(), 1) {
 		h.refuse(w, fault.New(fault.Throttled, "link", "The host connects too often."))
 		return
 	}
@@ -167,7 +167,7 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hello.Report.Version)
 	c.later(func() { c.report(ctx, id, hello.Report) })
 	c.see(ctx)
-	defer func() { c.write(context.WithoutCancel(ctx), c.Now()) }()
+	defer func() { c.write(context.WithoutCancel(ctx), c.Clock.Now()) }()
 	for {
 		m, err := c.link.stream.Receive(hostproto.ServerSilence)
 		if err != nil {
@@ -200,16 +200,17 @@ func (c *conversation) welcome(ctx context.Context, id uint64, version int) erro
 		return fmt.Errorf("look up the live grants: %w", err)
 	}
 	first := live[:min(len(live), hostproto.WelcomeGrants)]
-	welcome := hostproto.Welcome{Version: version, Time: c.Now(), Grants: make([]hostproto.Grant, 0, len(first))}
+	now := c.Clock()
+	welcome := hostproto.Welcome{Version: version, Grants: make([]hostproto.Grant, 0, len(first))}
 	for _, grant := range first {
-		welcome.Grants = append(welcome.Grants, toWire(grant))
+		welcome.Grants = append(welcome.Grants, toWire(grant, now))
 	}
-	if err := c.link.stream.Send(hostproto.Message{ID: id, Welcome: &welcome}); err != nil {
+	if err := c.link.stream.Send(hostproto.Message{ID: id, Welcome: &welcome, Clocks: clocks(now)}); err != nil {
 		return err
 	}
 	for _, grant := range live[len(first):] {
-		wire := toWire(grant)
-		if err := c.link.stream.Send(hostproto.Message{Grant: &wire}); err != nil {
+		wire := toWire(grant, now)
+		if err := c.link.stream.Send(hostproto.Message{Grant: &wire, Clocks: clocks(now)}); err != nil {
 			return err
 		}
 	}
@@ -225,7 +226,7 @@ func (c *conversation) take(ctx context.Context, m hostproto.Message) error {
 		return nil
 	case m.Ping != nil:
 		c.see(ctx)
-		return c.link.stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{Time: c.Now()}})
+		return c.link.stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: clocks(c.Clock())})
 	case m.Report != nil:
 		return c.later(func() { c.report(ctx, m.ID, *m.Report) })
 	case m.Release != nil:
@@ -243,7 +244,7 @@ func (c *conversation) later(job func()) error {
 
 // report stores what the agent says of its machine.
 func (c *conversation) report(ctx context.Context, id uint64, report hostproto.Report) {
-	if !c.limits.reports.AllowN(c.Now(), 1) {
+	if !c.limits.reports.AllowN(c.Clock.Now(), 1) {
 		c.ack(id, hostproto.Ack{Code: hostproto.AckFailed, Message: "too many reports"})
 		return
 	}
@@ -287,7 +288,7 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 
 // see writes down now and then that the link is up.
 func (c *conversation) see(ctx context.Context) {
-	if now := c.Now(); now.Sub(c.seen) >= seeInterval {
+	if now := c.Clock.Now(); now.Sub(c.seen) >= seeInterval {
 		c.seen = now
 		c.later(func() { c.write(ctx, now) })
 	}
@@ -303,7 +304,7 @@ func (c *conversation) write(ctx context.Context, seen time.Time) {
 // admitted does something in the host's name.
 func (c *conversation) admitted(name string, do func(gate.Pass) error) error {
 	call := c.origin
-	call.RequestID, call.Name = uuid.New(c.Now(), c.Random), name
+	call.RequestID, call.Name = uuid.New(c.Clock.Now(), c.Random), name
 	pass, err := c.Gate.AdmitHost(c.identity(c.instance), call)
 	if err != nil {
 		return err

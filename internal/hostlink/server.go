@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -46,7 +47,7 @@ type Server struct {
 	Account   string
 	Region    string // in which the events stand of machines that could not be enrolled: the default one
 	Authority []byte // DER of the certificate authority that machines pin
-	Now       func() time.Time
+	Clock     clock.Clock
 	Random    io.Reader // safe for concurrent use
 	Log       *slog.Logger
 }
@@ -54,7 +55,7 @@ type Server struct {
 // Handler returns the handler of both paths. It keeps what it must remember of hosts between their requests: use
 // one.
 func (s Server) Handler() http.Handler {
-	h := &handler{Server: s, limits: newLimits(s.Now)}
+	h := &handler{Server: s, limits: newLimits(s.Clock.Now)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+hostproto.EnrollPath, h.enroll)
 	mux.HandleFunc("GET "+hostproto.LinkPath, h.link)
@@ -72,7 +73,7 @@ const eventSource = "ec2.amazonaws.com"
 // call describes what a host does, for the trail.
 func (h *handler) call(r *http.Request, name, region string) gate.Call {
 	call := gate.Call{
-		RequestID: uuid.New(h.Now(), h.Random), Source: eventSource, Name: name, Region: region,
+		RequestID: uuid.New(h.Clock.Now(), h.Random), Source: eventSource, Name: name, Region: region,
 		UserAgent: r.UserAgent(), Secure: true,
 	}
 	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {

@@ -98,6 +98,9 @@ type Report struct {
 type Message struct {
 	ID uint64 `json:"id,omitempty"`
 
+	// Clocks are the control plane's, with Welcome, Pong and Grant.
+	Clocks *Clocks `json:"clocks,omitempty"`
+
 	// from the agent
 	Hello   *Hello   `json:"hello,omitempty"`   // first message; answered by Welcome, and by Ack when its report is stored or refused
 	Report  *Report  `json:"report,omitempty"`  // whenever it changed
@@ -116,6 +119,12 @@ type Message struct {
 	Pong *Pong `json:"pong,omitempty"`
 }
 
+// Clocks are what the control plane's clocks show when it makes a message.
+type Clocks struct {
+	Time   time.Time     `json:"time"`   // of day, which may be set
+	Uptime time.Duration `json:"uptime"` // since its machine was started, which may not
+}
+
 // Hello opens the link.
 type Hello struct {
 	Version int    `json:"version"`
@@ -124,8 +133,7 @@ type Hello struct {
 
 // Welcome answers Hello.
 type Welcome struct {
-	Version int       `json:"version"`
-	Time    time.Time `json:"time"` // the server's clock
+	Version int `json:"version"`
 	// Grants are those that are live: they replace whatever the agent holds. Those that do not fit in one
 	// message (see WelcomeGrants) follow as Grant messages.
 	Grants []Grant `json:"grants"`
@@ -139,6 +147,9 @@ type Grant struct {
 	RequestID string       `json:"requestId"`
 	OSUser    string       `json:"osUser"`
 	Blob      keyblob.Blob `json:"blob"`
+
+	// Until is when it ends by the control plane's uptime, which no clock that is set moves.
+	Until time.Duration `json:"until"`
 }
 
 // Revoke takes a grant back.
@@ -172,13 +183,11 @@ type Release struct {
 	Time      time.Time `json:"time"` // by the server's clock, as the agent knows it
 }
 
-// Ping asks for the server's clock.
+// Ping asks for the server's clocks.
 type Ping struct{}
 
-// Pong answers Ping.
-type Pong struct {
-	Time time.Time `json:"time"`
-}
+// Pong answers the Ping whose ID it has.
+type Pong struct{}
 
 // The codes of an Ack. The empty code is success.
 const (

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -74,7 +75,7 @@ type Session struct {
 	UserName    string // empty for the account's root user
 	Secret      []byte // sealed
 	Token       []byte // sealed
-	Created     time.Time
+	Created     clock.Reading
 	Expires     time.Time
 }
 

@@ -31,7 +31,7 @@ func TestKeyRotation(t *testing.T) {
 	w.ok(w.service.DeleteAccessKey(w.ctx, w.pass(), "bob", first.ID))
 	_, err = w.ask(first.ID, "", "", "*")
 	w.refused(err, fault.Unauthenticated, "not known")
-	w.clock.advance(time.Second) // keys bear whole seconds, and come oldest first
+	w.clock.Pass(time.Second) // keys bear whole seconds, and come oldest first
 	w.key("bob")
 	w.refused(w.service.DeleteAccessKey(w.ctx, w.pass(), "bob", first.ID), fault.NotFound, first.ID)
 	keys, err := w.service.AccessKeys(w.ctx, w.pass(), "bob")
@@ -138,7 +138,7 @@ func TestSessions(t *testing.T) {
 	session, err := w.service.NewSession(w.ctx, w.as(key.ID), time.Hour)
 	w.ok(err)
 	id, token := session.AccessKeyID, session.PlainToken.Reveal()
-	if !strings.HasPrefix(id, "ASIA") || session.Expires.Sub(session.Created) != time.Hour {
+	if !strings.HasPrefix(id, "ASIA") || session.Expires.Sub(session.Created.Time) != time.Hour {
 		t.Errorf("%s until %s", id, session.Expires)
 	}
 	pass, err := w.ask(id, token, push, host)
@@ -164,7 +164,7 @@ func TestSessions(t *testing.T) {
 	if pass.Identity().UserName != "robert" {
 		t.Errorf("%+v", pass.Identity())
 	}
-	w.clock.advance(time.Hour)
+	w.clock.Pass(time.Hour)
 	_, err = w.ask(id, token, "", "*")
 	w.refused(err, fault.Unauthenticated, "expired")
 }
@@ -193,13 +193,13 @@ func TestSessionDurations(t *testing.T) {
 	for _, good := range []time.Duration{15 * time.Minute, iam.DefaultSession, 36 * time.Hour} {
 		session, err := w.service.NewSession(w.ctx, w.as(key.ID), good)
 		w.ok(err)
-		if got := session.Expires.Sub(session.Created); got != good {
+		if got := session.Expires.Sub(session.Created.Time); got != good {
 			t.Errorf("%s, want %s", got, good)
 		}
 	}
 	session, err := w.service.NewSession(w.ctx, w.pass(), iam.DefaultSession)
 	w.ok(err)
-	if got := session.Expires.Sub(session.Created); got != time.Hour {
+	if got := session.Expires.Sub(session.Created.Time); got != time.Hour {
 		t.Errorf("root's session lives %s", got)
 	}
 	p, err := w.service.Principal(w.ctx, session.AccessKeyID)
@@ -237,4 +237,29 @@ func TestSecretsAreNowhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A session that was over came back to life when somebody set the clock back.
+func TestSessionsStayOverWhateverTheClockSays(t *testing.T) {
+	w := newWorld(t)
+	key := w.user("bob")
+	session, err := w.service.NewSession(w.ctx, w.as(key.ID), time.Hour)
+	w.ok(err)
+	refused := func(when string) {
+		t.Helper()
+		if _, err := w.ask(session.AccessKeyID, session.PlainToken.Reveal(), "", "*"); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	w.clock.Set(-20 * time.Minute)
+	_, err = w.ask(session.AccessKeyID, session.PlainToken.Reveal(), "", "*")
+	w.ok(err) // its hour is not over
+	w.clock.Pass(time.Hour)
+	refused("after an hour, of which the clock shows 40 minutes")
+	w.serve(w.store)
+	refused("after a restart")
+	w.clock.Reboot()
+	w.clock.Set(-2 * time.Hour)
+	w.serve(w.store)
+	refused("after a reboot, by a clock that is before the session's beginning")
 }

@@ -45,7 +45,7 @@ func (s *Service) loadPrincipal(ctx context.Context, accessKeyID string) (gate.P
 	}
 	p.Identity = trail.Identity{AccountID: s.account, AccessKeyID: accessKeyID}
 	if credential.Session != nil {
-		p.Identity.Session = trail.NewSession(credential.Session.Created)
+		p.Identity.Session = trail.NewSession(credential.Session.Created.Time)
 	}
 	switch owner := ownerOf(credential); {
 	case !credential.Key.Active:
@@ -123,7 +123,7 @@ func parsePolicies(owned []OwnedPolicy) ([]policy.Policy, error) {
 func (s *Service) Used(ctx context.Context, accessKeyID, source, region string) {
 	if strings.HasPrefix(accessKeyID, accessKeyPrefix) {
 		service, _, _ := strings.Cut(source, ".")
-		_ = s.store.TouchAccessKey(ctx, accessKeyID, LastUse{Time: s.now().UTC().Truncate(time.Second), Service: service, Region: region})
+		_ = s.store.TouchAccessKey(ctx, accessKeyID, LastUse{Time: s.clock.Now().UTC().Truncate(time.Second), Service: service, Region: region})
 	}
 }
 

@@ -21,7 +21,7 @@ func (s *Service) EnsureRoot(ctx context.Context, region string, keep func(Issue
 		if err != nil || len(keys) > 0 {
 			return err
 		}
-		issued, err := s.issueKey("", s.now().UTC().Truncate(time.Second))
+		issued, err := s.issueKey("", s.clock.Now().UTC().Truncate(time.Second))
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
 )
@@ -30,7 +31,7 @@ type Service struct {
 	account string
 	store   Store
 	seal    *Seal
-	now     func() time.Time
+	clock   clock.Clock
 	random  io.Reader
 
 	changes    sync.RWMutex // held by commit; shared by who needs that nothing changes for a moment
@@ -38,11 +39,11 @@ type Service struct {
 }
 
 // New returns a Service for the account, a twelve-digit number. It panics if a collaborator is missing.
-func New(account string, store Store, seal *Seal, now func() time.Time, random io.Reader) *Service {
-	if account == "" || store == nil || seal == nil || now == nil || random == nil {
+func New(account string, store Store, seal *Seal, clock clock.Clock, random io.Reader) *Service {
+	if account == "" || store == nil || seal == nil || clock == nil || random == nil {
 		panic("iam: New needs an account, a store, a seal, a clock and randomness")
 	}
-	return &Service{account: account, store: store, seal: seal, now: now, random: random}
+	return &Service{account: account, store: store, seal: seal, clock: clock, random: random}
 }
 
 // commit runs a change: one at a time, so that what it has read still holds when it writes, and followed by

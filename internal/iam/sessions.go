@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -43,7 +44,9 @@ func (s *Service) NewSession(ctx context.Context, pass gate.Pass, duration time.
 	if owner == "" {
 		duration = min(duration, maxRootSession)
 	}
-	issued, err := s.issueSession(owner, moment(pass), duration)
+	created := s.clock()
+	created.Time = moment(pass)
+	issued, err := s.issueSession(owner, created, duration)
 	if err != nil {
 		return IssuedSession{}, err
 	}
@@ -61,10 +64,10 @@ const keepSessions = 24 * time.Hour
 // Prune forgets sessions that are over. Every user can make any number of them. It is to be called every now and
 // then.
 func (s *Service) Prune(ctx context.Context) error {
-	return s.store.PruneSessions(ctx, s.now().Add(-keepSessions))
+	return s.store.PruneSessions(ctx, s.clock.Now().Add(-keepSessions))
 }
 
-func (s *Service) issueSession(owner string, created time.Time, duration time.Duration) (IssuedSession, error) {
+func (s *Service) issueSession(owner string, created clock.Reading, duration time.Duration) (IssuedSession, error) {
 	id, err := newKeyID(s.random, sessionPrefix)
 	if err != nil {
 		return IssuedSession{}, err
@@ -77,7 +80,7 @@ func (s *Service) issueSession(owner string, created time.Time, duration time.Du
 	if err != nil {
 		return IssuedSession{}, err
 	}
-	session := Session{AccessKeyID: id, UserName: owner, Created: created, Expires: created.Add(duration)}
+	session := Session{AccessKeyID: id, UserName: owner, Created: created, Expires: created.Time.Add(duration)}
 	if session.Secret, err = s.seal.close(secret, id, signingSecret); err != nil {
 		return IssuedSession{}, err
 	}

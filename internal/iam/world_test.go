@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/iam"
@@ -32,7 +33,7 @@ type world struct {
 	store   *store.Store
 	service *iam.Service
 	gate    *gate.Gate
-	clock   *clock
+	clock   ticking
 	log     *bytes.Buffer
 	root    iam.IssuedKey
 }
@@ -41,7 +42,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	w := &world{T: t, ctx: ctx, clock: &clock{at: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
+	w := &world{T: t, ctx: ctx, clock: ticking{clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))}, log: &bytes.Buffer{}}
 	w.path = filepath.Join(t.TempDir(), "sallyport.db")
 	var err error
 	w.store, err = store.Open(ctx, w.path, slog.New(slog.NewTextHandler(w.log, nil)))
@@ -57,26 +58,16 @@ func (w *world) serve(s iam.Store) {
 	w.Helper()
 	seal, err := iam.NewSeal(bytes.Repeat([]byte{7}, iam.SealKeySize), rand.Reader)
 	w.ok(err)
-	w.service = iam.New(account, s, seal, w.clock.now, rand.Reader)
-	w.gate = gate.New(account, w.service, w.service, w.store, w.clock.now, rand.Reader)
+	w.service = iam.New(account, s, seal, w.clock.Read, rand.Reader)
+	w.gate = gate.New(account, w.service, w.service, w.store, w.clock.Read, rand.Reader)
 }
 
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
+// ticking is a machine's clocks, in which time passes whenever they are read.
+type ticking struct{ *clocktest.Machine }
 
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(time.Millisecond)
-	return c.at
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
+func (t ticking) Read() clock.Reading {
+	t.Pass(time.Millisecond)
+	return t.Machine.Read()
 }
 
 func (w *world) ok(err error) {

@@ -18,6 +18,13 @@ import (
 	"unicode/utf8"
 )
 
+// Lifetime is how long a grant lets a key in.
+const Lifetime = 60 * time.Second
+
+// Slack is by how much more a verifier lets a grant seem to live, since whoever verifies knows the signer's clock only
+// as of its last word.
+const Slack = 5 * time.Second
+
 // Blob is a signed grant.
 type Blob struct {
 	Text      string `json:"text"`      // what is signed

@@ -206,6 +206,7 @@ func TestAttacks(t *testing.T) {
 		"another instance":              saying(func(s *keyblob.Statement) { s.InstanceID = "i-0123456789abcdef1" }),
 		"another user":                  saying(func(s *keyblob.Statement) { s.OSUser = "root" }),
 		"an expired grant":              saying(func(s *keyblob.Statement) { s.Expires = noon() }),
+		"a grant that lives too long":   saying(func(s *keyblob.Statement) { s.Expires = noon().Add(keyblob.Lifetime + keyblob.Slack + time.Second) }),
 		"an empty text":                 resigned(""),
 		"no user line":                  resigned(strings.Replace(good.Text, "#User=admin\n", "", 1)),
 		"a line twice":                  resigned(strings.Replace(good.Text, "#User=admin\n", "#User=admin\n#User=admin\n", 1)),
@@ -264,22 +265,26 @@ func TestRememberedSignerExpires(t *testing.T) {
 	root := newRoot(t)
 	over := noon().Add(time.Hour)
 	signer := root.issue(t, newKey(t), func(c *x509.Certificate) { c.NotAfter = over }).signer(t)
-	blob, err := keyblob.Sign(keyblob.Statement{Expires: noon().Add(24 * time.Hour), InstanceID: expectation().InstanceID, Caller: "c", RequestID: "r", OSUser: expectation().OSUser, PublicKey: key}, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
 	v := &keyblob.Verifier{Root: root.certificate}
 	for _, c := range []struct {
 		at   time.Time
 		good bool
 	}{{noon(), true}, {over, true}, {over.Add(time.Second), false}, {noon(), true}} {
+		blob, err := keyblob.Sign(keyblob.Statement{
+			Expires: c.at.Add(keyblob.Lifetime), InstanceID: expectation().InstanceID, Caller: "c", RequestID: "r",
+			OSUser: expectation().OSUser, PublicKey: key,
+		}, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
 		want := expectation()
 		want.Now = c.at
 		if _, err := v.Verify(blob, want); (err == nil) != c.good {
 			t.Errorf("at %s: %v", c.at, err)
 		}
 	}
-	if _, err := new(keyblob.Verifier).Verify(blob, expectation()); err == nil {
+	good := sign(t, statement(), root.issue(t, newKey(t), unchanged))
+	if _, err := new(keyblob.Verifier).Verify(good, expectation()); err == nil {
 		t.Error("the zero Verifier verified")
 	}
 }
@@ -290,7 +295,7 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching(`[!-~\pL\pN]{1,32}`)
 		want := keyblob.Statement{
-			Expires:    noon().Add(time.Duration(rapid.IntRange(1, 1e6).Draw(t, "seconds")) * time.Second),
+			Expires:    noon().Add(time.Duration(rapid.IntRange(1, int((keyblob.Lifetime+keyblob.Slack).Seconds())).Draw(t, "seconds")) * time.Second),
 			InstanceID: word.Draw(t, "instance"), Caller: word.Draw(t, "caller"), RequestID: word.Draw(t, "request"), OSUser: word.Draw(t, "user"),
 			PublicKey: rapid.StringMatching(`[a-z0-9@.-]{1,20} [A-Za-z0-9+/]{1,40}={0,2}`).Draw(t, "key"),
 		}

@@ -100,7 +100,8 @@ type Verifier struct {
 
 // Verify returns what the blob says if all of this holds: its signer's certificate was issued by the root
 // directly, for signing and nothing else, and is valid now; the signature is over the whole text; the text is in
-// canonical form, for this instance and OS user, and has not expired. Otherwise it returns the zero Statement
+// canonical form, for this instance and OS user, has not expired, and ends no later than a grant that
+// is signed now would. Otherwise it returns the zero Statement
 // and an error, which is ErrExpired only if nothing but the time is wrong. The zero Expectation is refused.
 func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
 	if v.Root == nil || want.InstanceID == "" || want.OSUser == "" || want.Now.IsZero() {
@@ -126,6 +127,9 @@ func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
 		return Statement{}, fmt.Errorf("keyblob: the grant is for the instance %s, not %s", statement.InstanceID, want.InstanceID)
 	case statement.OSUser != want.OSUser:
 		return Statement{}, fmt.Errorf("keyblob: the grant is for the user %s, not %s", statement.OSUser, want.OSUser)
+	case statement.Expires.Sub(want.Now) > Lifetime+Slack:
+		return Statement{}, fmt.Errorf("keyblob: the grant would live until %s, longer than any grant does: "+
+			"it was signed by a clock that was ahead", statement.Expires.Format(time.RFC3339))
 	case !want.Now.Before(statement.Expires):
 		return Statement{}, fmt.Errorf("%w at %s", ErrExpired, statement.Expires.Format(time.RFC3339))
 	}

@@ -24,9 +24,10 @@ func (s *Store) PutGrant(ctx context.Context, g access.Grant, event trail.Event)
 	}
 	return s.insert(ctx, func(tx *session) error {
 		_, err := tx.exec(`
-			INSERT INTO access_grant (request_id, instance_id, os_user, public_key, caller, issued, expires, withdrawn, blob_text, blob_signature, blob_signer)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			g.RequestID, g.InstanceID, g.OSUser, g.PublicKey, caller, micros(g.Issued), micros(g.Expires), false,
+			INSERT INTO access_grant (request_id, instance_id, os_user, public_key, caller, issued, boot, uptime, expires, withdrawn,
+				blob_text, blob_signature, blob_signer)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			g.RequestID, g.InstanceID, g.OSUser, g.PublicKey, caller, micros(g.Issued.Time), g.Issued.Boot, g.Issued.Uptime.Microseconds(), micros(g.Expires), false,
 			g.Blob.Text, blob(g.Blob.Signature), blob(g.Blob.Signer))
 		if err != nil {
 			return fmt.Errorf("put the grant: %w", err)
@@ -46,7 +47,8 @@ func (s *Store) WithdrawGrant(ctx context.Context, requestID string) error {
 	})
 }
 
-const grantColumns = `g.request_id, g.instance_id, g.os_user, g.public_key, g.caller, g.issued, g.expires, g.blob_text, g.blob_signature, g.blob_signer`
+const grantColumns = `g.request_id, g.instance_id, g.os_user, g.public_key, g.caller, g.issued, g.boot, g.uptime, g.expires,
+	g.blob_text, g.blob_signature, g.blob_signer`
 
 // Grant implements access.Store.
 func (s *Store) Grant(ctx context.Context, instanceID, requestID string) (access.Grant, error) {
@@ -61,13 +63,13 @@ func (s *Store) Grant(ctx context.Context, instanceID, requestID string) (access
 
 // LiveGrants implements access.Store. They come oldest first. A terminated instance has none, whatever was
 // pushed while it ended.
-func (s *Store) LiveGrants(ctx context.Context, instanceID string, now time.Time) ([]access.Grant, error) {
+func (s *Store) LiveGrants(ctx context.Context, instanceID, boot string, now time.Time) ([]access.Grant, error) {
 	return get(ctx, s, func(conn *session) ([]access.Grant, error) {
 		return collect(conn, scanGrant, `
 			SELECT `+grantColumns+` FROM access_grant g
-			WHERE g.instance_id = $1 AND g.expires > $2 AND g.withdrawn = $3
+			WHERE g.instance_id = $1 AND g.expires > $2 AND g.withdrawn = $3 AND g.boot = $4
 				AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = g.instance_id AND i.terminated <> 0)
-			ORDER BY g.issued, g.expires`, instanceID, micros(now), false)
+			ORDER BY g.issued, g.expires`, instanceID, micros(now), false, boot)
 	})
 }
 
@@ -81,13 +83,14 @@ func (s *Store) PruneGrants(ctx context.Context, before time.Time) error {
 func scanGrant(row scanner) (access.Grant, error) {
 	var g access.Grant
 	var caller []byte
-	var issued, expires int64
-	err := row.Scan(&g.RequestID, &g.InstanceID, &g.OSUser, &g.PublicKey, &caller, &issued, &expires,
+	var issued, uptime, expires int64
+	var boot string
+	err := row.Scan(&g.RequestID, &g.InstanceID, &g.OSUser, &g.PublicKey, &caller, &issued, &boot, &uptime, &expires,
 		&g.Blob.Text, &g.Blob.Signature, &g.Blob.Signer)
 	if err != nil {
 		return g, err
 	}
-	g.Issued, g.Expires = timeOf(issued), timeOf(expires)
+	g.Issued, g.Expires = readingOf(issued, boot, uptime), timeOf(expires)
 	g.Caller, err = decode[trail.Identity](caller)
 	return g, err
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/clock"
 )
 
 // micros is how a time is stored: microseconds since 1970 UTC, 0 for the zero time.
@@ -21,6 +23,11 @@ func timeOf(micros int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(micros).UTC()
+}
+
+// readingOf is the inverse of micros of the time, the boot, and the uptime's microseconds.
+func readingOf(at int64, boot string, uptime int64) clock.Reading {
+	return clock.Reading{Time: timeOf(at), Boot: boot, Uptime: time.Duration(uptime) * time.Microsecond}
 }
 
 // blob is how bytes are stored: none as NULL.

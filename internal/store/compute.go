@@ -22,9 +22,9 @@ func (s *Store) CreateHostToken(ctx context.Context, t compute.HostToken, event 
 	}
 	return s.mutate(ctx, event, func(tx *session) error {
 		created, err := tx.exec(`
-			INSERT INTO host_token (id, hash, region, zone, tags, created, expires, creator)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			t.ID, blob(t.Hash), t.Region, t.Zone, tags, micros(t.Created), micros(t.Expires), t.Creator)
+			INSERT INTO host_token (id, hash, region, zone, tags, created, boot, uptime, expires, creator)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+			t.ID, blob(t.Hash), t.Region, t.Zone, tags, micros(t.Created.Time), t.Created.Boot, t.Created.Uptime.Microseconds(), micros(t.Expires), t.Creator)
 		if err == nil && created == 0 {
 			err = fault.New(fault.Exists, "host-token", "The enrollment token %s exists already.", t.ID)
 		}
@@ -36,17 +36,17 @@ func (s *Store) CreateHostToken(ctx context.Context, t compute.HostToken, event 
 func (s *Store) HostToken(ctx context.Context, id string) (compute.HostToken, error) {
 	return get(ctx, s, func(conn *session) (compute.HostToken, error) {
 		var t compute.HostToken
-		var created, expires int64
-		var tags string
-		err := conn.row(`SELECT id, hash, region, zone, tags, created, expires, creator FROM host_token WHERE id = $1`, id).
-			Scan(&t.ID, &t.Hash, &t.Region, &t.Zone, &tags, &created, &expires, &t.Creator)
+		var created, uptime, expires int64
+		var boot, tags string
+		err := conn.row(`SELECT id, hash, region, zone, tags, created, boot, uptime, expires, creator FROM host_token WHERE id = $1`, id).
+			Scan(&t.ID, &t.Hash, &t.Region, &t.Zone, &tags, &created, &boot, &uptime, &expires, &t.Creator)
 		if errors.Is(err, sql.ErrNoRows) {
 			return t, noHostToken(id)
 		}
 		if err != nil {
 			return t, err
 		}
-		t.Created, t.Expires = timeOf(created), timeOf(expires)
+		t.Created, t.Expires = readingOf(created, boot, uptime), timeOf(expires)
 		t.Tags, err = decodeTags(tags)
 		return t, err
 	})

@@ -14,10 +14,10 @@ import (
 // SQLite does in the order written: from the one key to what belongs to it, by index all the way.
 const selectCredential = `
 	WITH held AS MATERIALIZED (
-		SELECT id, user_id, secret, active, created, used, used_service, used_region, NULL AS token, 0 AS expires, 0 AS temporary
+		SELECT id, user_id, secret, active, created, '' AS boot, 0 AS uptime, used, used_service, used_region, NULL AS token, 0 AS expires, 0 AS temporary
 		FROM iam_access_key WHERE id = $1
 		UNION ALL
-		SELECT id, user_id, secret, TRUE, created, 0, '', '', token, expires, 1
+		SELECT id, user_id, secret, TRUE, created, boot, uptime, 0, '', '', token, expires, 1
 		FROM iam_session WHERE id = $1
 	), owner AS MATERIALIZED (
 		SELECT u.id, 'user' AS kind, u.name
@@ -36,7 +36,7 @@ const selectCredential = `
 		WHERE a.owner_id = owner.id
 	)
 	SELECT held.id, held.user_id, held.secret, held.active, held.created, held.used, held.used_service, held.used_region,
-		held.token, held.expires, held.temporary, u.id, u.name, u.path, u.arn, u.created, u.tags,
+		held.token, held.boot, held.uptime, held.expires, held.temporary, u.id, u.name, u.path, u.arn, u.created, u.tags,
 		applied.kind, applied.owner, applied.arn, applied.name, applied.document
 	FROM held LEFT JOIN iam_user u ON u.id = held.user_id LEFT JOIN applied ON TRUE`
 
@@ -83,7 +83,8 @@ type credentialRow struct {
 	userID                string
 	created, used         int64
 	token                 []byte
-	expires               int64
+	boot                  string
+	uptime, expires       int64
 	temporary             bool
 	id, name, path, arn   sql.NullString // of the user
 	userCreated           sql.NullInt64
@@ -95,7 +96,7 @@ type credentialRow struct {
 
 func scanCredential(row scanner) (r credentialRow, err error) {
 	err = row.Scan(&r.key.ID, &r.userID, &r.key.Secret, &r.key.Active, &r.created, &r.used, &r.key.LastUsed.Service, &r.key.LastUsed.Region,
-		&r.token, &r.expires, &r.temporary, &r.id, &r.name, &r.path, &r.arn, &r.userCreated, &r.tags,
+		&r.token, &r.boot, &r.uptime, &r.expires, &r.temporary, &r.id, &r.name, &r.path, &r.arn, &r.userCreated, &r.tags,
 		&r.ownerKind, &r.ownerName, &r.policyARN, &r.policyName, &r.document)
 	return r, err
 }
@@ -116,7 +117,10 @@ func (r credentialRow) credential() (iam.Credential, error) {
 		c.Key.UserName = c.User.Name
 	}
 	if r.temporary {
-		c.Session = &iam.Session{AccessKeyID: c.Key.ID, UserName: c.Key.UserName, Secret: c.Key.Secret, Token: r.token, Created: c.Key.Created, Expires: timeOf(r.expires)}
+		c.Session = &iam.Session{
+			AccessKeyID: c.Key.ID, UserName: c.Key.UserName, Secret: c.Key.Secret, Token: r.token,
+			Created: readingOf(r.created, r.boot, r.uptime), Expires: timeOf(r.expires),
+		}
 	}
 	return c, nil
 }

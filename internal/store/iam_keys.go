@@ -111,8 +111,9 @@ func (s *Store) CreateSession(ctx context.Context, n iam.Session, event trail.Ev
 		if err != nil {
 			return err
 		}
-		created, err := tx.exec(`INSERT INTO iam_session (id, user_id, secret, token, created, expires) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			n.AccessKeyID, owner, blob(n.Secret), blob(n.Token), micros(n.Created), micros(n.Expires))
+		created, err := tx.exec(`INSERT INTO iam_session (id, user_id, secret, token, created, boot, uptime, expires)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			n.AccessKeyID, owner, blob(n.Secret), blob(n.Token), micros(n.Created.Time), n.Created.Boot, n.Created.Uptime.Microseconds(), micros(n.Expires))
 		if err == nil && created == 0 {
 			err = fault.New(fault.Exists, "access-key", "The Access Key with id %s already exists.", n.AccessKeyID)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/trail"
 )
@@ -49,7 +50,7 @@ func sampleGrant(id string) access.Grant {
 	now := time.Now()
 	return access.Grant{RequestID: id, InstanceID: "i-0123456789abcdef0", OSUser: "debian", PublicKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + strings.Repeat("x", 43),
 		Caller: trail.Identity{Type: "IAMUser", PrincipalID: "AIDAX", ARN: "arn:aws:iam::123456789012:user/mina", AccountID: "123456789012", AccessKeyID: "AKIAX", UserName: "mina"},
-		Issued: now, Expires: now.Add(time.Minute)}
+		Issued: clock.Reading{Time: now, Boot: "boot"}, Expires: now.Add(time.Minute)}
 }
 
 func sampleEvent(id string) trail.Event {

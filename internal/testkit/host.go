@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/enroll"
 	"github.com/sallyport/sallyport/internal/hostproto"
@@ -84,13 +85,13 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	if err != nil {
 		return nil, err
 	}
-	clock, quiet := host.NewClock(host.Uptime), slog.New(slog.DiscardHandler)
+	serverClock, quiet := host.NewClock(clock.Uptime), slog.New(slog.DiscardHandler)
 	h := &Host{InstanceID: enrolled.InstanceID, users: users, outbox: &outbox{ready: make(chan struct{}, 1)}, linked: make(chan struct{}, 1)}
-	h.Grants = host.NewGrants(root, enrolled.InstanceID, clock, h.users, quiet)
+	h.Grants = host.NewGrants(root, enrolled.InstanceID, serverClock, h.users, quiet)
 	h.link = host.Link{
 		Server: token.Server, InstanceID: enrolled.InstanceID,
 		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(token.Fingerprint, certificate, rand.Reader) },
-		Clock: clock, Holder: h.Grants, Outbox: h.outbox, Random: rand.Reader, Log: quiet,
+		Clock: serverClock, Holder: h.Grants, Outbox: h.outbox, Random: rand.Reader, Log: quiet,
 		Report:  func(context.Context) hostproto.Report { return report },
 		Changed: h.changed,
 	}

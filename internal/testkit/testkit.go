@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/trail"
 )
@@ -44,14 +45,25 @@ type System struct {
 	Log      *Log // what the control plane logged
 
 	config controlplane.Config
+	clock  clock.Clock
 	server *controlplane.Server
 }
 
 // Start runs a control plane until the test ends. The changes are made to its configuration first.
 func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
 	t.Helper()
+	system, err := clock.System()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return StartOn(t, system, changes...)
+}
+
+// StartOn does what Start does on a machine with other clocks than the real ones.
+func StartOn(t testing.TB, clock clock.Clock, changes ...func(*controlplane.Config)) *System {
+	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
-	s := &System{Data: data, Log: &Log{}, config: controlplane.Config{Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}}}
+	s := &System{Data: data, Log: &Log{}, clock: clock, config: controlplane.Config{Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}}}
 	for _, change := range changes {
 		change(&s.config)
 	}
@@ -62,7 +74,7 @@ func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
 
 func (s *System) start(t testing.TB) {
 	t.Helper()
-	server, err := controlplane.Start(context.Background(), s.config, slog.New(slog.NewTextHandler(s.Log, nil)), time.Now, rand.Reader)
+	server, err := controlplane.Start(context.Background(), s.config, slog.New(slog.NewTextHandler(s.Log, nil)), s.clock, rand.Reader)
 	if err != nil {
 		t.Fatalf("start the control plane: %v", err)
 	}

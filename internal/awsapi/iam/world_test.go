@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	iamapi "github.com/sallyport/sallyport/internal/awsapi/iam"
 	stsapi "github.com/sallyport/sallyport/internal/awsapi/sts"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/store"
@@ -80,10 +81,10 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { w.store.Close() })
 	seal, err := domain.NewSeal(bytes.Repeat([]byte{7}, domain.SealKeySize), rand.Reader)
 	w.ok(err)
-	w.service = domain.New(account, w.store, seal, time.Now, rand.Reader)
+	w.service = domain.New(account, w.store, seal, clocktest.Follow(time.Now), rand.Reader)
 	server := httptest.NewServer(awsapi.New(awsapi.Config{
 		Account: account, Regions: []string{region}, Observer: nobody{}, Log: log, Now: time.Now, Random: rand.Reader,
-		Gate: gate.New(account, w.service, w.service, w.store, time.Now, rand.Reader),
+		Gate: gate.New(account, w.service, w.service, w.store, clocktest.Follow(time.Now), rand.Reader),
 	}, iamapi.New(w.service), stsapi.New(w.service)))
 	t.Cleanup(server.Close)
 	w.url = server.URL

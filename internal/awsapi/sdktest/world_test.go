@@ -34,6 +34,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi/eic"
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -86,9 +87,9 @@ func newWorld(t *testing.T) *world {
 		{Name: region, Endpoint: endpoint, Zones: []string{"on-prem-1a", "on-prem-1b"}},
 		{Name: "on-prem-2", Endpoint: endpoint, Zones: []string{"on-prem-2a"}},
 	}
-	w.instances = compute.New(s, w, regions, w.now, rand.Reader)
-	w.gate = gate.New(account, w, w.instances, s, w.now, rand.Reader)
-	keys := access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), w.now)
+	w.instances = compute.New(s, w, regions, clocktest.Follow(w.now), rand.Reader)
+	w.gate = gate.New(account, w, w.instances, s, clocktest.Follow(w.now), rand.Reader)
+	keys := access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), clocktest.Follow(w.now))
 	pipeline := awsapi.New(awsapi.Config{
 		Account: account, Regions: []string{region, "on-prem-2"}, Gate: w.gate, Observer: w, Log: slog.New(slog.DiscardHandler), Now: w.now, Random: rand.Reader,
 	},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
 )
@@ -130,7 +131,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 		}
 		switch {
 		case m.Hello != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version, Time: time.Now()}})
+			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version}, Clocks: clocks()})
 			s.mu.Lock()
 			s.stream, s.reported = stream, m.Hello.Report
 			select {
@@ -140,7 +141,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 			}
 			s.mu.Unlock()
 		case m.Ping != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{Time: time.Now()}})
+			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: clocks()})
 		case m.Ack != nil:
 			s.mu.Lock()
 			if waiting := s.acks[m.ID]; waiting != nil {
@@ -192,11 +193,15 @@ func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ack := s.call(t, hostproto.Message{Grant: &hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob}})
+	grant := hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob, Until: clock.Uptime() + keyblob.Lifetime}
+	ack := s.call(t, hostproto.Message{Grant: &grant, Clocks: clocks()})
 	if ack.Code != "" {
 		t.Fatalf("the agent refuses the grant: %s %s", ack.Code, ack.Message)
 	}
 }
+
+// clocks are those of a control plane on this machine.
+func clocks() *hostproto.Clocks { return &hostproto.Clocks{Time: time.Now(), Uptime: clock.Uptime()} }
 
 // dismiss ends the enrollment. The agent may close the link before Send has seen that all is sent.
 func (s *standIn) dismiss() {

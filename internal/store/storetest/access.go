@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/access"
+	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/keyblob"
 	"github.com/sallyport/sallyport/internal/trail"
@@ -17,11 +18,19 @@ func accessTests() []test {
 	}
 }
 
+// boot is the boot in which all things of these tests began.
+const boot = "c1a2b3c4-0000-4000-8000-000000000001"
+
+// reading is what the clocks showed at the time.
+func (b *bench) reading(at time.Time) clock.Reading {
+	return clock.Reading{Time: at, Boot: boot, Uptime: time.Hour + at.Sub(b.start)}
+}
+
 func (b *bench) grant(instanceID string, issued time.Time) access.Grant {
 	n := b.number()
 	return access.Grant{RequestID: fmt.Sprint("request ", n), InstanceID: instanceID, OSUser: "debian", PublicKey: "ssh-ed25519 AAAA",
 		Caller: trail.Identity{Type: "IAMUser", PrincipalID: "AIDAX", ARN: "arn:mina", AccountID: "1", AccessKeyID: "AKIAX", UserName: "mina"},
-		Issued: issued, Expires: issued.Add(access.GrantLifetime),
+		Issued: b.reading(issued), Expires: issued.Add(access.GrantLifetime),
 		Blob: keyblob.Blob{Text: "#Timestamp=1\nssh-ed25519 AAAA\n", Signature: []byte{0, 1, 2}, Signer: []byte{0x30, 0}}}
 }
 
@@ -46,7 +55,7 @@ func grants(b *bench) {
 
 	live := func(at time.Time, want ...access.Grant) {
 		b.Helper()
-		got, err := b.LiveGrants(ctx, one.ID, at)
+		got, err := b.LiveGrants(ctx, one.ID, boot, at)
 		b.ok(err)
 		b.same(got, want)
 	}
@@ -54,6 +63,9 @@ func grants(b *bench) {
 	live(first.Expires.Add(-time.Microsecond), first, second)
 	live(first.Expires, second)
 	live(second.Expires)
+	if got, err := b.LiveGrants(ctx, one.ID, "another boot", now); err != nil || len(got) != 0 {
+		b.Fatalf("live after a reboot: %v, %v", got, err)
+	}
 	b.ok(b.WithdrawGrant(ctx, first.RequestID))
 	b.ok(b.WithdrawGrant(ctx, first.RequestID))
 	live(now, second)

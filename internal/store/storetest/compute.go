@@ -28,7 +28,7 @@ func sameAddress(a, b netip.Addr) bool { return a == b }
 func (b *bench) token() compute.HostToken {
 	n := b.number()
 	return compute.HostToken{ID: fmt.Sprintf("ht-%d", n), Hash: []byte{0, byte(n)}, Region: "on-prem-1", Zone: "on-prem-1a",
-		Tags: map[string]string{"Name": "gärtner"}, Created: b.at(int(n)), Expires: b.at(int(n)).Add(time.Hour), Creator: "arn:mina"}
+		Tags: map[string]string{"Name": "gärtner"}, Created: b.reading(b.at(int(n))), Expires: b.at(int(n)).Add(time.Hour), Creator: "arn:mina"}
 }
 
 func (b *bench) instance(region string) compute.Instance {
@@ -145,11 +145,11 @@ func terminateInstances(b *bench) {
 	one, two, three := b.enroll("on-prem-1"), b.enroll("on-prem-1"), b.enroll("on-prem-1")
 	now := b.at(1000)
 	for n, i := range []compute.Instance{one, two, three} {
-		b.ok(b.PutGrant(ctx, access.Grant{RequestID: fmt.Sprint("grant ", n), InstanceID: i.ID, Issued: now, Expires: now.Add(time.Minute)}, b.event("e")))
+		b.ok(b.PutGrant(ctx, access.Grant{RequestID: fmt.Sprint("grant ", n), InstanceID: i.ID, Issued: b.reading(now), Expires: now.Add(time.Minute)}, b.event("e")))
 	}
 	live := func(i compute.Instance, want int) {
 		b.Helper()
-		grants, err := b.LiveGrants(ctx, i.ID, now.Add(time.Second))
+		grants, err := b.LiveGrants(ctx, i.ID, boot, now.Add(time.Second))
 		b.ok(err)
 		b.same(len(grants), want)
 	}
@@ -175,7 +175,7 @@ func terminateInstances(b *bench) {
 	b.fails(b.ReportHost(ctx, one.ID, one.Report, b.event("Refused")), fault.NotFound, "instance")
 
 	// A grant that was on its way while the instance ended opens nothing.
-	b.ok(b.PutGrant(ctx, access.Grant{RequestID: "late", InstanceID: one.ID, Issued: now, Expires: now.Add(time.Minute)}, b.event("e")))
+	b.ok(b.PutGrant(ctx, access.Grant{RequestID: "late", InstanceID: one.ID, Issued: b.reading(now), Expires: now.Add(time.Minute)}, b.event("e")))
 	live(one, 0)
 }
 

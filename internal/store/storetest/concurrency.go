@@ -165,7 +165,7 @@ func manyGrants(b *bench) {
 	now := b.at(0)
 	errs := crowd(64, func(int) error { return b.PutGrant(ctx, b.grant(i.ID, now), b.event("SendSSHPublicKey")) })
 	b.succeeded(errs, len(errs), fault.Internal, "")
-	live, err := b.LiveGrants(ctx, i.ID, now)
+	live, err := b.LiveGrants(ctx, i.ID, boot, now)
 	b.ok(err)
 	b.same(len(live), 64)
 	entries, err := b.Events(ctx, trail.Query{Attribute: "EventName", Value: "SendSSHPublicKey"})

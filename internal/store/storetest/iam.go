@@ -458,18 +458,19 @@ func sessions(b *bench) {
 	ctx := b.Context()
 	mina := b.addUser("mina")
 	b.ok(b.PutInlinePolicy(ctx, iam.Owner{Kind: iam.OwnerUser, Name: "mina"}, iam.InlinePolicy{Name: "own", Document: "inline"}, b.event("e")))
-	session := iam.Session{AccessKeyID: "ASIA1", UserName: "mina", Secret: []byte("sealed"), Token: []byte{0, 7}, Created: b.at(1), Expires: b.at(1).Add(time.Hour)}
+	session := iam.Session{AccessKeyID: "ASIA1", UserName: "mina", Secret: []byte("sealed"), Token: []byte{0, 7},
+		Created: b.reading(b.at(1)), Expires: b.at(1).Add(time.Hour)}
 	b.ok(b.CreateSession(ctx, session, b.event("GetSessionToken")))
 	b.fails(b.CreateSession(ctx, session, b.event("Refused")), fault.Exists, "access-key")
 	got, err := b.Credential(ctx, "ASIA1")
 	b.ok(err)
 	b.same(got, iam.Credential{
-		Key:      iam.AccessKey{ID: "ASIA1", UserName: "mina", Secret: session.Secret, Active: true, Created: session.Created},
+		Key:      iam.AccessKey{ID: "ASIA1", UserName: "mina", Secret: session.Secret, Active: true, Created: session.Created.Time},
 		Session:  &session,
 		User:     &mina,
 		Policies: []iam.OwnedPolicy{{Name: "own", Owner: iam.Owner{Kind: iam.OwnerUser, Name: "mina"}, Document: "inline"}},
 	})
-	root := iam.Session{AccessKeyID: "ASIA2", Secret: []byte("s"), Token: []byte("t"), Created: b.at(1), Expires: b.at(9)}
+	root := iam.Session{AccessKeyID: "ASIA2", Secret: []byte("s"), Token: []byte("t"), Created: b.reading(b.at(1)), Expires: b.at(9)}
 	b.ok(b.CreateSession(ctx, root, b.event("GetSessionToken")))
 	got, err = b.Credential(ctx, "ASIA2")
 	b.ok(err)

@@ -1,0 +1,66 @@
+// Package clock reads a machine's two clocks together: the time of day, which people need and anybody may set, and the
+// uptime, which nobody can set and which says nothing after a reboot. What must end, ends by whichever of them goes
+// further, so that setting a clock back brings nothing to life again.
+package clock
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reading is what a machine's clocks show at one moment.
+type Reading struct {
+	Time   time.Time     // the time of day
+	Boot   string        // names the machine's boot; empty if it is not known, and then the uptime says nothing
+	Uptime time.Duration // since that boot, suspension included
+}
+
+// Clock reads a machine's clocks. It must be safe for concurrent use.
+type Clock func() Reading
+
+// Now returns the time of day.
+func (c Clock) Now() time.Time { return c().Time }
+
+// bootID names the boot of the running kernel: random(4).
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// System returns the Clock of this machine.
+func System() (Clock, error) {
+	text, err := os.ReadFile(bootID)
+	if err != nil {
+		return nil, fmt.Errorf("find out which boot of the machine this is: %w", err)
+	}
+	boot := strings.TrimSpace(string(text))
+	return func() Reading { return Reading{Time: time.Now(), Boot: boot, Uptime: Uptime()} }, nil
+}
+
+// Uptime is the time since this machine was started, suspension included: CLOCK_BOOTTIME of clock_gettime(2).
+func Uptime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(fmt.Sprintf("clock: CLOCK_BOOTTIME: %v", err)) // Linux has it since 2.6.39
+	}
+	return time.Duration(t.Nano())
+}
+
+// Left returns how long something still lasts that began at begun and was to end at the time expires; zero if it is
+// over. Of the two clocks that one counts which went further. The uptime counts only within the boot in which the thing
+// began. In another boot, what began later than now began by a clock that was set back since, and is over.
+func (now Reading) Left(begun Reading, expires time.Time) time.Duration {
+	// Round drops Go's own monotonic reading, which would hide that the time of day was set.
+	passed := now.Time.Round(0).Sub(begun.Time.Round(0))
+	switch {
+	case now.SameBoot(begun):
+		passed = max(passed, now.Uptime-begun.Uptime)
+	case passed < 0:
+		return 0
+	}
+	return max(0, expires.Round(0).Sub(begun.Time.Round(0))-passed)
+}
+
+// SameBoot reports whether both were read in one boot of one machine.
+func (now Reading) SameBoot(other Reading) bool { return now.Boot != "" && now.Boot == other.Boot }
