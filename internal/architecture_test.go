@@ -35,21 +35,22 @@ var mayImport = map[string][]string{
 	"internal/trail":      {"internal/fault"},
 	"internal/page":       {"internal/fault"},
 	"internal/uuid":       {},
+	"internal/clock":      {"internal/clock"},
 	"internal/durable":    {},
 	"internal/awsprofile": {"internal/durable"},
 	// gate and domain
-	"internal/gate":    {"internal/fault", "internal/policy", "internal/trail", "internal/uuid", "internal/gate"},
-	"internal/iam":     {"internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/uuid"},
-	"internal/compute": {"internal/fault", "internal/trail", "internal/gate", "internal/page"},
-	"internal/access":  {"internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},
+	"internal/gate":    {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/uuid", "internal/gate"},
+	"internal/iam":     {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/uuid"},
+	"internal/compute": {"internal/clock", "internal/fault", "internal/trail", "internal/gate", "internal/page"},
+	"internal/access":  {"internal/clock", "internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},
 	// adapters
-	"internal/store":     {"internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
+	"internal/store":     {"internal/clock", "internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
 	"internal/hostproto": {"internal/fault", "internal/keyblob"},
-	"internal/hostlink":  {"internal/fault", "internal/ca", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto", "internal/uuid"},
+	"internal/hostlink":  {"internal/clock", "internal/fault", "internal/ca", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto", "internal/uuid"},
 	// edges
 	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto", "internal/uuid"},
 	// on the machine
-	"internal/host": {"internal/fault", "internal/durable", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
+	"internal/host": {"internal/clock", "internal/fault", "internal/durable", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
 	// the places that know every room
 	"internal/controlplane": {"internal"},
 	"internal/testkit":      {"internal", "internal/uuid"},

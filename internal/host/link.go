@@ -272,7 +272,7 @@ func (c *connection) talk(ctx context.Context) error {
 	if c.Outbox != nil {
 		ready = c.Outbox.Ready()
 	}
-	err := c.sendReleases()
+	err := errors.Join(c.ping(), c.sendReleases()) // the welcome may have taken its time: measure the clocks at once
 	for err == nil {
 		select {
 		case <-ctx.Done():
