@@ -28,73 +28,95 @@ type Constraints map[string]Constraint
 // Check refuses an input, a pointer to a struct, with members that violate their constraints, in AWS's words: an
 // Invalid fault, Resource "parameter". A member that is not set is refused only if it is required.
 func (c Constraints) Check(in any) error {
-	var violations []string
-	if says := c.members(reflect.ValueOf(in).Elem(), "", &violations); says != "" {
-		return fault.New(fault.Invalid, "parameter", "%s", says)
-	}
-	switch n := len(violations); n {
-	case 0:
+	var found violations
+	found.ofMembers(c, reflect.ValueOf(in).Elem(), "")
+	switch n := len(found.constraints); {
+	case found.sentence != "":
+		return fault.New(fault.Invalid, "parameter", "%s", found.sentence)
+	case n == 0:
 		return nil
-	case 1:
-		return fault.New(fault.Invalid, "parameter", "1 validation error detected: %s", violations[0])
+	case n == 1:
+		return fault.New(fault.Invalid, "parameter", "1 validation error detected: %s", found.constraints[0])
 	default:
-		return fault.New(fault.Invalid, "parameter", "%d validation errors detected: %s", n, strings.Join(violations, "; "))
+		all := strings.Join(found.constraints, "; ")
+		return fault.New(fault.Invalid, "parameter", "%d validation errors detected: %s", n, all)
 	}
 }
 
-// members adds the violations of a struct's members, and returns the first sentence that stands for itself.
-func (c Constraints) members(v reflect.Value, path string, violations *[]string) (says string) {
+// violations are what is wrong with an input.
+type violations struct {
+	sentence    string   // the first that is told in a sentence of its own, instead of the constraints
+	constraints []string // the others
+}
+
+func (f *violations) add(path, format string, args ...any) {
+	must := fmt.Sprintf(format, args...)
+	f.constraints = append(f.constraints, "Value at '"+path+"' failed to satisfy constraint: Member must "+must)
+}
+
+func (f *violations) any() bool { return f.sentence != "" || len(f.constraints) > 0 }
+
+func (f *violations) ofMembers(c Constraints, v reflect.Value, path string) {
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if member, ok := c[name]; ok && says == "" {
-			says = member.check(v.Field(i), path+strings.ToLower(name[:1])+name[1:], violations)
+		if member, ok := c[name]; ok {
+			f.of(member, v.Field(i), path+strings.ToLower(name[:1])+name[1:])
 		}
 	}
-	return says
 }
 
-// check adds the violations of one value at the path, or returns the constraint's own sentence.
-func (c Constraint) check(v reflect.Value, path string, violations *[]string) (says string) {
-	violated := func(format string, args ...any) {
-		must := fmt.Sprintf(format, args...)
-		*violations = append(*violations, "Value at '"+path+"' failed to satisfy constraint: Member must "+must)
-	}
+func (f *violations) of(c Constraint, v reflect.Value, path string) {
 	if unset(v) {
 		if c.Required {
-			violated("not be null")
+			f.add(path, "not be null")
 		}
-		return ""
+		return
 	}
 	switch v = reflect.Indirect(v); v.Kind() {
 	case reflect.String:
-		text := v.String()
-		if c.Pattern != nil && !c.Pattern.MatchString(text) {
-			if c.Says != "" {
-				return c.Says
-			}
-			violated("satisfy regular expression pattern: %s", strings.Trim(c.Pattern.String(), "^$"))
-		}
-		if c.Values != nil && !slices.Contains(c.Values, text) {
-			violated("satisfy enum value set: [%s]", strings.Join(c.Values, ", "))
-		}
-		c.bounds("length", utf8.RuneCountInString(text), violated)
+		f.ofText(c, v.String(), path)
 	case reflect.Int32:
-		c.bounds("value", int(v.Int()), violated)
+		f.ofBounds(c, "value", int(v.Int()), path)
 	case reflect.Slice:
-		c.bounds("length", v.Len(), violated)
-		for i := range v.Len() {
-			at := fmt.Sprintf("%s.%d.member", path, i+1)
-			if c.Item != nil {
-				says = c.Item.check(v.Index(i), at, violations)
-			} else if c.Items != nil {
-				says = c.Items.members(v.Index(i), at+".", violations)
-			}
-			if says != "" || len(*violations) > 0 {
-				return says
-			}
+		f.ofList(c, v, path)
+	}
+}
+
+func (f *violations) ofText(c Constraint, text, path string) {
+	switch {
+	case c.Pattern == nil || c.Pattern.MatchString(text):
+	case c.Says == "":
+		f.add(path, "satisfy regular expression pattern: %s", strings.Trim(c.Pattern.String(), "^$"))
+	case f.sentence == "":
+		f.sentence = c.Says
+	}
+	if c.Values != nil && !slices.Contains(c.Values, text) {
+		f.add(path, "satisfy enum value set: [%s]", strings.Join(c.Values, ", "))
+	}
+	f.ofBounds(c, "length", utf8.RuneCountInString(text), path)
+}
+
+// ofList stops at the first item that is wrong: a list can be long.
+func (f *violations) ofList(c Constraint, v reflect.Value, path string) {
+	f.ofBounds(c, "length", v.Len(), path)
+	for i := 0; i < v.Len() && !f.any(); i++ {
+		at := fmt.Sprintf("%s.%d.member", path, i+1)
+		if c.Item != nil {
+			f.of(*c.Item, v.Index(i), at)
+		}
+		if c.Items != nil {
+			f.ofMembers(c.Items, v.Index(i), at+".")
 		}
 	}
-	return ""
+}
+
+func (f *violations) ofBounds(c Constraint, what string, n int, path string) {
+	if n < c.Min {
+		f.add(path, "have %s greater than or equal to %d", what, c.Min)
+	}
+	if c.Max > 0 && n > c.Max {
+		f.add(path, "have %s less than or equal to %d", what, c.Max)
+	}
 }
 
 // unset reports whether the member was not given. An enum, which has no pointer, cannot be given as empty.
@@ -106,13 +128,4 @@ func unset(v reflect.Value) bool {
 		return v.Len() == 0
 	}
 	return false
-}
-
-func (c Constraint) bounds(what string, n int, violated func(format string, args ...any)) {
-	if n < c.Min {
-		violated("have %s greater than or equal to %d", what, c.Min)
-	}
-	if c.Max > 0 && n > c.Max {
-		violated("have %s less than or equal to %d", what, c.Max)
-	}
 }

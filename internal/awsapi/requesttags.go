@@ -10,8 +10,8 @@ import (
 
 // RequestTags makes the condition keys aws:RequestTag/KEY and aws:TagKeys of the tags in a request, so that
 // policies can decide by what a resource would be tagged with. Conditions compare keys without regard to case: of tags
-// whose keys differ by nothing else, the condition key has every value, so that none slips past a condition on the other.
-// A key that is there twice is refused (Invalid "tag").
+// whose keys differ by nothing else, the condition key has every value, so that none slips past a condition on the
+// other. A key that is there twice is refused (Invalid "tag").
 func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 	keys := policy.Keys{}
 	seen := map[string]bool{}

@@ -3,7 +3,6 @@ package awsapi
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -114,7 +113,10 @@ type exchange struct {
 // ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{request: r, began: s.Now()}
-	x.call = gate.Call{RequestID: uuid.New(x.began, s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(), Secure: r.TLS != nil, TLS: tlsDetails(r)}
+	x.call = gate.Call{
+		RequestID: uuid.New(x.began, s.Random), Region: s.Regions[0], UserAgent: r.UserAgent(),
+		Secure: r.TLS != nil, TLS: tlsDetails(r),
+	}
 	if source, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.call.SourceIP = source.Addr().Unmap()
 	}
@@ -126,27 +128,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-Requestid", x.call.RequestID)
 	w.WriteHeader(response.Status)
 	w.Write(response.Body)
-}
-
-// tlsDetails are those of the request; nil for one without TLS.
-func tlsDetails(r *http.Request) *trail.TLSDetails {
-	if r.TLS == nil {
-		return nil
-	}
-	version := strings.Replace(tls.VersionName(r.TLS.Version), "TLS ", "TLSv", 1)
-	return &trail.TLSDetails{Version: version, CipherSuite: cipherSuite(r.TLS.CipherSuite), Host: r.Host}
-}
-
-// cipherSuite is a cipher suite under OpenSSL's name: TLS 1.3's are the same, TLS 1.2's are shorter than Go's.
-func cipherSuite(id uint16) string {
-	name := tls.CipherSuiteName(id)
-	exchange, cipher, older := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")
-	if !older {
-		return name
-	}
-	cipher = strings.ReplaceAll(cipher, "AES_", "AES")
-	cipher = strings.ReplaceAll(cipher, "POLY1305_SHA256", "POLY1305")
-	return strings.ReplaceAll(exchange+"-"+cipher, "_", "-")
 }
 
 // protect turns a panic in a handler into an internal error: one bad request must not end the others.
@@ -388,7 +369,8 @@ func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure
 		e.Message = f.Message
 	}
 	x.code = e.Code
-	return x.service.Codec.EncodeError(x.call.RequestID, e), &gate.Failure{Code: cmp.Or(e.Recorded, e.Code), Message: e.Message}
+	failure := &gate.Failure{Code: cmp.Or(e.Recorded, e.Code), Message: e.Message}
+	return x.service.Codec.EncodeError(x.call.RequestID, e), failure
 }
 
 // identity is who the trail says it was: the authenticated caller, or somebody unknown who claimed a key.
@@ -411,7 +393,8 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()), slog.Int("status", status), slog.Duration("took", took),
 	}
 	if failure != nil {
-		attributes = append(attributes, slog.String("code", x.code), slog.String("message", failure.Message[:min(len(failure.Message), maxLogged)]))
+		message := failure.Message[:min(len(failure.Message), maxLogged)]
+		attributes = append(attributes, slog.String("code", x.code), slog.String("message", message))
 		if cause := fault.Of(err); cause.Cause != nil {
 			attributes = append(attributes, slog.String("cause", cause.Cause.Error()))
 		}

@@ -16,7 +16,9 @@ var xmlServices = []string{"s3", "route53", "cloudfront"}
 // of such a service, who may well have one endpoint URL for all, understands the refusal.
 func unserved(name string, r *http.Request) service {
 	const unknown = "unknown" // whatever the caller calls it
-	sv := service{Service: Service{Name: unknown, Source: unknown, Codec: awswire.JSON("", "message"), Error: unservedError}}
+	sv := service{Service: Service{
+		Name: unknown, Source: unknown, Codec: awswire.JSON("", "message"), Error: unservedError,
+	}}
 	form := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.URL.Query().Has("Action")
 	if form || slices.Contains(xmlServices, name) {
 		sv.Codec, sv.Error = awswire.Query("", ""), QueryError

@@ -96,8 +96,8 @@ func (r recorder) set(v reflect.Value, f field) map[string]any {
 	})}
 }
 
-// setName is what CloudTrail calls an EC2 request's list, as EC2's XML does: the thing in the singular and "Set". wire is
-// the name of an item in a request: InstanceId, Filter.
+// setName is what CloudTrail calls an EC2 request's list, as EC2's XML does: the thing in the singular and "Set". wire
+// is the name of an item in a request: InstanceId, Filter.
 func setName(wire string) string {
 	switch wire {
 	case "InstanceId", "ImageId", "ResourceId": // the oldest sets are plural

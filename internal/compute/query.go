@@ -47,9 +47,9 @@ func PageOf(maxResults *int32, token string) Page {
 }
 
 // Instances returns the instances of the pass's region that the query selects, in the order of its IDs or else by id,
-// and the token of the next page, empty on the last one. Instances that come or go between pages appear or not, and no other one is
-// missed or repeated. Errors are NotFound "instance", and Invalid "filter", "page-size", "page-token" or
-// "parameters" (IDs together with a page).
+// and the token of the next page, empty on the last one. Instances that come or go between pages appear or not, and no
+// other one is missed or repeated. Errors are NotFound "instance", Limit "filter", and Invalid "filter", "ids",
+// "page-size", "page-token" or "parameters" (IDs together with a page).
 func (s *Service) Instances(ctx context.Context, pass gate.Pass, query Query) ([]Instance, string, error) {
 	if err := pass.Check(); err != nil {
 		return nil, "", err

@@ -34,7 +34,8 @@ func (s *Service) Terminate(ctx context.Context, pass gate.Pass, ids []string) (
 	for _, instance := range instances {
 		changes = append(changes, StateChange{ID: instance.ID, Previous: instance.State, Current: Terminated})
 	}
-	if err := s.store.TerminateInstances(ctx, sortedSet(ids), pass.Time(), pass.Event(terminated(pass.RequestID(), changes))); err != nil {
+	event := pass.Event(terminated(pass.RequestID(), changes))
+	if err := s.store.TerminateInstances(ctx, sortedSet(ids), pass.Time(), event); err != nil {
 		return nil, err
 	}
 	for _, change := range changes {

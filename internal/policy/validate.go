@@ -8,9 +8,9 @@ import (
 )
 
 // Validate refuses a document that IAM would not let anybody write: one that does not parse, or has a resource that can
-// never match. managed asks for the version that IAM wants of managed policies. It is for new documents: one
-// that is kept already is read by Parse alone, so that what decided yesterday decides today. Errors are of Parse's kind,
-// in IAM's words where it has them.
+// never match. managed asks for the version that IAM wants of managed policies. Validate is for new documents: one that
+// is kept already is read by Parse alone, so that what decided yesterday decides today. Errors are of Parse's kind, in
+// IAM's words where it has them.
 func Validate(source string, managed bool) error {
 	if _, err := Parse(source); err != nil {
 		return err

@@ -86,7 +86,8 @@ func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query
 	q := trail.Query{Region: region, From: a.now().Add(-trail.Retention), Limit: pageSize}
 	if in.EventCategory != "" && in.EventCategory != types.EventCategoryInsight {
 		return q, fault.New(fault.Invalid, "event-category",
-			"%q is not an event category: there is only insight. Leave EventCategory out to get management events.", in.EventCategory)
+			"%q is not an event category: there is only insight. Leave EventCategory out to get management events.",
+			in.EventCategory)
 	}
 	if len(in.LookupAttributes) > 1 {
 		return q, fault.New(fault.Invalid, "lookup-attribute", "You can only specify one lookup attribute; %d were given.", len(in.LookupAttributes))

@@ -44,7 +44,8 @@ func (p parameters) checkTagKeys() error {
 	for key := range p.tags() {
 		key = strings.ToLower(key)
 		if seen[key] {
-			return fault.New(fault.Invalid, "tag-keys", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+			return fault.New(fault.Invalid, "tag-keys",
+				"Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
 		seen[key] = true
 	}

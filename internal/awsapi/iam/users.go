@@ -16,7 +16,9 @@ import (
 )
 
 func (a api) createUser(ctx context.Context, pass gate.Pass, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
-	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{Name: aws.ToString(in.UserName), Path: aws.ToString(in.Path), Tags: tagMap(in.Tags)})
+	user, err := a.identities.CreateUser(ctx, pass, domain.NewUser{
+		Name: aws.ToString(in.UserName), Path: aws.ToString(in.Path), Tags: tagMap(in.Tags),
+	})
 	if err != nil {
 		return nil, err
 	}
