@@ -7,12 +7,13 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf gives faults EC2's codes. CloudTrail records whose error it was in front of them.
+// errorOf gives faults EC2's codes. CloudTrail records whose error it was in front of them; who asks too often is a
+// client, though the status says otherwise.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func errorOf(f *fault.Error) awswire.Error {
 	e := answer(f)
 	e.Recorded = "Client." + e.Code
-	if e.Status >= http.StatusInternalServerError {
+	if e.Status >= http.StatusInternalServerError && f.Kind != fault.Throttled {
 		e.Recorded = "Server." + e.Code
 	}
 	return e
