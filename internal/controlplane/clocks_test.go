@@ -41,7 +41,9 @@ func TestNoClockKeepsAKeyAlive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newMoments(plane)
 		t.Repeat(map[string]func(*rapid.T){
-			"time passes":               func(t *rapid.T) { w.pass(spread(time.Second, 10*time.Second, 25*time.Second, 60*time.Second).Draw(t, "for")) },
+			"time passes": func(t *rapid.T) {
+				w.pass(spread(time.Second, 10*time.Second, 25*time.Second, 60*time.Second).Draw(t, "for"))
+			},
 			"the control plane's time":  func(t *rapid.T) { w.disturb(); w.plane.Set(setBy().Draw(t, "set by")) },
 			"the control plane reboots": func(t *rapid.T) { w.disturb(); w.plane.Reboot(); w.restartPlane() },
 			"the control plane":         func(*rapid.T) { w.restartPlane() },
@@ -224,7 +226,9 @@ func (w *moments) push(t *rapid.T, transit time.Duration) {
 }
 
 // early is by how much the agent ends keys early, since its best measurement of the control plane's clocks took long.
-func (w *moments) early() time.Duration { return w.host.Uptime() - w.clock.Reaches(w.plane.Read().Uptime) }
+func (w *moments) early() time.Duration {
+	return w.host.Uptime() - w.clock.Reaches(w.plane.Read().Uptime)
+}
 
 // check looks which keys let somebody in.
 func (w *moments) check(t *rapid.T) {
@@ -250,9 +254,11 @@ func (w *moments) check(t *rapid.T) {
 
 // The rooms that access asks.
 
-func (w *moments) Instance(context.Context, gate.Pass, string) (compute.Instance, error) { return w.instance, nil }
-func (w *moments) Linked(string) bool                                                    { return w.linked }
-func (w *moments) Revoke(_ context.Context, _, id string)                                { w.grants.Revoke(id) }
+func (w *moments) Instance(context.Context, gate.Pass, string) (compute.Instance, error) {
+	return w.instance, nil
+}
+func (w *moments) Linked(string) bool                     { return w.linked }
+func (w *moments) Revoke(_ context.Context, _, id string) { w.grants.Revoke(id) }
 
 func (w *moments) Deliver(ctx context.Context, g access.Grant) error {
 	told, wire := w.clocks(), w.wire(g)

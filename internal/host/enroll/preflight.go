@@ -141,7 +141,7 @@ func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
 		return err
 	}
 	if offset.Abs() > maxClockOffset {
-		e.warn("This machine's clock is %v off the control plane's. Keys still live 60 seconds by the control plane's clock, but set it right.", offset)
+		e.warn("This machine's clock is %s the control plane's. Pushed keys work, and live for 60 seconds, all the same.", apart(offset))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -17,7 +18,6 @@ import (
 )
 
 // maxClockOffset is how far the machine's clock may be from the control plane's before enrollment warns.
-// Keys expire by the control plane's clock all the same.
 const maxClockOffset = 60 * time.Second
 
 // ControlPlane is the server that a token names, trusted for nothing until its certificate chains to the
@@ -69,6 +69,14 @@ func (c *ControlPlane) reach(ctx context.Context, now func() time.Time) (time.Du
 		return 0, nil
 	}
 	return now().Sub(told), nil
+}
+
+// apart says how far a clock is ahead of another one.
+func apart(offset time.Duration) string {
+	if offset < 0 {
+		return fmt.Sprint(-offset.Round(time.Minute), " behind")
+	}
+	return fmt.Sprint(offset.Round(time.Minute), " ahead of")
 }
 
 // Redeem uses the token up and makes this machine an instance. Errors are faults: Denied "host-token" if the server

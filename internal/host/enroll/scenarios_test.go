@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -14,6 +15,7 @@ func scenarios() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"plain":                     plain,
 		"init script":               initScript,
+		"no clock":                  noClock,
 		"systemd":                   systemd,
 		"ssh socket":                sshSocket,
 		"private sshd":              privateSSHD,
@@ -75,6 +77,21 @@ func plain(t *testing.T) {
 	}
 	if output, err := exec.Command(hostProgram, "unenroll").CombinedOutput(); err == nil || !strings.Contains(string(output), "not enrolled") {
 		t.Errorf("a second unenroll: %v\n%s", err, output)
+	}
+}
+
+// A board whose clock has no battery boots years behind. Its control plane's certificate was not yet valid to it: it could
+// not be enrolled, and after a boot it was locked out until somebody set its clock.
+func noClock(t *testing.T) {
+	m := newMachine(t, nil)
+	m.plane.ahead.Store(int64(2 * 365 * 24 * time.Hour))
+	if output := m.mustEnroll(t); !strings.Contains(output, "This machine's clock is 17520h0m0s behind") {
+		t.Errorf("the output does not say that the clock is wrong:\n%s", output)
+	}
+	m.bothWork(t)
+	m.plane.ahead.Store(-int64(2 * 365 * 24 * time.Hour)) // and now it is somebody else's clock that is wrong
+	if err := m.pushedLogin(t, "alice"); err != nil {
+		t.Errorf("by a key that was pushed after the control plane's clock was set: %v", err)
 	}
 }
 

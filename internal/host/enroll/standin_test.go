@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,9 +30,11 @@ const (
 // agent, pushes grants, and dismisses.
 type standIn struct {
 	authority *ca.Authority
-	signer    keyblob.Signer
+	signers   *ca.Signers
 	server    *http.Server
 	url       string
+
+	ahead atomic.Int64 // of the machine's time of day, in nanoseconds
 
 	mu       sync.Mutex
 	tokens   map[string]bool // unused
@@ -49,13 +52,12 @@ func startStandIn(t *testing.T) *standIn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := authority.Signer(standInRegion, "sallyport.internal", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &standIn{authority: authority, signer: signer, tokens: map[string]bool{}, linked: make(chan struct{}), acks: map[uint64]chan hostproto.Ack{}}
+	s := &standIn{authority: authority, tokens: map[string]bool{}, linked: make(chan struct{}), acks: map[uint64]chan hostproto.Ack{}}
+	s.signers = authority.Signers("sallyport.internal", s.now)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+	})
 	mux.HandleFunc("POST "+hostproto.EnrollPath, s.enroll)
 	mux.HandleFunc("GET "+hostproto.LinkPath, s.link)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -64,7 +66,7 @@ func startStandIn(t *testing.T) *standIn {
 	}
 	s.url = "https://" + listener.Addr().String()
 	s.server = &http.Server{Handler: mux}
-	config := authority.ServerTLS([]string{"127.0.0.1"}, time.Now)
+	config := authority.ServerTLS([]string{"127.0.0.1"}, s.now)
 	config.NextProtos = []string{"http/1.1"}
 	go s.server.Serve(tls.NewListener(listener, config))
 	t.Cleanup(s.stop)
@@ -131,7 +133,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 		}
 		switch {
 		case m.Hello != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version}, Clocks: clocks()})
+			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version}, Clocks: s.clocks()})
 			s.mu.Lock()
 			s.stream, s.reported = stream, m.Hello.Report
 			select {
@@ -141,7 +143,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 			}
 			s.mu.Unlock()
 		case m.Ping != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: clocks()})
+			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: s.clocks()})
 		case m.Ack != nil:
 			s.mu.Lock()
 			if waiting := s.acks[m.ID]; waiting != nil {
@@ -186,22 +188,30 @@ func (s *standIn) hostKeys() []string {
 func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
 	t.Helper()
 	statement := keyblob.Statement{
-		Expires: time.Now().Add(time.Minute), InstanceID: standInInstance, OSUser: user, RequestID: "request-1",
+		Expires: s.now().Add(time.Minute), InstanceID: standInInstance, OSUser: user, RequestID: "request-1",
 		Caller: "arn:aws:iam::123456789012:user/test", PublicKey: key.Type() + " " + base64Key(key),
 	}
-	blob, err := keyblob.Sign(statement, s.signer)
+	signer, err := s.signers.Signer(standInRegion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := keyblob.Sign(statement, signer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	grant := hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob, Until: clock.Uptime() + keyblob.Lifetime}
-	ack := s.call(t, hostproto.Message{Grant: &grant, Clocks: clocks()})
+	ack := s.call(t, hostproto.Message{Grant: &grant, Clocks: s.clocks()})
 	if ack.Code != "" {
 		t.Fatalf("the agent refuses the grant: %s %s", ack.Code, ack.Message)
 	}
 }
 
-// clocks are those of a control plane on this machine.
-func clocks() *hostproto.Clocks { return &hostproto.Clocks{Time: time.Now(), Uptime: clock.Uptime()} }
+// now is its time of day.
+func (s *standIn) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+func (s *standIn) clocks() *hostproto.Clocks {
+	return &hostproto.Clocks{Time: s.now(), Uptime: clock.Uptime()}
+}
 
 // dismiss ends the enrollment. The agent may close the link before Send has seen that all is sent.
 func (s *standIn) dismiss() {
