@@ -54,11 +54,7 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(term.err, nil)
 	}
-	system, err := clock.System()
-	if err != nil {
-		return err
-	}
-	server, err := controlplane.Start(ctx, config, slog.New(handler), system, rand.Reader)
+	server, err := controlplane.Start(ctx, config, slog.New(handler), clock.System(), rand.Reader)
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func TestReleasesAreBounded(t *testing.T) {
 	}
 	want(t, w.Released(t.Context(), w.pass(), release), fault.Limit, "release")
 	w.sleep(23 * time.Hour) // a host that waits is refused for a day
-	if err := w.Prune(t.Context()); err != nil {
+	if err := w.Prune(t.Context(), w.now()); err != nil {
 		t.Fatal(err)
 	}
 	want(t, w.Released(t.Context(), w.pass(), release), fault.Limit, "release")
@@ -119,7 +119,7 @@ func TestReleaseToldLate(t *testing.T) {
 	w := newWorld(t)
 	grant := w.push()
 	tell := func() error {
-		if err := w.Prune(t.Context()); err != nil {
+		if err := w.Prune(t.Context(), w.now()); err != nil {
 			t.Fatal(err)
 		}
 		return w.Released(t.Context(), w.pass(), w.release(grant))

@@ -41,11 +41,10 @@ func (s *Service) LiveGrants(ctx context.Context, instanceID string) ([]Grant, e
 	return slices.DeleteFunc(grants, func(g Grant) bool { return g.Left(now) == 0 }), err
 }
 
-// Prune forgets grants of before what the trail reaches back to. A host that was cut off tells of the releases it
+// Prune forgets, at the time, grants of before what the trail reaches back to. A host that was cut off tells of the releases it
 // made when it is back, and each must find its grant as long as its event would still be kept. It is to be called
 // every now and then, minutes apart.
-func (s *Service) Prune(ctx context.Context) error {
-	now := s.clock.Now()
+func (s *Service) Prune(ctx context.Context, now time.Time) error {
 	s.mu.Lock()
 	for id, t := range s.releases {
 		if t.last.Before(now.Add(-keepTallies)) {

@@ -28,14 +28,14 @@ func (c Clock) Now() time.Time { return c().Time }
 // bootID names the boot of the running kernel: random(4).
 const bootID = "/proc/sys/kernel/random/boot_id"
 
-// System returns the Clock of this machine.
-func System() (Clock, error) {
-	text, err := os.ReadFile(bootID)
-	if err != nil {
-		return nil, fmt.Errorf("find out which boot of the machine this is: %w", err)
+// System returns the Clock of this machine. Where the kernel's own files cannot be read, each process counts as a
+// boot of its own.
+func System() Clock {
+	boot := fmt.Sprintf("process %d since %v", os.Getpid(), Uptime())
+	if text, err := os.ReadFile(bootID); err == nil {
+		boot = strings.TrimSpace(string(text))
 	}
-	boot := strings.TrimSpace(string(text))
-	return func() Reading { return Reading{Time: time.Now(), Boot: boot, Uptime: Uptime()} }, nil
+	return func() Reading { return Reading{Time: time.Now(), Boot: boot, Uptime: Uptime()} }
 }
 
 // Uptime is the time since this machine was started, suspension included: CLOCK_BOOTTIME of clock_gettime(2).

@@ -133,9 +133,9 @@ func (s *Service) redeemable(ctx context.Context, id string, secret gate.Secret)
 // keepTokens is how long after its end a token is still known, so that who comes late is told why.
 const keepTokens = 24 * time.Hour
 
-// Prune forgets tokens that nobody redeemed in time. It is to be called every now and then.
-func (s *Service) Prune(ctx context.Context) error {
-	return s.store.PruneHostTokens(ctx, s.clock.Now().Add(-keepTokens))
+// Prune forgets, at the time, tokens that nobody redeemed. It is to be called every now and then.
+func (s *Service) Prune(ctx context.Context, now time.Time) error {
+	return s.store.PruneHostTokens(ctx, now.Add(-keepTokens))
 }
 
 func badToken(cause error) error {

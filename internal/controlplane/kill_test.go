@@ -35,11 +35,7 @@ const (
 func TestMain(m *testing.M) {
 	if data := os.Getenv(serveData); data != "" {
 		config := controlplane.Config{Data: data, Listen: os.Getenv(serveListen), Account: testkit.Account}
-		system, err := clock.System()
-		if err == nil {
-			_, err = controlplane.Start(context.Background(), config, slog.New(slog.DiscardHandler), system, rand.Reader)
-		}
-		if err != nil {
+		if _, err := controlplane.Start(context.Background(), config, slog.New(slog.DiscardHandler), clock.System(), rand.Reader); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // The limits of one HTTP connection. A link of a host is taken out of them once it is up.
@@ -38,6 +37,7 @@ type Server struct {
 	clock     clock.Clock
 	directory *directory
 	store     *store.Store
+	settled   *settled
 	http      *http.Server
 	stop      context.CancelFunc // ends the background work and what requests still do
 	working   sync.WaitGroup
@@ -77,6 +77,9 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	}
 	seal, err := s.directory.sealKey(random)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx, clk()); err != nil {
 		return nil, err
 	}
 	if err := s.belongTogether(ctx, authority.Certificate().RawSubjectPublicKeyInfo, seal); err != nil {
@@ -179,28 +182,4 @@ func (s *Server) release() (err error) {
 		err = errors.Join(err, s.directory.close())
 	}
 	return err
-}
-
-// forgetInterval is how often old things are looked for.
-const forgetInterval = 10 * time.Minute
-
-// forget drops what is over for good: grants, enrollment tokens, sessions, and events beyond their retention.
-func (s *Server) forget(ctx context.Context) {
-	events := func(ctx context.Context) error { return s.store.PruneEvents(ctx, s.clock.Now().Add(-trail.Retention)) }
-	ticker := time.NewTicker(forgetInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		for what, prune := range map[string]func(context.Context) error{
-			"grants": s.parts.keys.Prune, "host tokens": s.parts.instances.Prune, "sessions": s.parts.identities.Prune, "events": events,
-		} {
-			if err := prune(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("what is over could not be dropped", "what", what, "error", err)
-			}
-		}
-	}
 }

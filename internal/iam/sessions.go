@@ -61,10 +61,10 @@ func (s *Service) NewSession(ctx context.Context, pass gate.Pass, duration time.
 // keepSessions is how long after its end a session is still known, so that who uses it is told that it expired.
 const keepSessions = 24 * time.Hour
 
-// Prune forgets sessions that are over. Every user can make any number of them. It is to be called every now and
+// Prune forgets sessions that are over at the time. Every user can make any number of them. It is to be called every now and
 // then.
-func (s *Service) Prune(ctx context.Context) error {
-	return s.store.PruneSessions(ctx, s.clock.Now().Add(-keepSessions))
+func (s *Service) Prune(ctx context.Context, now time.Time) error {
+	return s.store.PruneSessions(ctx, now.Add(-keepSessions))
 }
 
 func (s *Service) issueSession(owner string, created clock.Reading, duration time.Duration) (IssuedSession, error) {

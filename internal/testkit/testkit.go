@@ -52,11 +52,7 @@ type System struct {
 // Start runs a control plane until the test ends. The changes are made to its configuration first.
 func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
 	t.Helper()
-	system, err := clock.System()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return StartOn(t, system, changes...)
+	return StartOn(t, clock.System(), changes...)
 }
 
 // StartOn does what Start does on a machine with other clocks than the real ones.
