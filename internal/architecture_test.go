@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/uuid":       {},
 	"internal/clock":      {"internal/clock"},
 	"internal/durable":    {},
+	"internal/daemon":     {"internal/durable"},
 	"internal/awsprofile": {"internal/durable"},
 	// gate and domain
 	"internal/gate":    {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/uuid", "internal/gate"},
@@ -50,7 +51,7 @@ var mayImport = map[string][]string{
 	// edges
 	"internal/awsapi": {"internal/fault", "internal/page", "internal/policy", "internal/trail", "internal/gate", "internal/awswire", "internal/awsapi", "internal/iam", "internal/compute", "internal/access", "internal/sshkey", "internal/hostproto", "internal/uuid"},
 	// on the machine
-	"internal/host": {"internal/clock", "internal/fault", "internal/durable", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
+	"internal/host": {"internal/clock", "internal/fault", "internal/durable", "internal/daemon", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
 	// the places that know every room
 	"internal/controlplane": {"internal"},
 	"internal/testkit":      {"internal", "internal/uuid"},

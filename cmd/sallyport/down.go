@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/awsprofile"
+	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/host/enroll"
 )
 
@@ -26,7 +27,7 @@ makes sure that they are gone. The data stays, and sallyport up goes on with it;
   sallyport down --purge`
 }
 
-// stopTime bounds how long the agent may take to end.
+// stopTime bounds how long one program may take to end.
 const stopTime = 30 * time.Second
 
 func (c downCommand) Run(ctx context.Context, term terminal) error {
@@ -49,11 +50,11 @@ func (c downCommand) Run(ctx context.Context, term terminal) error {
 			return err
 		}
 		server := privateSSHD{directory: directory.sshd(), program: sshdProgram}
-		if err := steps.step("Private SSH server", func() (string, error) { return stopDaemon(server.daemon()) }); err != nil {
+		if err := steps.step("Private SSH server", func() (string, error) { return stopDaemon(ctx, server.daemon()) }); err != nil {
 			return err
 		}
 	}
-	if err := steps.step("Control plane", func() (string, error) { return stopDaemon(directory.controlPlane(0)) }); err != nil {
+	if err := steps.step("Control plane", func() (string, error) { return stopDaemon(ctx, directory.controlPlane(0)) }); err != nil {
 		return err
 	}
 	if !c.Purge {
@@ -69,8 +70,10 @@ func stopAgent(ctx context.Context, directory upDirectory) (string, error) {
 	return "stopped", enroll.StopAgent(ctx, directory.host())
 }
 
-func stopDaemon(d daemon) (string, error) {
-	stopped, err := d.stop()
+func stopDaemon(ctx context.Context, d daemon.Daemon) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	stopped, err := d.Stop(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
@@ -30,8 +31,11 @@ func (s privateSSHD) hostKey() string { return filepath.Join(s.directory, "ssh_h
 
 // daemon runs sshd in the foreground of a session of its own, so that its process is known. -e sends its log to
 // the daemon's.
-func (s privateSSHD) daemon() daemon {
-	return daemon{name: "sshd", directory: s.directory, path: s.program, args: []string{"-D", "-e", "-f", s.config()}}
+func (s privateSSHD) daemon() daemon.Daemon {
+	return daemon.Daemon{
+		Name: "private SSH server", Program: s.program, Args: []string{"-D", "-e", "-f", s.config()},
+		Log: filepath.Join(s.directory, "sshd.log"), Record: filepath.Join(s.directory, "sshd.process"),
+	}
 }
 
 // portLine is how the configuration names the port.
@@ -99,14 +103,14 @@ func makeRunSSHD() error { return os.MkdirAll("/run/sshd", 0o755) }
 
 // start starts the server and waits until it answers.
 func (s privateSSHD) start() error {
-	process, err := s.daemon().start()
+	process, err := s.daemon().Start()
 	if err != nil {
 		return err
 	}
 	address := net.JoinHostPort(loopback, strconv.Itoa(s.port))
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if !process.alive() {
-			return fmt.Errorf("sshd ended at once:\n%s", tail(s.daemon().log()))
+		if !process.Alive() {
+			return fmt.Errorf("sshd ended at once:\n%s", s.daemon().Tail())
 		}
 		if _, err := os.Stat(s.pidFile()); err == nil {
 			if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
@@ -115,7 +119,7 @@ func (s privateSSHD) start() error {
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("sshd does not answer on %s:\n%s", address, tail(s.daemon().log()))
+			return fmt.Errorf("sshd does not answer on %s:\n%s", address, s.daemon().Tail())
 		}
 	}
 }

@@ -163,11 +163,11 @@ func (u *up) installOpenSSH(ctx context.Context) (string, error) {
 func (u *up) startControlPlane(ctx context.Context) (string, error) {
 	running := u.directory.controlPlane(u.state.Port)
 	note := "started"
-	if _, ok := running.running(); ok {
+	if _, ok := running.Running(); ok {
 		if !u.renewed && u.healthy(ctx) == nil {
 			return "runs already on " + u.endpoint(), nil
 		}
-		if _, err := running.stop(); err != nil {
+		if _, err := running.Stop(ctx); err != nil {
 			return "", err
 		}
 		note = "started again"
@@ -181,18 +181,18 @@ func (u *up) startControlPlane(ctx context.Context) (string, error) {
 		return "", err
 	}
 	started := u.directory.controlPlane(port)
-	process, err := started.start()
+	process, err := started.Start()
 	if err != nil {
 		return "", err
 	}
 	err = await(ctx, func() error {
-		if !process.alive() {
+		if !process.Alive() {
 			return errStopped
 		}
 		return u.healthy(ctx)
 	})
 	if err != nil {
-		return "", fmt.Errorf("it does not answer on %s: %w\n%s", u.endpoint(), err, tail(started.log()))
+		return "", fmt.Errorf("it does not answer on %s: %w\n%s", u.endpoint(), err, started.Tail())
 	}
 	return note + " on " + u.endpoint(), nil
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
@@ -47,10 +48,11 @@ func (d upDirectory) sshd() string         { return d.path("sshd") }
 func (d upDirectory) program() string      { return d.path("bin", "sallyport") }
 func (d upDirectory) hostProgram() string  { return d.path("bin", "sallyport-host") }
 func (d upDirectory) enrolledHost() string { return d.path("host", "sallyport-host") } // enrollment's own copy
-func (d upDirectory) controlPlane(port int) daemon {
-	return daemon{
-		name: "control-plane", directory: string(d), path: d.program(),
-		args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort(loopback, strconv.Itoa(port))},
+func (d upDirectory) controlPlane(port int) daemon.Daemon {
+	return daemon.Daemon{
+		Name: "control plane", Program: d.program(),
+		Args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort(loopback, strconv.Itoa(port))},
+		Log:  d.path("control-plane.log"), Record: d.path("control-plane.process"),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/enroll"
 )
@@ -34,7 +35,7 @@ func (u *up) server() privateSSHD {
 
 // startSSHD starts the private SSH server, unless it runs, on the port it had if that is free.
 func (u *up) startSSHD(context.Context) (string, error) {
-	if _, ok := u.server().daemon().running(); ok {
+	if _, ok := u.server().daemon().Running(); ok {
 		return fmt.Sprintf("runs already on %s:%d", loopback, u.state.SSHPort), makeRunSSHD()
 	}
 	port, err := freePort(u.state.SSHPort, firstSSHPort)
@@ -161,7 +162,7 @@ func (u *up) awaitLink(ctx context.Context) (string, error) {
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, tail(filepath.Join(u.directory.host(), "agent.log")))
+		return "", fmt.Errorf("%w\n%s", err, daemon.Tail(filepath.Join(u.directory.host(), "agent.log")))
 	}
 	return "the agent is connected", nil
 }

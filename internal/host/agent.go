@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/daemon"
 )
 
 // Agent is the machine's side of one enrollment, whole: the link, the grants, the socket and the spool.
@@ -62,6 +63,9 @@ func (a Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
+	if err := recordSelf(ProcessRecord(config.Socket)); err != nil {
+		return err
+	}
 	// Only now: opening the spool puts a new file in its place, and another agent that serves may have it open.
 	spool, err := OpenSpool(config.Spool)
 	if err != nil {
@@ -85,6 +89,15 @@ func (a Agent) Run(ctx context.Context) error {
 		return a.Dismissed(context.WithoutCancel(ctx))
 	}
 	return err
+}
+
+// recordSelf names this process to whoever has to stop it, however it was started.
+func recordSelf(path string) error {
+	self, err := daemon.Identify(os.Getpid())
+	if err != nil {
+		return fmt.Errorf("identify the agent's process: %w", err)
+	}
+	return self.Record(path)
 }
 
 // together runs functions until one returns, then stops the others, and returns what the first returned.

@@ -51,6 +51,18 @@ type Config struct {
 	HostKeyFiles []string     `json:"hostKeyFiles,omitempty"` // public keys, instead of those sshd names
 }
 
+// Places returns where an enrollment under the directory keeps its socket and its spool.
+func Places(directory string) (socket, spool string) {
+	if directory == DefaultDirectory {
+		return DefaultSocket, DefaultSpool
+	}
+	return filepath.Join(directory, "run", "host.sock"), filepath.Join(directory, "spool", "releases")
+}
+
+// ProcessRecord returns the file in which the agent that serves the socket names its process, for daemon.ReadRecord.
+// It stands beside the socket: whoever can reach the one can read the other.
+func ProcessRecord(socket string) string { return filepath.Join(filepath.Dir(socket), "agent.process") }
+
 // ErrNotEnrolled says that the directory holds no enrollment.
 var ErrNotEnrolled = errors.New("host: this machine is not enrolled")
 

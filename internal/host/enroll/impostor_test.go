@@ -6,18 +6,41 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
-// A local user starts a process that calls itself the agent of the machine's enrollment. It must neither keep the
-// agent from being started nor an un-enrollment from coming to its end.
+// A process has the command line of the machine's agent, and is none: somebody's script, or, with the user id of root,
+// the agent of a container on the same kernel. It was once taken for the agent: it kept the real one from being
+// started, and un-enrolling the machine killed it. Now only the process counts that the agent itself put on record.
 func TestProcessThatPosesAsTheAgent(t *testing.T) {
 	if os.Geteuid() != 0 {
-		prerequisite.Missing(t, "root, to be two users")
+		prerequisite.Missing(t, "root, to be two users and to make a PID namespace")
 	}
-	const directory = "/etc/sallyport-of-the-impostor-test"
+	directory := t.TempDir()
+	for name, attributes := range map[string]*syscall.SysProcAttr{
+		"somebody's script": {Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
+		"root's script":     {},
+		"a container's":     {Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			poser := pose(t, directory, attributes)
+			if err := StopAgent(t.Context(), directory); err != nil {
+				t.Error(err)
+			}
+			if agent, runs := agentDaemon("", directory).Running(); runs {
+				t.Errorf("it is taken for the agent: %+v", agent)
+			}
+			if err := poser.Process.Signal(syscall.Signal(0)); err != nil {
+				t.Errorf("it was killed: %v", err)
+			}
+		})
+	}
+}
+
+// pose starts a process that calls itself the agent of the directory's enrollment, and ends it with the test.
+func pose(t *testing.T, directory string, attributes *syscall.SysProcAttr) *exec.Cmd {
+	t.Helper()
 	stage := t.TempDir()
 	for path := stage; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o755); err != nil {
@@ -27,42 +50,26 @@ func TestProcessThatPosesAsTheAgent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(stage, "agent"), []byte("echo here; read line\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	pose := func(uid uint32) {
-		cmd := exec.Command("/bin/sh", "agent", "--directory", directory) // sh runs the script "agent"
-		cmd.Dir = stage
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			in.Close()
-			cmd.Wait()
-		})
-		if _, err := out.Read(make([]byte, 4)); err != nil {
-			t.Fatalf("the process does not run: %v", err)
-		}
+	cmd := exec.Command("/bin/sh", "agent", "--directory", directory) // sh runs the script "agent"
+	cmd.Dir = stage
+	cmd.SysProcAttr = attributes
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	pose(65534)
-	if found := agentProcesses(directory); len(found) != 0 {
-		t.Errorf("somebody's process counts as the agent: %v", found)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	began := time.Now()
-	if err := stopDetached(t.Context(), directory); err != nil {
-		t.Errorf("after %v: %v", time.Since(began), err)
+	if err := cmd.Start(); err != nil {
+		prerequisite.Missing(t, "namespaces")
 	}
-	pose(0)
-	if found := agentProcesses(directory); len(found) != 1 {
-		t.Errorf("root's process does not: %v", found)
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	if _, err := out.Read(make([]byte, 4)); err != nil {
+		t.Fatalf("the process does not run: %v", err)
 	}
-	if err := stopDetached(t.Context(), directory); err != nil || len(agentProcesses(directory)) != 0 {
-		t.Errorf("root's process is not stopped: %v", err)
-	}
+	return cmd
 }

@@ -57,7 +57,7 @@ const (
 	madeUser      kind = "user"
 	madeService   kind = "systemd"
 	madeInit      kind = "init"    // an init script
-	madeProcess   kind = "process" // an agent that we started ourselves; Path is its PID file
+	madeProcess   kind = "process" // an agent that we started ourselves; Path is its enrollment
 	reloadedSSHD  kind = "sshd"    // recorded before its files are, so that it is undone, by one more reload, after them
 )
 

@@ -5,14 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
+	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 )
@@ -38,7 +37,7 @@ func (s Service) choose() (Service, error) {
 	default:
 		return "", fault.New(fault.Invalid, "service", "The service %q is none of auto, systemd, sysv, detached and none.", string(s))
 	}
-	if info, err := os.Stat("/run/systemd/system"); err == nil && info.IsDir() {
+	if systemdRuns() {
 		return ServiceSystemd, nil
 	}
 	first, err := os.ReadFile("/proc/1/comm")
@@ -48,6 +47,12 @@ func (s Service) choose() (Service, error) {
 		}
 	}
 	return ServiceDetached, nil
+}
+
+// systemdRuns reports whether systemd is the service manager: sd_booted(3).
+func systemdRuns() bool {
+	info, err := os.Stat("/run/systemd/system")
+	return err == nil && info.IsDir()
 }
 
 // serviceName names the service of an enrollment; a machine may have several.
@@ -175,8 +180,8 @@ esac
 `
 }
 
-// StartAgent starts the enrollment's agent as a process of its own unless it runs already: for machines
-// without a service manager, after a boot.
+// StartAgent starts the enrollment's agent as a process of its own unless it runs already: for machines without a
+// service manager, after a boot.
 func StartAgent(directory string) error {
 	m, err := readManifest(directory)
 	if err != nil {
@@ -193,118 +198,48 @@ func StartAgent(directory string) error {
 	return startDetached(program, directory)
 }
 
-// StopAgent ends the enrollment's agent, whoever of our own user started it, and returns when it is gone.
+// StopAgent ends the enrollment's agent, however it was started, and returns when it is gone. What the agent started
+// goes on: an un-enrollment may be among it.
 func StopAgent(ctx context.Context, directory string) error {
-	return stopDetached(ctx, directory)
+	if agent, runs := agentDaemon("", directory).Running(); runs {
+		if err := daemon.Stop(ctx, agent); err != nil {
+			return fault.Wrap(err, fault.WrongState, "agent", "The agent of %s (process %d) does not end: %v.",
+				directory, agent.PID, err)
+		}
+	}
+	return nil
+}
+
+// agentDaemon is the agent of the enrollment as a process of its own.
+func agentDaemon(program, directory string) daemon.Daemon {
+	socket, _ := host.Places(directory)
+	return daemon.Daemon{
+		Name: "agent", Program: program, Args: agentCommand(program, directory)[1:],
+		Log: filepath.Join(directory, "agent.log"), Record: host.ProcessRecord(socket),
+	}
 }
 
 func startDetached(program, directory string) error {
-	if len(agentProcesses(directory)) > 0 {
+	agent := agentDaemon(program, directory)
+	if _, runs := agent.Running(); runs {
 		return nil
 	}
-	log, err := os.OpenFile(filepath.Join(directory, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(agent.Record), 0o755); err != nil { // /run is empty after a boot
 		return err
 	}
-	defer log.Close()
-	argv := agentCommand(program, directory)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	go func() { _ = cmd.Wait() }() // reaps it if it ends while we are still here
-	return nil
-}
-
-func stopDetached(ctx context.Context, directory string) error {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		for _, pid := range agentProcesses(directory) {
-			if err := signalAgent(pid, directory, signal); err != nil {
-				return err
-			}
-		}
-		for range 500 {
-			if len(agentProcesses(directory)) == 0 {
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	}
-	return fault.New(fault.WrongState, "agent", "The agent of %s does not end.", directory)
-}
-
-// signalAgent signals the process if it still is an agent of the directory. Between the look and the signal a pidfd keeps
-// the pid from being somebody else's.
-func signalAgent(pid int, directory string, signal os.Signal) error {
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		return err
-	}
-	defer process.Release()
-	if !isAgent(pid, directory) {
-		return nil
-	}
-	if err := process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return nil
-}
-
-// agentProcesses finds the running agents of a directory by their command line, so that no PID file can be
-// stale. Only our own user's count: anybody can call a process what they like, and by one that looks like an agent
-// keep the real one from being started, or an un-enrollment from coming to its end.
-func agentProcesses(directory string) []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	var found []int
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err == nil && isAgent(pid, directory) {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
-func isAgent(pid int, directory string) bool {
-	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	if err != nil || !isOurs(pid) {
-		return false
-	}
-	argv := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
-	return len(argv) == 4 && argv[1] == "agent" && argv[2] == "--directory" && argv[3] == directory
-}
-
-// isOurs tells whether the process was started by our own user: its real user id, which a program that is setuid
-// root keeps of whoever started it.
-func isOurs(pid int) bool {
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(status)) {
-		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
-			real, _, _ := strings.Cut(strings.TrimSpace(ids), "\t")
-			return real == strconv.Itoa(os.Getuid())
-		}
-	}
-	return false
+	_, err := agent.Start()
+	return err
 }
 
 // undoService stops the unit and makes systemd forget it. Its file, recorded before, is removed here already, so
-// that systemd sees it gone.
+// that systemd sees it gone. A unit whose file is gone may still run: systemd knows it until it has stopped.
 func (c change) undoService(ctx context.Context) error {
-	if _, err := os.Lstat(c.Path); err != nil {
-		return ignoreMissing(err)
+	if _, err := os.Lstat(c.Path); errors.Is(err, fs.ErrNotExist) {
+		if !systemdRuns() {
+			return nil
+		}
+		_ = command(ctx, "systemctl", "stop", c.Name+".service") // fails if it was never started
+		return command(ctx, "systemctl", "daemon-reload")
 	}
 	if err := command(ctx, "systemctl", "disable", "--now", c.Name+".service"); err != nil {
 		return err

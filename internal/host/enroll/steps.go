@@ -131,13 +131,8 @@ func (e *enrollment) redeem(ctx context.Context) error {
 		SSHPort:    e.Port,
 		Addresses:  e.Addresses,
 		SSHDConfig: e.SSHDConfig,
-		Socket:     host.DefaultSocket,
-		Spool:      host.DefaultSpool,
 	}
-	if e.Directory != host.DefaultDirectory {
-		config.Socket = filepath.Join(e.Directory, "run", "host.sock")
-		config.Spool = filepath.Join(e.Directory, "spool", "releases")
-	}
+	config.Socket, config.Spool = host.Places(e.Directory)
 	for _, directory := range []string{filepath.Dir(config.Socket), filepath.Dir(config.Spool)} {
 		if err := e.manifest.makeDirectory(directory, madeTree); err != nil {
 			return err

@@ -25,7 +25,7 @@ func (c change) undo(ctx context.Context) error {
 	case madeInit:
 		return c.undoInit(ctx)
 	case madeProcess:
-		return stopDetached(ctx, c.Path)
+		return StopAgent(ctx, c.Path)
 	case reloadedSSHD:
 		return c.undoReload(ctx)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -201,27 +200,6 @@ func TestLoginCandidates(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"root", "alice"}, loginCandidates(path)); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// The agent has ended between the search for it and the signal, and another process of ours has its pid.
-func TestPIDThatIsNoLongerTheAgents(t *testing.T) {
-	other := exec.Command("sleep", "600")
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := signalAgent(other.Process.Pid, "/etc/sallyport", syscall.SIGKILL); err != nil {
-		t.Error(err)
-	}
-	if err := other.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	other.Wait()
-	if status := other.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGTERM {
-		t.Errorf("in the agent's stead it got the signal: %v", status.Signal())
-	}
-	if err := signalAgent(other.Process.Pid, "/etc/sallyport", syscall.SIGKILL); err != nil {
-		t.Errorf("a process that is gone: %v", err)
 	}
 }
 
