@@ -24,7 +24,7 @@ type enrollCommand struct {
 	Token   string       `arg:"" optional:"" help:"The token, from 'sallyport host-token'. Other users of this machine see arguments: better give it in SALLYPORT_HOST_TOKEN or, with '-', on standard input."`
 	Address []netip.Addr `help:"An address to report, where people reach this machine, instead of those that sshd listens on. May be repeated." placeholder:"IP"`
 
-	SSHDConfig    string `name:"sshd-config" help:"The configuration of the sshd to set up (${default})." default:"/etc/ssh/sshd_config" type:"path" placeholder:"FILE"`
+	SSHDConfig    string `name:"sshd-config" help:"The configuration of the sshd to set up, if it is not the one that runs." type:"path" placeholder:"FILE"`
 	SSHDPIDFile   string `name:"sshd-pid-file" help:"The PID file of that sshd, if its configuration does not say." type:"path" placeholder:"FILE"`
 	Port          int    `help:"The port to report, if it is not the one sshd listens on." placeholder:"PORT"`
 	KeysUser      string `help:"The user sshd runs the keys helper as. Without it a system user 'sallyport' is made, or that of an AuthorizedKeysCommand already there is kept." placeholder:"USER"`

@@ -47,7 +47,7 @@ func (m *Machine) Judge(ctx context.Context, user, publicKey string) hostproto.A
 	if settings == nil {
 		return hostproto.Ack{}
 	}
-	if why := m.sshd.asksAnother(settings); why != "" {
+	if why := settings.AsksAnother(m.sshd.config, m.sshd.helper); why != "" {
 		return hostproto.Refused(hostproto.SubjectUser, "%s", why)
 	}
 	if why := settings.RefusesKey(publicKey); why != "" {

@@ -3,15 +3,11 @@ package host
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
-	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host/sshd"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
@@ -54,11 +50,14 @@ type Watch struct {
 	users   map[string]sshd.Settings // answers about single users
 }
 
+// KeysArguments is how the AuthorizedKeysCommand of the enrollment in the directory goes on after its program.
+func KeysArguments(directory string) string { return "keys --directory " + directory }
+
 // NewWatch returns a Watch of the sshd that the enrollment in the directory is for.
 func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
 	return &Watch{
 		config: cmp.Or(config.SSHDConfig, sshd.DefaultConfig),
-		helper: "keys --directory " + directory + " ",
+		helper: KeysArguments(directory),
 		log:    log,
 	}
 }
@@ -94,7 +93,7 @@ func (w *Watch) Look(ctx context.Context) View {
 
 // look is called with the mutex held.
 func (w *Watch) look(ctx context.Context) {
-	files, loaded := sshd.ReadFiles(w.config), sshd.LoadStamp(cmp.Or(w.view.Settings.Get("pidfile"), defaultPIDFile))
+	files, loaded := sshd.ReadFiles(w.config), w.loadStamp(w.view.Settings)
 	switch {
 	case w.asked != 0 && loaded != "" && loaded == w.loaded && files != w.files:
 		w.foresee(ctx, files) // the daemon still goes by what it read before
@@ -112,11 +111,19 @@ func (w *Watch) look(ctx context.Context) {
 	if problem != w.view.Problem {
 		w.log.Warn("what sshd makes of pushed keys has changed", "before", w.view.Problem, "now", problem)
 	}
-	if pidFile := settings.Get("pidfile"); pidFile != "" {
-		loaded = sshd.LoadStamp(pidFile)
+	if settings != nil {
+		loaded = w.loadStamp(settings)
 	}
 	w.view = View{Settings: settings, Problem: problem}
 	w.asked, w.files, w.loaded, w.pending, w.users = clock.Uptime(), files, loaded, files, make(map[string]sshd.Settings)
+}
+
+// loadStamp is the sshd.LoadStamp of the daemon, whose settings may not be known yet.
+func (w *Watch) loadStamp(settings sshd.Settings) string {
+	if settings == nil {
+		return sshd.LoadStamp(w.config, defaultPIDFile)
+	}
+	return sshd.LoadStamp(w.config, settings.Get("pidfile"))
 }
 
 // ask asks sshd for its settings, and judges whether pushed keys can work under them. On a machine too busy to answer
@@ -124,38 +131,8 @@ func (w *Watch) look(ctx context.Context) {
 func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, sshdTimeout)
 	defer cancel()
-	server, err := sshd.Find()
-	if err == nil {
-		// After a boot sshd may not have been started yet: systemd may wait for the first connection with it.
-		err = server.MakeMissingDirectory(ctx, w.config)
-	}
-	if err == nil {
-		settings, err = server.Effective(ctx, w.config, "")
-	}
-	if ctx.Err() != nil {
-		return nil, "", false
-	}
-	if err != nil {
-		return nil, fault.Of(err).Message, true
-	}
-	return settings, w.asksAnother(settings), true
-}
-
-// asksAnother returns, as a sentence, why sshd does not ask our agent under the settings; "" if it does.
-func (w *Watch) asksAnother(settings sshd.Settings) string {
-	command := settings.KeysCommand()
-	program, arguments, _ := strings.Cut(command.Command, " ")
-	if !strings.HasPrefix(arguments+" ", w.helper) {
-		return fmt.Sprintf("sshd does not ask the agent for keys: "+
-			"something has changed AuthorizedKeysCommand, which is %s, in %s.", cmp.Or(command.Command, "none"), w.config)
-	}
-	if err := sshd.CheckSafePath(program); err != nil {
-		return fault.Of(err).Message
-	}
-	if _, err := os.Stat(program); err != nil {
-		return fmt.Sprintf("sshd's AuthorizedKeysCommand is not there: %s.", program)
-	}
-	return ""
+	settings, problem = sshd.Asks(ctx, w.config, "", w.helper)
+	return settings, problem, ctx.Err() == nil
 }
 
 // foresee finds out what a configuration will bring that the daemon has not read yet. It is called with the mutex held.
@@ -192,7 +169,7 @@ func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sshdTimeout)
 	defer cancel()
-	server, err := sshd.Find()
+	server, err := sshd.FindFor(ctx, w.config, w.view.Settings.Get("pidfile"))
 	var settings sshd.Settings
 	if err == nil {
 		settings, err = server.Effective(ctx, w.config, user)

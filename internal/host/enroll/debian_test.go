@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,16 +33,23 @@ func TestMain(m *testing.M) {
 func TestDebian(t *testing.T) {
 	if debian.Inside() {
 		name := os.Getenv(scenario)
-		t.Run(name, scenarios()[name])
+		t.Run(name, all()[name])
 		return
 	}
 	program := debian.Programs(t, "/root", "sallyport-host")
-	for name := range scenarios() {
+	for name := range all() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			debian.Rerun(t, program, 150*time.Second, scenario+"="+name)
 		})
 	}
+}
+
+// all are the scenarios.
+func all() map[string]func(*testing.T) {
+	found := scenarios()
+	maps.Copy(found, setups())
+	return found
 }
 
 func base64Key(key ssh.PublicKey) string { return base64.StdEncoding.EncodeToString(key.Marshal()) }

@@ -29,7 +29,7 @@ type Options struct {
 	Program   string // the sallyport-host to install; a running sallyport-host passes its own path
 	Version   string // of it, to report
 
-	SSHDConfig string       // sshd.DefaultConfig; another for a private sshd
+	SSHDConfig string       // another than that of the sshd that runs, for a private one
 	PIDFile    string       // of the running sshd; what the configuration says if empty
 	Port       int          // the port to report; what the configuration says if zero
 	Addresses  []netip.Addr // to report; those that sshd is bound to if empty, the machine's own if it is bound to none
@@ -121,9 +121,6 @@ func (o *Options) setDefaults() {
 		o.Directory = host.DefaultDirectory
 	}
 	o.Directory = filepath.Clean(o.Directory)
-	if o.SSHDConfig == "" {
-		o.SSHDConfig = sshd.DefaultConfig
-	}
 }
 
 // defaultProgram is where the keys helper and agent of an enrollment are installed.

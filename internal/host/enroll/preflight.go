@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -94,7 +93,7 @@ func (e *enrollment) nothingInTheWay() error {
 }
 
 func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
-	if e.server, err = sshd.Find(); err != nil {
+	if e.server, err = e.findSSHD(ctx); err != nil {
 		return err
 	}
 	if e.version, err = e.server.Version(ctx); err != nil {
@@ -102,9 +101,6 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	}
 	if _, err := os.Stat(e.SSHDConfig); err != nil {
 		return fault.Wrap(err, fault.NotFound, "sshd", "sshd's configuration %s cannot be read.", e.SSHDConfig)
-	}
-	if err := e.server.MakeMissingDirectory(ctx, e.SSHDConfig); err != nil {
-		return err
 	}
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
 		return fault.Wrap(err, fault.WrongState, "sshd", "%s. Mend that first: nothing was changed", fault.Of(err).Message)
@@ -114,6 +110,11 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	}
 	if e.settings.Get("pubkeyauthentication") == "no" {
 		return fault.New(fault.WrongState, "sshd", "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
+	}
+	if options := (sshd.Options{Arguments: e.server.Arguments}); options.Sets("AuthorizedKeysCommand") || options.Sets("AuthorizedKeysCommandUser") {
+		return fault.New(fault.WrongState, "sshd", "The sshd that runs was started with an option that beats its configuration: -o AuthorizedKeysCommand=%s. "+
+			"Take it from the command line (`systemctl cat ssh` shows where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
+			e.settings.Get("authorizedkeyscommand"))
 	}
 	e.existing = e.settings.KeysCommand()
 	if e.overrides, err = sshd.Overrides(e.SSHDConfig); err != nil {
@@ -127,6 +128,30 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	}
 	e.users = loginCandidates("/etc/passwd")
 	return nil
+}
+
+// findSSHD finds the server with the options that its daemon runs with. Where the caller names no configuration it is the
+// one that the daemon reads.
+func (e *enrollment) findSSHD(ctx context.Context) (sshd.Server, error) {
+	if e.SSHDConfig != "" {
+		return sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
+	}
+	e.SSHDConfig = sshd.DefaultConfig
+	server, err := sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
+	if err != nil {
+		return server, err
+	}
+	settings, _ := server.Effective(ctx, e.SSHDConfig, "")
+	running, ok := sshd.FindRunning(e.SSHDConfig, cmp.Or(e.PIDFile, settings.Get("pidfile")))
+	if !ok {
+		running, ok = sshd.FindRunning("", "")
+	}
+	if !ok || running.Config == e.SSHDConfig {
+		return server, nil
+	}
+	e.progress.note("The sshd that runs reads " + running.Config + ", so it is this that is set up.")
+	e.SSHDConfig = running.Config
+	return sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
 }
 
 func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
@@ -254,7 +279,7 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 
 // keysCommand is how every AuthorizedKeysCommand of ours begins.
 func keysCommand(directory string) string {
-	return fmt.Sprintf("%s keys --directory %s", defaultProgram(directory), directory)
+	return defaultProgram(directory) + " " + host.KeysArguments(directory)
 }
 
 // overridesUser returns the user whom all Match blocks' commands run as; "" if there is no such one.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
@@ -80,20 +79,6 @@ func ReadStatus(ctx context.Context, directory string) (Status, error) {
 }
 
 func lookAtKeysCommand(ctx context.Context, path, directory string) (command, verdict string) {
-	server, err := sshd.Find()
-	if err != nil {
-		return "", fault.Of(err).Message
-	}
-	settings, err := server.Effective(ctx, path, "")
-	if err != nil {
-		return "", fault.Of(err).Message
-	}
-	command = settings.KeysCommand().Command
-	if !strings.HasPrefix(command, keysCommand(directory)) {
-		return command, "does not ask us: something changed AuthorizedKeysCommand in " + path
-	}
-	if err := sshd.CheckSafePath(defaultProgram(directory)); err != nil {
-		return command, fault.Of(err).Message
-	}
-	return command, SSHDAsksUs
+	settings, why := sshd.Asks(ctx, path, "", host.KeysArguments(directory))
+	return settings.KeysCommand().Command, cmp.Or(why, SSHDAsksUs)
 }

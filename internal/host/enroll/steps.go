@@ -265,9 +265,9 @@ func unasked(config, directory string) ([]sshd.Override, error) {
 
 // reloadSSHD makes the running sshd take the configuration over, and makes sure that it still answers.
 func (e *enrollment) reloadSSHD(ctx context.Context) error {
-	running, ok := sshd.FindRunning(e.PIDFile)
+	running, ok := sshd.FindRunning(e.SSHDConfig, e.PIDFile)
 	if !ok {
-		e.warn("sshd does not run as a daemon here (nothing in %s): if it is started for each connection it has the new configuration already, else start it.", e.PIDFile)
+		e.warn("no daemon of sshd runs here for %s: if sshd is started for each connection it has the new configuration already, else start it.", e.SSHDConfig)
 		return nil
 	}
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {

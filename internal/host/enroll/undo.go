@@ -37,13 +37,16 @@ func (c change) undo(ctx context.Context) error {
 // ordinary keys in even with our command gone, and the error says what to mend.
 func (c change) undoReload(ctx context.Context) error {
 	server := sshd.Server{Program: c.Program}
+	if running, ok := sshd.FindRunning(c.Path, c.PIDFile); ok {
+		server.Arguments = running.Arguments
+	}
 	if err := server.MakeMissingDirectory(ctx, c.Path); err != nil { // systemd takes it away with an sshd that ends
 		return err
 	}
 	if err := server.Check(ctx, c.Path); err != nil {
 		return err
 	}
-	running, ok := sshd.FindRunning(c.PIDFile)
+	running, ok := sshd.FindRunning(c.Path, c.PIDFile)
 	if !ok {
 		if c.Name == reloading {
 			return server.Start(ctx, c.Path)

@@ -66,17 +66,3 @@ func looksAtAddress(criteria string) bool {
 	}
 	return false
 }
-
-// LoadStamp differs when the daemon that writes the PidFile has read its configuration anew: it writes the file each
-// time. "" says that no such daemon is known: what reads its configuration for every connection, or writes no PidFile.
-func LoadStamp(pidFile string) string {
-	running, ok := FindRunning(pidFile)
-	if !ok {
-		return ""
-	}
-	info, err := os.Stat(pidFile)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("%d %d", running.PID, info.ModTime().UnixNano())
-}

@@ -65,8 +65,9 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	}
 	defer client.Close()
 	var log bytes.Buffer
-	cmd := exec.CommandContext(ctx, t.Server.Program, "-i", "-e", "-f", t.Config,
-		"-o", "AuthorizedKeysFile="+keys, "-o", "PidFile=none", "-o", "LogLevel=DEBUG3", "-o", "MaxAuthTries=6")
+	arguments := []string{"-i", "-e", "-f", t.Config,
+		"-o", "AuthorizedKeysFile=" + keys, "-o", "PidFile=none", "-o", "LogLevel=DEBUG3", "-o", "MaxAuthTries=6"}
+	cmd := exec.CommandContext(ctx, t.Server.Program, append(arguments, t.Server.Arguments...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = server, server, &log
 	cmd.WaitDelay = time.Second
 	err = cmd.Start()

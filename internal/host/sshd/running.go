@@ -1,12 +1,13 @@
 package sshd
 
 import (
+	"bufio"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,53 +17,160 @@ import (
 )
 
 // reloadTimeout bounds how long sshd may take to come back from a reload.
-const reloadTimeout = 15 * time.Second
+const reloadTimeout = 30 * time.Second
 
 // Running is an sshd that runs as a daemon.
 type Running struct {
 	PID     int
-	pidFile string
+	Program string // its file, absolute
+	Options
+	pidFile string // "" if it writes none
 }
 
-// FindRunning reads the PidFile and makes sure that the process is an sshd. ok is false if none runs: because it
-// was not started, or because systemd starts one for the first connection, or for each, and that needs no reload.
-func FindRunning(pidFile string) (running Running, ok bool) {
-	text, err := os.ReadFile(pidFile)
+// FindRunning finds the daemon that wrote the PidFile or, if none did, one that was started for the configuration, for
+// any if that is "". ok is
+// false if none runs: because it was not started, or because systemd starts one for the first connection, or for each,
+// and that needs no reload. Daemons of containers on this machine are not found. It needs root.
+func FindRunning(config, pidFile string) (running Running, ok bool) {
+	if text, err := os.ReadFile(pidFile); err == nil {
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if running, ok = daemon(pid); ok && err == nil {
+			running.pidFile = pidFile
+			return running, true
+		}
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		pid, err := strconv.Atoi(filepath.Base(process))
+		if running, ok = daemon(pid); ok && err == nil && (config == "" || running.Config == config) {
+			return running, true
+		}
+	}
+	return Running{}, false
+}
+
+// daemon returns the process if it is an sshd that listens, in our own containment.
+func daemon(pid int) (Running, bool) {
+	if !isSSHD(pid) || isSSHD(parent(pid)) || !sameContainment(pid) {
+		return Running{}, false
+	}
+	cmdline, err := os.ReadFile(inProc(pid, "cmdline"))
 	if err != nil {
 		return Running{}, false
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid < 2 || !isSSHD(pid) {
-		return Running{}, false
-	}
-	return Running{PID: pid, pidFile: pidFile}, true
+	options, ok := parseOptions(string(cmdline))
+	program, err := os.Readlink(inProc(pid, "exe"))
+	return Running{PID: pid, Program: strings.TrimSuffix(program, " (deleted)"), Options: options}, ok && err == nil
 }
 
+func inProc(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }
+
 func isSSHD(pid int) bool {
-	program, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	program, err := os.Readlink(inProc(pid, "exe"))
 	return err == nil && filepath.Base(strings.TrimSuffix(program, " (deleted)")) == "sshd"
 }
 
-// Reload makes the daemon read its configuration again and returns when it has: it writes its PidFile anew. Open
-// sessions are not touched. The configuration must have passed Check: sshd ends on one it cannot read. The
-// error is an Unavailable fault.
+// parent returns a process's parent, 0 for none. The name in proc_pid_stat(5) may hold anything; it ends in the last ")".
+func parent(pid int) int {
+	text, _ := os.ReadFile(inProc(pid, "stat"))
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	ppid, _ := strconv.Atoi(fields[1])
+	return ppid
+}
+
+// sameContainment reports whether a process sees the same processes and the same root directory as this one.
+func sameContainment(pid int) bool {
+	theirs, err := os.Readlink(inProc(pid, "ns/pid"))
+	ours, ourErr := os.Readlink("/proc/self/ns/pid")
+	if err != nil || ourErr != nil || theirs != ours {
+		return false
+	}
+	root, err := os.Stat(inProc(pid, "root"))
+	ourRoot, ourErr := os.Stat("/")
+	return err == nil && ourErr == nil && os.SameFile(root, ourRoot)
+}
+
+// stamp differs when the daemon has read its configuration anew: it writes its PidFile each time or, if it has none,
+// opens its sockets. "" says that it is about to.
+func (r Running) stamp() string {
+	if r.pidFile != "" {
+		info, err := os.Stat(r.pidFile)
+		if err != nil || info.Size() == 0 {
+			return ""
+		}
+		text, err := os.ReadFile(r.pidFile)
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("%s %d %d", strings.TrimSpace(string(text)), info.Sys().(*syscall.Stat_t).Ino, info.ModTime().UnixNano())
+	}
+	sockets := listening(r.PID)
+	if len(sockets) == 0 {
+		return ""
+	}
+	return fmt.Sprint(r.PID, sockets)
+}
+
+// listening returns the sockets at which a process waits for TCP connections, by their inodes.
+func listening(pid int) []string {
+	descriptors, _ := filepath.Glob(inProc(pid, "fd/*"))
+	held := map[string]bool{}
+	for _, descriptor := range descriptors {
+		target, _ := os.Readlink(descriptor)
+		if inode, ok := strings.CutPrefix(target, "socket:["); ok {
+			held[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	var found []string
+	for _, name := range []string{"net/tcp", "net/tcp6"} {
+		file, err := os.Open(inProc(pid, name))
+		if err != nil {
+			continue
+		}
+		for lines := bufio.NewScanner(file); lines.Scan(); { // proc_pid_net(5)
+			const state, inode, listen = 3, 9, "0A"
+			if fields := strings.Fields(lines.Text()); len(fields) > inode && fields[state] == listen && held[fields[inode]] {
+				found = append(found, fields[inode])
+			}
+		}
+		file.Close()
+	}
+	slices.Sort(found)
+	return found
+}
+
+// LoadStamp differs when the daemon that runs for the configuration has read it anew. "" says that no daemon is known: what
+// is started for each connection reads its configuration each time.
+func LoadStamp(config, pidFile string) string {
+	running, ok := FindRunning(config, pidFile)
+	if !ok {
+		return ""
+	}
+	return running.stamp()
+}
+
+// Reload makes the daemon read its configuration again and returns when it has. Open sessions are not touched. The
+// configuration must have passed Check: sshd ends on one it cannot read. The error is an Unavailable fault.
 func (r Running) Reload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	before, err := os.Stat(r.pidFile)
-	if err != nil {
-		return err
-	}
+	before := r.stamp()
 	unit := r.activatedUnit(ctx)
 	if unit != "" {
 		if output, err := exec.CommandContext(ctx, "systemctl", "restart", unit).CombinedOutput(); err != nil {
 			return fault.Wrap(err, fault.Unavailable, "sshd", "systemctl restart %s fails: %s", unit, complaint(string(output), err))
 		}
+		if r.pidFile == "" {
+			return nil // the unit tells systemd when it is ready
+		}
 	} else if err := syscall.Kill(r.PID, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("reload sshd: %w", err)
 	}
 	for {
-		if after, err := os.Stat(r.pidFile); err == nil && after.Size() > 0 && !sameWrite(before, after) {
+		if after := r.stamp(); after != "" && after != before {
 			return nil
 		}
 		if unit == "" && !isSSHD(r.PID) {
@@ -76,11 +184,9 @@ func (r Running) Reload(ctx context.Context) error {
 	}
 }
 
-func sameWrite(a, b fs.FileInfo) bool { return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) }
-
 // Start starts a daemon from the configuration: the way back if one ended.
 func (s Server) Start(ctx context.Context, config string) error {
-	_, stderr, err := s.run(ctx, "-f", config)
+	_, stderr, err := s.ask(ctx, config)
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "sshd", "sshd does not start: %s", complaint(stderr, err))
 	}

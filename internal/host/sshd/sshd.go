@@ -1,6 +1,6 @@
 // Package sshd asks and checks a machine's OpenSSH server: what it would do with a configuration, whether
 // somebody could still log in under it, and that the running one took it over. It writes no file of the server's;
-// what it does to the server is in MakeMissingDirectory, Reload and Start.
+// what it does to the server is in FindFor, MakeMissingDirectory, Reload and Start.
 package sshd
 
 import (
@@ -27,7 +27,8 @@ const askTimeout = 20 * time.Second
 
 // Server is an OpenSSH server program.
 type Server struct {
-	Program string // absolute path
+	Program   string   // absolute path
+	Arguments []string // Options.Arguments of the daemon, with which every configuration is read
 }
 
 // Find returns the machine's sshd; NotFound if there is none.
@@ -38,6 +39,30 @@ func Find() (Server, error) {
 		}
 	}
 	return Server{}, fault.New(fault.NotFound, "sshd", "This machine has no OpenSSH server. Install it (Debian: apt-get install openssh-server) and try again.")
+}
+
+// FindFor returns the program that the daemon of a configuration runs, with the daemon's own options: what it does is
+// known only with these. If none runs, it is what Find returns. After a boot systemd may wait for the first connection
+// before it starts sshd, so the directory that sshd asks for is made. The error is one of Find.
+func FindFor(ctx context.Context, config, pidFile string) (Server, error) {
+	server, err := Find()
+	if err != nil {
+		return Server{}, err
+	}
+	if err := server.MakeMissingDirectory(ctx, config); err != nil {
+		return Server{}, err
+	}
+	if pidFile == "" { // where the configuration does not pass without the options, the daemon is found by its own
+		settings, _ := server.Effective(ctx, config, "")
+		pidFile = settings.Get("pidfile")
+	}
+	if running, ok := FindRunning(config, pidFile); ok {
+		server.Arguments = running.Arguments
+		if _, err := os.Stat(running.Program); err == nil {
+			server.Program = running.Program
+		}
+	}
+	return server, nil
 }
 
 // Version is an OpenSSH release.
@@ -63,7 +88,7 @@ func (s Server) Version(ctx context.Context) (Version, error) {
 
 // Check runs sshd -t. The error is a WrongState fault that quotes what sshd objects to.
 func (s Server) Check(ctx context.Context, config string) error {
-	_, stderr, err := s.run(ctx, "-t", "-f", config)
+	_, stderr, err := s.ask(ctx, config, "-t")
 	if err != nil {
 		return fault.Wrap(err, fault.WrongState, "sshd", "sshd does not accept the configuration %s: %s", config, complaint(stderr, err))
 	}
@@ -73,11 +98,11 @@ func (s Server) Check(ctx context.Context, config string) error {
 // Effective runs sshd -T: what the configuration comes to for a user who connects from this machine; for no user,
 // what holds outside of every Match block.
 func (s Server) Effective(ctx context.Context, config, user string) (Settings, error) {
-	arguments := []string{"-T", "-f", config}
+	arguments := []string{"-T"}
 	if user != "" {
 		arguments = append(arguments, "-C", "user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
 	}
-	stdout, stderr, err := s.run(ctx, arguments...)
+	stdout, stderr, err := s.ask(ctx, config, arguments...)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.WrongState, "sshd", "sshd cannot work with the configuration %s: %s", config, complaint(stderr, err))
 	}
@@ -88,7 +113,7 @@ func (s Server) Effective(ctx context.Context, config, user string) (Settings, e
 // that does not run answers every question. It is the empty directory that whoever starts sshd makes first, on a file
 // system that a boot empties: it stays, as an sshd that has started in it needs it.
 func (s Server) MakeMissingDirectory(ctx context.Context, config string) error {
-	_, stderr, err := s.run(ctx, "-t", "-f", config)
+	_, stderr, err := s.ask(ctx, config, "-t")
 	if err == nil {
 		return nil
 	}
@@ -100,6 +125,11 @@ func (s Server) MakeMissingDirectory(ctx context.Context, config string) error {
 		}
 	}
 	return nil
+}
+
+// ask runs sshd with the arguments, for the configuration.
+func (s Server) ask(ctx context.Context, config string, arguments ...string) (stdout, stderr string, err error) {
+	return s.run(ctx, append(append(arguments, "-f", config), s.Arguments...)...)
 }
 
 func (s Server) run(ctx context.Context, arguments ...string) (stdout, stderr string, err error) {
