@@ -51,9 +51,11 @@ type Instance struct {
 	Terminated  time.Time // zero unless un-enrolled
 	Tags        map[string]string
 
-	// State and ZoneID are not stored: Service derives them, from Terminated and the link, and from Zone.
-	State  State
-	ZoneID string // "on-prem-1-az1"
+	// What follows is not stored: Service derives it from Terminated and the link, and from Zone.
+
+	State      State
+	Contention string // see Links
+	ZoneID     string // "on-prem-1-az1"
 }
 
 // Report is what an agent says of its machine.
@@ -66,8 +68,10 @@ type Report struct {
 	HostKeys     []string     `json:"hostKeys"` // "TYPE BASE64", as in a .pub file without its comment
 	Users        []string     `json:"users"`    // local users with a login shell
 	Version      string       `json:"version"`  // of the agent
-	KeyTypes     []string     `json:"keyTypes"` // of the public keys that sshd accepts from users; none if the host does not say
+	KeyTypes     []string     `json:"keyTypes"` // of public keys that sshd accepts; none if the host does not say
 	Problems     []string     `json:"problems"` // sentences: why pushed keys do not work, or soon will not
+	// Machine is a fingerprint of the machine that was enrolled, by which a copy may be told from it; "" for none.
+	Machine string `json:"machine"`
 }
 
 // HostToken permits one machine to enroll.
@@ -137,6 +141,8 @@ type TagMatch struct {
 type Links interface {
 	// Linked tells whether the host's agent is connected now.
 	Linked(instanceID string) bool
+	// Contention says, as a sentence, that two machines use the host's identity now; "" if they do not.
+	Contention(instanceID string) string
 	// Dismiss tells a linked agent to remove itself from its machine and closes the link. One that is not
 	// linked is told when it next connects.
 	Dismiss(ctx context.Context, instanceID string)

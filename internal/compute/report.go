@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/netip"
@@ -32,6 +33,7 @@ const (
 var (
 	hostname     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 	architecture = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
+	machine      = regexp.MustCompile(`^([0-9a-f]{64})?$`)
 	keyType      = regexp.MustCompile(`^[a-z0-9@.-]{1,64}$`)
 	osUser       = regexp.MustCompile(`^[\pL\pN_][\pL\pM\pN_.@+$\\-]{0,31}$`)
 )
@@ -59,6 +61,7 @@ func (s *Service) ReportHost(ctx context.Context, pass gate.Pass, instanceID str
 	if !instance.Terminated.IsZero() {
 		return fault.New(fault.WrongState, "instance", "The instance %s is terminated.", instanceID)
 	}
+	report.Machine = cmp.Or(instance.Report.Machine, report.Machine) // it stays the one that was enrolled
 	changed := report.differences(instance.Report)
 	if len(changed) == 0 {
 		return nil
@@ -83,6 +86,8 @@ func (r Report) checked() (Report, error) {
 		return bad("its architecture is not one.")
 	case r.SSHPort < 1 || r.SSHPort > 65535:
 		return bad("%d is not a TCP port.", r.SSHPort)
+	case !machine.MatchString(r.Machine):
+		return bad("its machine's fingerprint is not one.")
 	case len(r.Addresses) > maxAddresses:
 		return bad("it has more than %d addresses.", maxAddresses)
 	case len(r.HostKeys) > maxHostKeys:

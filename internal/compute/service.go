@@ -103,7 +103,7 @@ func (s *Service) visible(instance Instance, region string) bool {
 }
 
 func (s *Service) withState(instance Instance) Instance {
-	instance.ZoneID = s.zoneID(instance.Region, instance.Zone)
+	instance.ZoneID, instance.Contention = s.zoneID(instance.Region, instance.Zone), s.links.Contention(instance.ID)
 	switch {
 	case !instance.Terminated.IsZero():
 		instance.State = Terminated

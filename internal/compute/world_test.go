@@ -59,6 +59,8 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) now() time.Time { return w.machine.Read().Time }
 
+func (w *world) Contention(string) string { return "" }
+
 func (w *world) Linked(id string) bool { w.mu.Lock(); defer w.mu.Unlock(); return w.linked[id] }
 func (w *world) Dismiss(_ context.Context, id string) {
 	w.mu.Lock()

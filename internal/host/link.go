@@ -34,6 +34,11 @@ const dialTimeout = 15 * time.Second
 // ErrDismissed says that the control plane has ended the enrollment.
 var ErrDismissed = errors.New("host: the control plane has un-enrolled this machine")
 
+// errDuplicate says that the control plane takes another machine for the one that this enrollment is of.
+var errDuplicate = errors.New("another machine uses this machine's identity, and the control plane knows that one. " +
+	"If this machine is the copy, run `sallyport-host unenroll` here and enroll it with a token of its own; " +
+	"if the other is, do so there")
+
 // errReplaced says that another agent with this machine's key has taken the link over.
 var errReplaced = errors.New("another agent with this machine's key has connected")
 
@@ -82,6 +87,8 @@ func (l *Link) Run(ctx context.Context) error {
 			return err
 		case errors.Is(err, errReplaced):
 			backoff = lastBackoff
+		case errors.Is(err, errDuplicate):
+			backoff = hostproto.DuplicateRetry
 		case welcomed:
 			backoff = firstBackoff
 		}
@@ -226,6 +233,8 @@ func (c *connection) listen(ctx context.Context) error {
 			c.add(ctx, m.ID, *m.Grant)
 		case m.Revoke != nil:
 			c.Holder.Revoke(m.Revoke.RequestID)
+			c.ack(m.ID, hostproto.Ack{})
+		case m.Ping != nil:
 			c.ack(m.ID, hostproto.Ack{})
 		case m.Pong != nil:
 			c.pong(m)
@@ -382,8 +391,11 @@ func (c *connection) acked(id uint64, ack hostproto.Ack) {
 }
 
 func byeError(bye *hostproto.Bye) error {
-	if bye.Reason == hostproto.ByeReplaced {
+	switch bye.Reason {
+	case hostproto.ByeReplaced:
 		return errReplaced
+	case hostproto.ByeDuplicate:
+		return errDuplicate
 	}
 	return fmt.Errorf("the control plane closes the link: %q", bye.Reason)
 }

@@ -54,6 +54,7 @@ func (r *Reporter) Report(ctx context.Context) hostproto.Report {
 		Version:      r.version,
 		KeyTypes:     view.Settings.KeyTypes(),
 		Problems:     view.problems(),
+		Machine:      fingerprint("/etc/machine-id", "/sys/class/dmi/id/product_uuid"),
 	}
 }
 

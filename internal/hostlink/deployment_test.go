@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ type deployment struct {
 	t         *testing.T
 	authority *ca.Authority
 	signer    keyblob.Signer
-	ahead     time.Duration // its clock against ours
+	ahead     atomic.Int64 // its clock against ours, in nanoseconds
 	clock     clock.Clock
 	log       *slog.Logger
 	address   string
@@ -60,7 +61,8 @@ type deployment struct {
 
 func newDeployment(t *testing.T, ahead time.Duration) *deployment {
 	t.Helper()
-	d := &deployment{t: t, ahead: ahead, log: slog.New(slog.DiscardHandler)}
+	d := &deployment{t: t, log: slog.New(slog.DiscardHandler)}
+	d.ahead.Store(int64(ahead))
 	d.clock = clocktest.Follow(d.now)
 	var err error
 	if d.authority, err = ca.New(account, d.now(), rand.Reader); err != nil {
@@ -78,7 +80,7 @@ func newDeployment(t *testing.T, ahead time.Duration) *deployment {
 	return d
 }
 
-func (d *deployment) now() time.Time { return time.Now().Add(d.ahead) }
+func (d *deployment) now() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
 
 // start starts a control plane on the address of the last one.
 func (d *deployment) start() {

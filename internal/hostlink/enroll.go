@@ -78,7 +78,7 @@ var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS
 func fromWire(r hostproto.Report) (compute.Report, error) {
 	report := compute.Report{
 		Hostname: r.Hostname, OS: r.OS, Architecture: r.Architecture, SSHPort: r.SSHPort,
-		HostKeys: r.HostKeys, Users: r.Users, Version: r.Version, KeyTypes: r.KeyTypes,
+		HostKeys: r.HostKeys, Users: r.Users, Version: r.Version, KeyTypes: r.KeyTypes, Machine: r.Machine,
 	}
 	for _, problem := range r.Problems {
 		report.Problems = append(report.Problems, hostproto.Reason(problem))

@@ -188,27 +188,6 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-func TestNewerLinkReplacesTheOlder(t *testing.T) {
-	d := newDeployment(t, 0)
-	older := d.linked("i-1")
-	newer := *older
-	newer.clock = host.NewClock(newer.uptime.read)
-	newer.grants = host.NewGrants(d.authority.Certificate(), "i-1", newer.clock, onlyUser("admin"), d.log)
-	newer.link.Clock, newer.link.Holder = newer.clock, newer.grants
-	d.run(&newer)
-	// The newer one has a clock only once it was welcomed.
-	d.wait("the newer link", func() bool { _, known := newer.clock.Now(); return known })
-	if err := d.deliver(d.grant("i-1", "r1", "admin")); err != nil {
-		t.Fatal(err)
-	}
-	if len(newer.holds()) != 1 || len(older.holds()) != 0 {
-		t.Errorf("the newer agent holds %v, the older %v", newer.holds(), older.holds())
-	}
-	if n := d.links.Count(); n != 1 {
-		t.Errorf("%d links", n)
-	}
-}
-
 func TestDismiss(t *testing.T) {
 	t.Run("linked", func(t *testing.T) {
 		d := newDeployment(t, 0)

@@ -18,6 +18,8 @@ const maxJobs = hostproto.MaxReleases + 8
 // link is one host's link.
 type link struct {
 	instanceID string
+	machine    string // the fingerprint that the agent gives of its machine; "" for none
+	from       string // who it is, for people
 	session    *yamux.Session
 	stream     *hostproto.Stream
 	welcomed   chan struct{} // closed when the agent was told all grants that were live

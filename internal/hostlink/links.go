@@ -22,18 +22,20 @@ const deliverTimeout = 5 * time.Second
 
 // Links are the links that are up. It serves access.Hosts and compute.Links, and is safe for concurrent use.
 type Links struct {
-	clock clock.Clock
-	log   *slog.Logger
+	clock   clock.Clock
+	log     *slog.Logger
+	started time.Duration // by the uptime, as all times here
 
 	mu       sync.RWMutex
 	up       map[string]*link // by instance id
+	past     map[string]past  // by instance id
 	draining bool
 	serving  sync.WaitGroup // all links that were added and have not left
 }
 
 // NewLinks returns no links. Server adds them.
 func NewLinks(clock clock.Clock, log *slog.Logger) *Links {
-	return &Links{clock: clock, log: log, up: make(map[string]*link)}
+	return &Links{clock: clock, log: log, started: clock().Uptime, up: make(map[string]*link), past: make(map[string]past)}
 }
 
 // Linked tells whether the host's agent is connected now.
@@ -51,7 +53,11 @@ func (l *Links) Count() int {
 func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	link := l.find(grant.InstanceID)
 	if link == nil {
-		return fault.New(fault.Unavailable, "instance", "The instance %s has lost its link to this server. Try again.", grant.InstanceID)
+		return fault.New(fault.Unavailable, "instance",
+			"The instance %s has lost its link to this server. Try again.", grant.InstanceID)
+	}
+	if err := l.undecided(grant.InstanceID); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
@@ -77,14 +83,15 @@ func refusal(grant access.Grant, ack hostproto.Ack) error {
 	case ack.Code == hostproto.AckUnknownUser:
 		return fault.New(fault.NotFound, "os-user", "The instance %s has no user %q.", grant.InstanceID, grant.OSUser)
 	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectUser:
-		return fault.New(fault.Invalid, "os-user", "The instance %s does not let %q in. %s", grant.InstanceID, grant.OSUser, reason)
+		return fault.New(fault.Invalid, "os-user",
+			"The instance %s does not let %q in. %s", grant.InstanceID, grant.OSUser, reason)
 	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectKey:
 		return fault.New(fault.Invalid, "public-key", "The instance %s does not accept the key. %s", grant.InstanceID, reason)
 	case ack.Code == hostproto.AckRefused:
 		return fault.New(fault.WrongState, "instance", "No pushed key opens the instance %s now. %s", grant.InstanceID, reason)
 	}
-	return fault.New(fault.Unavailable, "instance",
-		"The instance %s could not take the key: %s. Its agent's log says more.", grant.InstanceID, cmp.Or(reason, "it does not say why"))
+	return fault.New(fault.Unavailable, "instance", "The instance %s could not take the key: %s. Its agent's log says more.",
+		grant.InstanceID, cmp.Or(reason, "it does not say why"))
 }
 
 // Revoke tells the host's agent, if it is linked, to forget the grant, and waits for no answer. An agent that
@@ -140,24 +147,6 @@ func (l *Links) Drain(ctx context.Context) {
 	}
 }
 
-// add takes the link up. One that the same host had before is replaced. It refuses while draining.
-func (l *Links) add(link *link) bool {
-	l.mu.Lock()
-	draining, old := l.draining, l.up[link.instanceID]
-	if !draining {
-		l.up[link.instanceID] = link
-		l.serving.Add(1)
-	}
-	l.mu.Unlock()
-	if draining {
-		return false
-	}
-	if old != nil {
-		go old.bye(hostproto.ByeReplaced)
-	}
-	return true
-}
-
 // remove takes the link down, unless another has replaced it.
 func (l *Links) remove(link *link) {
 	l.mu.Lock()
@@ -170,6 +159,11 @@ func (l *Links) remove(link *link) {
 // leave takes down a link that was added and is over.
 func (l *Links) leave(link *link) {
 	l.remove(link)
+	l.mu.Lock()
+	past := l.past[link.instanceID]
+	past.left, past.machine = l.clock().Uptime, link.machine
+	l.past[link.instanceID] = past
+	l.mu.Unlock()
 	l.serving.Done()
 }
 

@@ -136,8 +136,18 @@ func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance compute.I
 		return errors.New("the agent did not begin with a hello")
 	}
 	stream.Shrink() // the hello is the longest message there will be for long
-	if !h.Links.add(c.link) {
+	if report := hello.Hello.Report; len(report.Machine) <= maxFingerprint {
+		c.link.machine, c.link.from = report.Machine, fmt.Sprintf("%s (%s)", hostproto.Reason(report.Hostname), origin.SourceIP)
+	}
+	switch h.Links.add(ctx, c.link, instance.Report.Machine) {
+	case draining:
 		c.link.bye(hostproto.ByeRestart)
+		return nil
+	case contended:
+		c.recordContention(ctx)
+		fallthrough
+	case refused:
+		c.link.bye(hostproto.ByeDuplicate)
 		return nil
 	}
 	defer h.Links.leave(c.link)
@@ -176,6 +186,19 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 		if err := c.take(ctx, m); err != nil {
 			return err
 		}
+	}
+}
+
+// recordContention puts into the trail that a second machine has asked for the host's link.
+func (c *conversation) recordContention(ctx context.Context) {
+	sentence := c.Links.Contention(c.instance.ID)
+	c.Log.Warn("two machines use one identity", "instance", c.instance.ID, "error", sentence)
+	call := c.origin
+	call.RequestID, call.Name = uuid.New(c.Clock.Now(), c.Random), "LinkHost"
+	call.Parameters = map[string]any{"instanceId": c.instance.ID}
+	failure := &gate.Failure{Code: "DuplicateHost", Message: sentence}
+	if err := c.Gate.Record(ctx, c.identity(c.instance), call, gate.Pass{}, failure); err != nil {
+		c.Log.Error("that two machines use one identity is not in the trail", "instance", c.instance.ID, "error", err)
 	}
 }
 

@@ -91,6 +91,7 @@ type Report struct {
 	Version      string   `json:"version"`
 	KeyTypes     []string `json:"keyTypes,omitempty"`
 	Problems     []string `json:"problems,omitempty"`
+	Machine      string   `json:"machine,omitempty"`
 }
 
 // Message is one line on the control stream. Exactly one of the pointers is set. A message with an ID is
@@ -115,7 +116,7 @@ type Message struct {
 
 	// from both
 	Ack  *Ack  `json:"ack,omitempty"`
-	Ping *Ping `json:"ping,omitempty"` // from the agent, to measure the clock's offset; answered by Pong
+	Ping *Ping `json:"ping,omitempty"` // from the agent, answered by Pong; from the control plane, answered by Ack
 	Pong *Pong `json:"pong,omitempty"`
 }
 
@@ -169,7 +170,12 @@ type Bye struct {
 const (
 	ByeRestart  = "restart"  // the control plane stops or restarts: connect again at once
 	ByeReplaced = "replaced" // another agent with the same key has connected: do not fight over it
+	// ByeDuplicate: another machine has this one's identity, and is linked or about to be. One of them must enroll anew.
+	ByeDuplicate = "duplicate"
 )
+
+// DuplicateRetry is how long an agent waits at most after a ByeDuplicate before it connects again.
+const DuplicateRetry = 30 * time.Second
 
 // MaxReleases is how many Releases an agent has unacknowledged at one time. The control plane ends a link on
 // which there are more.
@@ -183,7 +189,7 @@ type Release struct {
 	Time      time.Time `json:"time"` // by the server's clock, as the agent knows it
 }
 
-// Ping asks for the server's clocks.
+// Ping asks the control plane for its clocks, and the agent whether it is there.
 type Ping struct{}
 
 // Pong answers the Ping whose ID it has.
