@@ -17,6 +17,7 @@ type Reading struct {
 	Time   time.Time     // the time of day
 	Boot   string        // names the machine's boot; empty if it is not known, and then the uptime says nothing
 	Uptime time.Duration // since that boot, suspension included
+	Past   time.Time     // a time of day that has passed, whatever Time shows; zero if none is known
 }
 
 // Clock reads a machine's clocks. It must be safe for concurrent use.
@@ -24,6 +25,16 @@ type Clock func() Reading
 
 // Now returns the time of day.
 func (c Clock) Now() time.Time { return c().Time }
+
+// After returns the same clocks, with the knowledge that the time of day has passed already.
+func (c Clock) After(t time.Time) Clock {
+	known := c().Uptime
+	return func() Reading {
+		now := c()
+		now.Past = t.Add(now.Uptime - known)
+		return now
+	}
+}
 
 // bootID names the boot of the running kernel: random(4).
 const bootID = "/proc/sys/kernel/random/boot_id"
@@ -49,7 +60,8 @@ func Uptime() time.Duration {
 
 // Left returns how long something still lasts that began at begun and was to end at the time expires; zero if it is
 // over. Of the two clocks that one counts which went further. The uptime counts only within the boot in which the thing
-// began. In another boot, what began later than now began by a clock that was set back since, and is over.
+// began. In another boot the time of day may have been set back since: then what is known to be past counts, and what
+// begins in the future has nothing left.
 func (now Reading) Left(begun Reading, expires time.Time) time.Duration {
 	// Round drops Go's own monotonic reading, which would hide that the time of day was set.
 	passed := now.Time.Round(0).Sub(begun.Time.Round(0))
@@ -58,6 +70,8 @@ func (now Reading) Left(begun Reading, expires time.Time) time.Duration {
 		passed = max(passed, now.Uptime-begun.Uptime)
 	case passed < 0:
 		return 0
+	default:
+		passed = max(passed, now.Past.Sub(begun.Time.Round(0)))
 	}
 	return max(0, expires.Round(0).Sub(begun.Time.Round(0))-passed)
 }

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/clock/clocktest"
 )
 
 func noon() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
@@ -30,6 +31,10 @@ func TestLeft(t *testing.T) {
 		{name: "rebooted", now: clock.Reading{Time: noon().Add(20 * time.Second), Boot: "second", Uptime: 9 * time.Hour}, left: 40 * time.Second},
 		{name: "rebooted, and over", now: clock.Reading{Time: expires, Boot: "second", Uptime: up}},
 		{name: "rebooted, and the time was set back", now: clock.Reading{Time: noon().Add(-time.Second), Boot: "second", Uptime: up}},
+		{name: "rebooted, set back, and known to be over",
+			now: clock.Reading{Time: noon().Add(time.Second), Boot: "second", Uptime: up, Past: expires}},
+		{name: "what is known counts after a reboot only", left: 40 * time.Second,
+			now: clock.Reading{Time: noon(), Boot: "first", Uptime: up + 20*time.Second, Past: expires}},
 		{name: "no boot is known", nobody: true, now: clock.Reading{Time: noon().Add(-time.Second), Uptime: up}},
 	} {
 		from := begun
@@ -58,6 +63,16 @@ func TestLeftNeverGrowsWithinABoot(t *testing.T) {
 			t.Fatalf("a time that was set back took %v away", max(0, length-passed)-left)
 		}
 	})
+}
+
+func TestAfter(t *testing.T) {
+	machine := clocktest.New(noon())
+	known := clock.Clock(machine.Read).After(noon().Add(time.Hour))
+	machine.Pass(time.Minute)
+	machine.Set(-time.Hour)
+	if now := known(); !now.Past.Equal(noon().Add(time.Hour+time.Minute)) || !now.Time.Equal(noon().Add(-59*time.Minute)) {
+		t.Errorf("%+v", now)
+	}
 }
 
 func TestSystem(t *testing.T) {

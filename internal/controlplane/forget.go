@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
@@ -51,16 +50,12 @@ type settled struct {
 }
 
 // settle begins at a reading. It trusts a time that is later than the newest event as little as one that was set since.
-func (s *Server) settle(ctx context.Context, now clock.Reading) error {
-	newest, err := s.store.Events(ctx, trail.Query{Limit: 1})
-	if err != nil {
-		return fmt.Errorf("look at the trail's newest event: %w", err)
+func settle(now clock.Reading) *settled {
+	s := &settled{since: now.Uptime, today: atBoot(now), before: atBoot(now)}
+	if !now.Past.IsZero() {
+		s.before = earlier(now.Past.Add(-now.Uptime), s.before)
 	}
-	s.settled = &settled{since: now.Uptime, today: atBoot(now), before: atBoot(now)}
-	for _, entry := range newest {
-		s.settled.before = earlier(entry.Event.Time.Add(-now.Uptime), s.settled.before)
-	}
-	return nil
+	return s
 }
 
 // at returns the settled time of day at the reading. It is for one goroutine.

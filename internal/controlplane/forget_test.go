@@ -62,3 +62,32 @@ func TestNothingIsForgottenByAClockThatIsAhead(t *testing.T) {
 	}
 	stopServer(t, server)
 }
+
+// The machine was rebooted, and its clock then stood an hour back: sessions that had ended by what the trail says were
+// good again for that hour.
+func TestTheTrailKnowsWhatIsPast(t *testing.T) {
+	machine := clocktest.New(time.Now())
+	config := Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0"}
+	start := func() *Server {
+		t.Helper()
+		server, err := Start(t.Context(), config, slog.New(slog.DiscardHandler), machine.Read, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server
+	}
+	begun := machine.Read()
+	begun.Time = begun.Time.Add(-20 * time.Minute)
+	expires := begun.Time.Add(15 * time.Minute)
+	stopServer(t, start()) // the making of the root's key is an event
+	machine.Reboot()
+	machine.Set(-10 * time.Minute)
+	if machine.Read().Left(begun, expires) == 0 {
+		t.Fatal("the clock alone knows that it is over, so nothing is shown")
+	}
+	server := start()
+	if left := server.clock().Left(begun, expires); left != 0 {
+		t.Errorf("what was over has %v left", left)
+	}
+	stopServer(t, server)
+}

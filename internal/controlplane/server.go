@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // The limits of one HTTP connection. A link of a host is taken out of them once it is up.
@@ -52,7 +53,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	if config, err = config.withDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, clock: clk, stop: func() {}, failed: make(chan struct{})}
+	s := &Server{config: config, log: log, stop: func() {}, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -79,9 +80,10 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	if err != nil {
 		return nil, err
 	}
-	if err := s.settle(ctx, clk()); err != nil {
+	if clk, err = s.afterItsTrail(ctx, clk); err != nil {
 		return nil, err
 	}
+	s.clock, s.settled = clk, settle(clk())
 	if err := s.belongTogether(ctx, authority.Certificate().RawSubjectPublicKeyInfo, seal); err != nil {
 		return nil, err
 	}
@@ -104,6 +106,18 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	}
 	s.serve(newListener(inner, authority.ServerTLS(config.names(inner.Addr()), clk.Now)))
 	return s, nil
+}
+
+// afterItsTrail returns the clocks with the knowledge that the time of the newest event has passed.
+func (s *Server) afterItsTrail(ctx context.Context, clk clock.Clock) (clock.Clock, error) {
+	newest, err := s.store.Events(ctx, trail.Query{Limit: 1})
+	if err != nil {
+		return nil, fmt.Errorf("look at the trail's newest event: %w", err)
+	}
+	for _, entry := range newest {
+		return clk.After(entry.Event.Time), nil
+	}
+	return clk, nil
 }
 
 // serve begins to answer.

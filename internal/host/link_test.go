@@ -96,3 +96,32 @@ func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 		t.Error("what was taken is told again")
 	}
 }
+
+// Somebody in the network held the control plane's answers back, each a little longer than the one before. The agent took
+// each for the answer to its latest question: it believed the control plane's clock to stand minutes behind, and let keys in
+// for as long after their end.
+func TestLateAnswersDoNotSlowTheClock(t *testing.T) {
+	agent, _ := newTalker(t)
+	var uptime time.Duration
+	agent.Clock = NewClock(func() time.Duration { return uptime })
+	agent.Clock.Start(hostproto.Clocks{Time: time.Now()}, 0, 0)
+	ping := func() (id uint64) {
+		t.Helper()
+		if err := agent.ping(); err != nil {
+			t.Fatal(err)
+		}
+		return (<-agent.said).ID
+	}
+	uptime = 7 * time.Second
+	first := hostproto.Message{ID: ping(), Pong: &hostproto.Pong{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: uptime}}
+	uptime = 14 * time.Second
+	second := ping()
+	agent.pong(first)
+	if at := agent.Clock.Reaches(time.Minute); at != time.Minute {
+		t.Errorf("a key that ends after a minute would end after %v", at)
+	}
+	agent.pong(hostproto.Message{ID: second, Pong: &hostproto.Pong{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: 15 * time.Second}})
+	if at := agent.Clock.Reaches(time.Minute); at != 59*time.Second {
+		t.Errorf("the answer to the last question does not count: %v", at)
+	}
+}
