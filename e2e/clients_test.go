@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,11 +15,19 @@ var (
 	acronymEnds = regexp.MustCompile(`([A-Z])([A-Z][a-z])`)
 )
 
-// The clients' script is only worth its name while it has every operation of AWS that is served.
-func TestClientsScriptHasEveryOperation(t *testing.T) {
-	script, err := os.ReadFile("testdata/clients.txtar")
+// The clients' scripts are only worth their name while they have every operation of AWS that is served.
+func TestClientsScriptsHaveEveryOperation(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/clients_*.txtar")
 	if err != nil {
 		t.Fatal(err)
+	}
+	var text string
+	for _, script := range scripts {
+		content, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(content)
 	}
 	for _, service := range testkit.Start(t).Services() {
 		if service.Name == "sallyport" { // whose client is our own
@@ -27,8 +36,8 @@ func TestClientsScriptHasEveryOperation(t *testing.T) {
 		for _, op := range service.Operations {
 			dashes := strings.ToLower(acronymEnds.ReplaceAllString(wordEnds.ReplaceAllString(op.Name, "$1-$2"), "$1-$2"))
 			command, method := "aws "+service.Name+" "+dashes+" ", "."+strings.ReplaceAll(dashes, "-", "_")+"("
-			if text := string(script); !strings.Contains(text, command) && !strings.Contains(text, method) {
-				t.Errorf("no %q and no %q in the script", command, method)
+			if !strings.Contains(text, command) && !strings.Contains(text, method) {
+				t.Errorf("no %q and no %q in the scripts", command, method)
 			}
 		}
 	}

@@ -7,8 +7,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"errors"
-	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // script names, in the environment, the script to run inside the Debian; its text is in the environment too, as
@@ -34,18 +33,7 @@ const (
 // programs is where the scripts find ours.
 const programs = "/opt/sallyport/bin"
 
-func TestMain(m *testing.M) {
-	if err := debian.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	// Scripts wait for clocks and processes more than they compute.
-	if err := flag.CommandLine.Set("test.parallel", "4"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 
 func TestScripts(t *testing.T) {
 	if debian.Inside() {
@@ -64,7 +52,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			debian.Rerun(t, bin, 5*time.Minute, script+"="+filepath.Base(path), scriptText+"="+string(text))
+			debian.Rerun(t, bin, script+"="+filepath.Base(path), scriptText+"="+string(text))
 		})
 	}
 }
@@ -147,20 +135,19 @@ func extract(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[2], text)
 }
 
-// await DURATION COMMAND… runs a shell command every half second until it succeeds, or fails at the end.
+// await COMMAND… runs a command every half second until it succeeds. What hangs ends with wait.Patience: a script says what
+// it waits for, not how long that may take.
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: await DURATION COMMAND…")
+	if neg || len(args) < 1 || args[0][0] >= '0' && args[0][0] <= '9' {
+		ts.Fatalf("usage: await COMMAND…, without a duration")
 	}
-	limit, err := time.ParseDuration(args[0])
-	ts.Check(err)
-	for deadline := time.Now().Add(limit); ; time.Sleep(500 * time.Millisecond) {
-		err := ts.Exec(args[1], args[2:]...)
+	for end := time.Now().Add(wait.Patience); ; time.Sleep(500 * time.Millisecond) {
+		err := ts.Exec(args[0], args[1:]...)
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%v still fails after %v: %v", args[1:], limit, err)
+		if time.Now().After(end) {
+			ts.Fatalf("%v still fails after %v: %v", args, wait.Patience, err)
 		}
 	}
 }

@@ -122,11 +122,14 @@ type pkg struct {
 	ImportPath, Dir, Doc string
 	Imports, Deps        []string
 	GoFiles              []string
+
+	TestImports, XTestImports []string
+	TestGoFiles, XTestGoFiles []string
 }
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,Deps,GoFiles", "./...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,Deps,GoFiles,TestImports,XTestImports,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = ".."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -196,6 +199,38 @@ func TestOnlyTheEdgesKnowAWSTypes(t *testing.T) {
 				t.Errorf("%s imports %s: AWS's types stay in awsapi and awswire", room, imported)
 			}
 		}
+	}
+}
+
+// readsThePerson are the packages that look at the home directory and the environment of whoever runs the program, or start
+// programs that do.
+var readsThePerson = []string{
+	"os/exec", "github.com/aws/aws-sdk-go-v2/config", "github.com/jackc/pgx/v5",
+	module + "internal/awsprofile", module + "internal/testkit", module + "internal/store",
+}
+
+// TestTestsAreIsolated: where a test could read the tester's own files, a TestMain sees to it that it does not.
+func TestTestsAreIsolated(t *testing.T) {
+	held := 0
+	for _, p := range packages(t) {
+		imports := slices.Concat(p.Imports, p.TestImports, p.XTestImports)
+		files := slices.Concat(p.TestGoFiles, p.XTestGoFiles)
+		reads := slices.ContainsFunc(imports, func(i string) bool {
+			return slices.ContainsFunc(readsThePerson, func(r string) bool { return within(i, r) })
+		})
+		if len(files) == 0 || !reads && !within(p.ImportPath, module+"internal/awsprofile") {
+			continue
+		}
+		held++
+		if !slices.ContainsFunc(files, func(name string) bool {
+			text, _ := os.ReadFile(filepath.Join(p.Dir, name)) // without it, there is none
+			return bytes.Contains(text, []byte("isolated.Run(m)")) || bytes.Contains(text, []byte("debian.Main(m)"))
+		}) {
+			t.Errorf("%s has tests that could read the tester's files: give it a TestMain with isolated.Run", p.ImportPath)
+		}
+	}
+	if held < 10 {
+		t.Errorf("only %d packages were found", held)
 	}
 }
 

@@ -27,6 +27,8 @@ import (
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/testkit/isolated"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // The tests here run the program as the process it is: this test binary becomes it.
@@ -37,7 +39,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(isolated.Run(m))
 }
 
 const (
@@ -45,7 +47,6 @@ const (
 	publicKey  = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
 	// fingerprint is publicKey's, as ssh-keygen -lf shows it.
 	fingerprint = "SHA256:HJuR0YAFdO4/luQdnoaff70Rl1w9XARQymYh/AWHDIg"
-	patience    = 30 * time.Second
 )
 
 func program(ctx context.Context, args ...string) *exec.Cmd {
@@ -114,7 +115,7 @@ func live(grant hostproto.Grant) host.Live {
 // keys runs the keys helper and returns what it prints. It must succeed whatever happens.
 func (e enrolled) keys(t *testing.T, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	cmd := program(ctx, append([]string{"keys", "--directory", e.directory}, args...)...)
 	var stderr bytes.Buffer
@@ -345,7 +346,7 @@ func (c *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer session.Close()
 	for {
-		m, err := stream.Receive(patience)
+		m, err := stream.Receive(wait.Patience)
 		switch {
 		case err != nil:
 			return
@@ -394,8 +395,8 @@ func TestReleaseSurvivesTheAgent(t *testing.T) {
 	}
 
 	agent := e.startAgent(t)
-	eventually(t, "the key", func() bool { return e.keys(t, "root", fingerprint) == publicKey+"\n" })
-	eventually(t, "the release", func() bool { return len(plane.told()) > 0 })
+	wait.For(t, "the key", func() bool { return e.keys(t, "root", fingerprint) == publicKey+"\n" })
+	wait.For(t, "the release", func() bool { return len(plane.told()) > 0 })
 	first := plane.told()[0]
 	if err := agent.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -414,7 +415,7 @@ func TestReleaseSurvivesTheAgent(t *testing.T) {
 		}
 		return info.Size()
 	}
-	eventually(t, "the releases' acknowledgement", func() bool { return spooled() == 0 })
+	wait.For(t, "the releases' acknowledgement", func() bool { return spooled() == 0 })
 	if again := plane.told()[before]; again.EventID != first.EventID || again.RequestID != "r1" || again.OSUser != "root" {
 		t.Errorf("told %+v, then %+v", first, again)
 	}
@@ -442,13 +443,4 @@ func (e enrolled) startAgent(t *testing.T) *exec.Cmd {
 		cmd.Wait()
 	})
 	return cmd
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no sign of %s within %v", what, patience)
-		}
-	}
 }

@@ -28,7 +28,7 @@ makes sure that they are gone. The data stays, and sallyport up goes on with it;
 }
 
 // stopTime bounds how long one program may take to end.
-const stopTime = 30 * time.Second
+const stopTime = 2 * time.Minute
 
 func (c downCommand) Run(ctx context.Context, term terminal) error {
 	directory, err := findUpDirectory()

@@ -108,7 +108,7 @@ func (s privateSSHD) start() error {
 		return err
 	}
 	address := net.JoinHostPort(loopback, strconv.Itoa(s.port))
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(upTime); ; time.Sleep(20 * time.Millisecond) {
 		if !process.Alive() {
 			return fmt.Errorf("sshd ended at once:\n%s", s.daemon().Tail())
 		}

@@ -40,8 +40,8 @@ const (
 	firstSSHPort = 2222
 )
 
-// upTime bounds waiting for something that was just started.
-const upTime = 30 * time.Second
+// upTime bounds waiting for something that was just started. It ends what hangs; a machine may be busy.
+const upTime = 3 * time.Minute
 
 // up is one run of the command.
 type up struct {
@@ -202,7 +202,7 @@ func (u *up) endpoint() string { return "http://" + u.address() }
 func (u *up) address() string { return net.JoinHostPort(loopback, strconv.Itoa(u.state.Port)) }
 
 func (u *up) healthy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.endpoint()+"/healthz", nil)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/testkit"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // The attacks of this file come from machines: stolen ones, and those that want to become one.
@@ -50,7 +51,7 @@ func TestTerminateUnderPushes(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(10 * time.Second); before.Load() < 20 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(wait.Patience); before.Load() < 20 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	_, err := api.EC2.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: []string{web.InstanceID}})
@@ -64,7 +65,7 @@ func TestTerminateUnderPushes(t *testing.T) {
 	}
 	select {
 	case <-web.Stopped():
-	case <-time.After(20 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Error("the agent goes on")
 	}
 }
@@ -102,7 +103,7 @@ func TestTokenRedeemedAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+		client := http.Client{Timeout: wait.Patience, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 		machines.Go(func() {
 			response, err := client.Post(token.Server+hostproto.EnrollPath, "application/json", bytes.NewReader(body))
 			if err != nil {
@@ -179,7 +180,7 @@ func TestStolenHostGoesNoFurther(t *testing.T) {
 	stolen.Release(own, "root")         // for another user
 	stolen.Release("no-such", "debian") // of no grant
 	stolen.Release(own, "debian")       // the truth, last: when it is there, the others were judged
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience); ; time.Sleep(20 * time.Millisecond) {
 		var told []string
 		for _, e := range s.Events(t) {
 			if e.Name == "ReleaseSSHPublicKey" {

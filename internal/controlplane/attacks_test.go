@@ -34,6 +34,7 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/testkit"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // Each test here is an attack on the whole system, told from the attacker's side. docs/THREATMODEL.md names them.
@@ -570,7 +571,7 @@ func TestRightsEndAtOnce(t *testing.T) {
 					}
 				})
 			}
-			for deadline := time.Now().Add(10 * time.Second); allowed.Load() < 20 && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(wait.Patience); allowed.Load() < 20 && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)
 			}
 			err := ways[name].take(&user, &keys.AccessKeyID)

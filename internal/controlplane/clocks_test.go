@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/testkit"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -292,7 +293,7 @@ func TestClocksThatAreSet(t *testing.T) {
 			relink := func() {
 				t.Helper()
 				web.Disconnect()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 				defer cancel()
 				if err := web.Connect(ctx); err != nil {
 					t.Fatal(err)

@@ -24,6 +24,8 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/sshkey"
 	"github.com/sallyport/sallyport/internal/testkit"
+	"github.com/sallyport/sallyport/internal/testkit/isolated"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // serveData and serveListen, in the environment, make this test program a control plane that can be killed.
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 		}
 		select {}
 	}
-	os.Exit(m.Run())
+	os.Exit(isolated.Run(m))
 }
 
 // TestKill kills the control plane again and again while keys are pushed. Whatever was acknowledged must be in
@@ -77,7 +79,7 @@ func TestKill(t *testing.T) {
 		work.Wait()
 
 		server = serveProcess(t, data, listen)
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 		if err := machine.AwaitLink(ctx); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -189,7 +191,7 @@ func serveProcess(t *testing.T, data, listen string) process {
 	}
 	p := process{cmd}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience); ; time.Sleep(20 * time.Millisecond) {
 		if response, err := http.Get("http://" + listen + "/healthz"); err == nil {
 			io.Copy(io.Discard, response.Body)
 			response.Body.Close()

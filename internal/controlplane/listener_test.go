@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // serveBoth starts a listener whose handler tells whether a request came over TLS.
@@ -57,7 +58,7 @@ func TestOnePortSpeaksBoth(t *testing.T) {
 	address, _, roots := serveBoth(t)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: wait.Patience}
 	for range 3 {
 		if got := fetch(t, client, "http://"+address); got != "tls=false" {
 			t.Errorf("over http: %q", got)
@@ -84,7 +85,7 @@ func TestSilenceHoldsNobodyUp(t *testing.T) {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: wait.Patience}
 	if got := fetch(t, client, "https://"+address); got != "tls=true" {
 		t.Errorf("got %q", got)
 	}

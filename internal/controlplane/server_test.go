@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 func startServer(t *testing.T, config Config) (*Server, error) {
@@ -34,7 +35,7 @@ func startServer(t *testing.T, config Config) (*Server, error) {
 
 func stopServer(t *testing.T, server *Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	if err := server.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
@@ -66,7 +67,7 @@ func TestStartAndStartAgain(t *testing.T) {
 	if before.Endpoint != first.Endpoint() || before.Region != "home-1" {
 		t.Errorf("credentials for %s in %s", before.Endpoint, before.Region)
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}
+	client := &http.Client{Timeout: wait.Patience, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	if got := fetch(t, client, first.Endpoint()+"/healthz"); !strings.Contains(got, `"status":"ok"`) {
 		t.Errorf("health: %s", got)

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/sallyport/sallyport/internal/testkit"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -63,7 +64,7 @@ func TestTrailTellsTheStory(t *testing.T) {
 	machine.Release(granted, "debian")
 
 	var pushes, releases []trail.Event
-	for deadline := time.Now().Add(10 * time.Second); len(releases) < 2 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience); len(releases) < 2 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		pushes, releases = nil, nil
 		for _, e := range s.Events(t) {
 			switch e.Name {
@@ -103,7 +104,7 @@ func TestOfflineHost(t *testing.T) {
 	api := s.Clients(s.Root)
 	machine.Disconnect()
 	push := &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey)}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience); ; time.Sleep(20 * time.Millisecond) {
 		out, err := api.EC2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
 		if err != nil {
 			t.Fatal(err)
@@ -140,7 +141,7 @@ func TestTerminateUnenrolls(t *testing.T) {
 	}
 	select {
 	case <-machine.Stopped():
-	case <-time.After(20 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Error("the agent goes on")
 	}
 	_, err = api.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey)})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 func TestDaemon(t *testing.T) {
@@ -31,7 +32,7 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("on record is %+v, %v; want %+v", again, ok, p)
 	}
 	var family []daemon.Process
-	for deadline := time.Now().Add(time.Minute); len(family) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience); len(family) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		family = p.Descendants()
 	}
 	if len(family) != 2 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // talker is an agent's end of a link, and what it has said on it.
@@ -32,7 +33,7 @@ func newTalker(t *testing.T) (agent talker, plane *hostproto.Stream) {
 	}
 	go func() {
 		for {
-			m, err := plane.Receive(time.Minute)
+			m, err := plane.Receive(wait.Patience)
 			if err != nil {
 				return
 			}

@@ -22,22 +22,17 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/testkit/debian"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-func TestMain(m *testing.M) {
-	if err := debian.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 
 // A key was acknowledged for accounts that sshd, PAM or the shell turn away: whoever pushed it was told Success, and
 // then denied. Whatever the account and whatever sshd's configuration, what the agent says is what sshd does: it
 // refuses nobody whom an ordinary key lets in, and admits nobody whom it does not.
 func TestJudgesAsSSHDDoes(t *testing.T) {
 	if !debian.Inside() {
-		debian.Rerun(t, nil, 10*time.Minute)
+		debian.Rerun(t, nil)
 		return
 	}
 	users := makeAccounts(t)
@@ -188,7 +183,7 @@ func startSSHD(t *testing.T, lines string) testSSHD {
 			t.Log(said.String())
 		}
 	})
-	d.await(t, "sshd to start", func() bool { _, err := os.Stat(d.pidFile); return err == nil })
+	wait.For(t, "sshd to start", func() bool { _, err := os.Stat(d.pidFile); return err == nil })
 	return d
 }
 
@@ -222,24 +217,15 @@ func (d testSSHD) reload(t *testing.T) {
 	if output, err := exec.Command("kill", "-HUP", strings.TrimSpace(string(text))).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, output)
 	}
-	d.await(t, "sshd to read its configuration", func() bool {
+	wait.For(t, "sshd to read its configuration", func() bool {
 		after, err := os.Stat(d.pidFile)
 		return err == nil && after.Size() > 0 && !(os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()))
 	})
 }
 
-func (d testSSHD) await(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waiting for %s took too long", what)
-		}
-	}
-}
-
 // login logs in by the ordinary key.
 func (d testSSHD) login(ctx context.Context, user string) (output []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, wait.Patience)
 	defer cancel()
 	return exec.CommandContext(ctx, "ssh", "-i", d.private, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/sshkey"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // recorder is a spool in memory, which can be full.
@@ -95,7 +96,7 @@ func TestDeskSurvivesNonsense(t *testing.T) {
 		}
 		conn.Write(text)
 		conn.(*net.UnixConn).CloseWrite()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(wait.Patience))
 		if answer, _ := io.ReadAll(conn); len(answer) > 0 {
 			t.Errorf("%.20q was answered with %q", text, answer)
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/sallyport/sallyport/internal/hostlink"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -37,9 +38,6 @@ const (
 	// publicKey is any key: nobody logs in here.
 	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
 )
-
-// patience bounds every wait in these tests.
-const patience = 20 * time.Second
 
 // deployment is a control plane that consists of hostlink, with fakes of the rooms behind it.
 type deployment struct {
@@ -106,7 +104,7 @@ func (d *deployment) start() {
 
 // stop ends the control plane as a restart would.
 func (d *deployment) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	d.links.Drain(ctx)
 	d.server.Close()
@@ -190,18 +188,14 @@ func (d *deployment) grant(instanceID, requestID, user string) access.Grant {
 }
 
 func (d *deployment) deliver(g access.Grant) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	return d.links.Deliver(ctx, g)
 }
 
 func (d *deployment) wait(what string, ok func() bool) {
 	d.t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			d.t.Fatalf("no sign of %s within %v", what, patience)
-		}
-	}
+	wait.For(d.t, what, ok)
 }
 
 // holds returns the request ids of the grants that would let admin in.
@@ -420,5 +414,5 @@ func (d *deployment) client(key ed25519.PrivateKey) *http.Client {
 	if key == nil {
 		config.Certificates = nil
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: patience}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: wait.Patience}
 }

@@ -21,12 +21,13 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // talk opens a link by hand, to say on it what an agent would not.
 func (d *deployment) talk(m *machine) (*hostproto.Stream, func()) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	ws, _, err := websocket.Dial(ctx, "https://"+d.address+hostproto.LinkPath, &websocket.DialOptions{HTTPClient: d.client(m.key)})
 	if err != nil {
 		d.t.Fatal(err)
@@ -80,7 +81,7 @@ func TestHostileAgents(t *testing.T) {
 			defer hangUp()
 			test.say(stream)
 			for {
-				if _, err := stream.Receive(patience); err != nil {
+				if _, err := stream.Receive(wait.Patience); err != nil {
 					break
 				}
 			}
@@ -144,7 +145,7 @@ func TestRefusalReachesTheCaller(t *testing.T) {
 		answered := make(chan error, 1)
 		go func() { answered <- d.deliver(d.grant(m.id, "r1", "admin")) }()
 		for {
-			message, err := stream.Receive(patience)
+			message, err := stream.Receive(wait.Patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +194,7 @@ func TestHelloHeldBackUntilTermination(t *testing.T) {
 	d.links.Dismiss(context.Background(), m.id)                                                // finds no link: there is none yet
 	stream.Send(hostproto.Message{ID: 1, Hello: &hostproto.Hello{Version: hostproto.Version}}) // fails if the end is quick
 	for {
-		message, err := stream.Receive(patience)
+		message, err := stream.Receive(wait.Patience)
 		if err != nil {
 			break
 		}
@@ -218,7 +219,7 @@ func TestTerminatedWhileConnecting(t *testing.T) {
 		if !errors.Is(err, host.ErrDismissed) {
 			t.Errorf("the agent ended with %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Fatal("the agent goes on")
 	}
 }
@@ -228,7 +229,7 @@ func TestTerminatedWhileConnecting(t *testing.T) {
 func TestFloodOfMultiplexerPings(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-flood")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, "https://"+d.address+hostproto.LinkPath, &websocket.DialOptions{HTTPClient: d.client(m.key)})
 	if err != nil {

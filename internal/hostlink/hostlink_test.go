@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostlink"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 var (
@@ -153,7 +154,7 @@ func TestGrantPushedDuringTheWelcome(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Fatal("the grant was not delivered")
 	}
 	if diff := cmp.Diff([]string{"r1"}, m.holds()); diff != "" {
@@ -315,10 +316,10 @@ func TestReportOfTheHelloIsAcknowledged(t *testing.T) {
 			if err := stream.Send(hostproto.Message{ID: 7, Hello: &hello}); err != nil {
 				t.Fatal(err)
 			}
-			if m, err := stream.Receive(patience); err != nil || m.Welcome == nil || m.ID != 7 {
+			if m, err := stream.Receive(wait.Patience); err != nil || m.Welcome == nil || m.ID != 7 {
 				t.Fatalf("the first answer is %+v, %v", m, err)
 			}
-			if m, err := stream.Receive(patience); err != nil || m.Ack == nil || m.ID != 7 || m.Ack.Code != want {
+			if m, err := stream.Receive(wait.Patience); err != nil || m.Ack == nil || m.ID != 7 || m.Ack.Code != want {
 				t.Errorf("the second answer is %+v, %v", m, err)
 			}
 		})
@@ -350,7 +351,7 @@ func TestWhyTheAgentEndsTheLink(t *testing.T) {
 		if !errors.Is(err, hostproto.ErrTooLong) {
 			t.Errorf("the link ended because: %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Fatal("the link goes on")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -40,7 +41,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	t.Cleanup(cancel)
 	w := &world{T: t, ctx: ctx, clock: ticking{clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))}, log: &bytes.Buffer{}}
 	w.path = filepath.Join(t.TempDir(), "sallyport.db")

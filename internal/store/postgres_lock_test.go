@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -47,16 +48,6 @@ func cutOff(t *testing.T, db *sql.DB) {
 		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&ended)
 	if err != nil || !ended {
 		t.Fatalf("the lock's connection did not end: %v", err)
-	}
-}
-
-// eventually fails the test unless the condition holds soon.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for begun := time.Now(); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(begun) > 20*time.Second {
-			t.Fatal("never: " + what)
-		}
 	}
 }
 
@@ -136,13 +127,13 @@ func TestLockLost(t *testing.T) {
 	db := admin(t, database)
 	for range 3 {
 		cutOff(t, db)
-		eventually(t, "the lock is taken again", func() bool {
+		wait.For(t, "the lock is taken again", func() bool {
 			var held int
 			err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted`+
 				` AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&held)
 			return err == nil && held == 1
 		})
-		eventually(t, "the store works again", func() bool { return s.SetMeta(t.Context(), "k", "v") == nil })
+		wait.For(t, "the store works again", func() bool { return s.SetMeta(t.Context(), "k", "v") == nil })
 		if v, err := s.Meta(t.Context(), "k"); v != "v" || err != nil {
 			t.Errorf("%q, %v", v, err)
 		}
@@ -189,7 +180,7 @@ func TestLockTaken(t *testing.T) {
 	run(`ALTER ROLE ` + role + ` NOLOGIN`) // the connections it has stay: only the lock is lost
 	_, err = s.CreatePolicyVersion(t.Context(), "arn:p", iam.PolicyVersion{Document: "2"}, true, func(iam.PolicyVersion) trail.Event {
 		cutOff(t, db)
-		eventually(t, "the store notices", func() bool { _, err := s.Meta(t.Context(), "k"); return err != nil })
+		wait.For(t, "the store notices", func() bool { _, err := s.Meta(t.Context(), "k"); return err != nil })
 		return sampleEvent("under way")
 	})
 	if err == nil || !strings.Contains(err.Error(), "is lost") {
@@ -213,7 +204,7 @@ func TestLockTaken(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "the store sees who has the lock", func() bool {
+	wait.For(t, "the store sees who has the lock", func() bool {
 		_, err := s.Meta(t.Context(), "k")
 		return err != nil && strings.Contains(err.Error(), inUse)
 	})

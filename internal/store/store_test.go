@@ -10,11 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/storetest"
+	"github.com/sallyport/sallyport/internal/testkit/isolated"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // cluster is this process's PostgreSQL, started for the first test that asks.
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := isolated.Run(m)
 	if cluster.server != nil {
 		if err := cluster.server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -44,7 +45,7 @@ func postgresURL(t testing.TB) string {
 	cluster.Lock()
 	defer cluster.Unlock()
 	if cluster.server == nil && cluster.err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 		defer cancel()
 		cluster.server, cluster.err = storetest.StartPostgres(ctx)
 	}

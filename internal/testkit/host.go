@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/internal/host/enroll"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/sshkey"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
@@ -159,7 +160,7 @@ func (h *Host) changed(err error) {
 // Host enrolls a simulated machine and connects it until the test ends.
 func (s *System) Host(t testing.TB, name string, users ...string) *Host {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	defer cancel()
 	h, err := Enroll(ctx, s.Clients(s.Root).Config, name, users...)
 	if err != nil {

@@ -9,13 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"path/filepath"
-	"slices"
-	"sync"
-	"testing"
-	"time"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -24,10 +17,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/controlplane"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -87,7 +86,7 @@ func (s *System) Stop(t testing.TB) {
 	if s.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
 	defer cancel()
 	if err := s.server.Close(ctx); err != nil {
 		t.Errorf("stop the control plane: %v", err)

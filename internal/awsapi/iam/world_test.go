@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -71,7 +72,7 @@ func (nobody) Observe(string, string, string, time.Duration) {}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	t.Cleanup(cancel)
 	w := &world{T: t, ctx: ctx, log: &safeBuffer{}, keys: map[string][2]string{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))

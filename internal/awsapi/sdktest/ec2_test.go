@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 func TestDescribeInstances(t *testing.T) {
@@ -36,7 +38,7 @@ func TestDescribeInstances(t *testing.T) {
 	}
 
 	waiter := awsec2.NewInstanceRunningWaiter(client)
-	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}}, 10*time.Second); err != nil {
+	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}}, wait.Patience); err != nil {
 		t.Errorf("the SDK's waiter: %v", err)
 	}
 	bare, err := client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{w.enroll(nil)}})
@@ -231,7 +233,7 @@ func TestTerminateInstances(t *testing.T) {
 		t.Errorf("statuses: %+v, %v", statuses, err)
 	}
 	waiter := awsec2.NewInstanceTerminatedWaiter(client)
-	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{a}}, 10*time.Second); err != nil {
+	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{a}}, wait.Patience); err != nil {
 		t.Errorf("the SDK's waiter: %v", err)
 	}
 }

@@ -2,13 +2,11 @@ package enroll_test
 
 import (
 	"encoding/base64"
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -21,13 +19,7 @@ const scenario = "SALLYPORT_TEST_SCENARIO"
 // hostProgram is where a scenario finds sallyport-host.
 const hostProgram = "/root/sallyport-host"
 
-func TestMain(m *testing.M) {
-	if err := debian.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 
 // TestDebian enrolls Debian machines made for it, one for each scenario.
 func TestDebian(t *testing.T) {
@@ -40,7 +32,7 @@ func TestDebian(t *testing.T) {
 	for name := range all() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			debian.Rerun(t, program, 150*time.Second, scenario+"="+name)
+			debian.Rerun(t, program, scenario+"="+name)
 		})
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/testkit/debian"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // machine is the Debian of a scenario: sshd runs, and alice and root have an ordinary key.
@@ -42,7 +43,7 @@ func newMachine(t *testing.T, configure func(t *testing.T)) *machine {
 	}
 	run(t, "/usr/sbin/sshd")
 	m.plane = startStandIn(t)
-	waitFor(t, "sshd to listen", func() bool { _, err := os.Stat("/run/sshd.pid"); return err == nil })
+	wait.For(t, "sshd to listen", func() bool { _, err := os.Stat("/run/sshd.pid"); return err == nil })
 	return m
 }
 
@@ -72,7 +73,7 @@ func bootMachine(t *testing.T) *machine {
 // awaitUp waits until systemd has started what it starts at a boot.
 func (m *machine) awaitUp(t *testing.T) {
 	t.Helper()
-	waitFor(t, "the machine to be up", func() bool {
+	wait.For(t, "the machine to be up", func() bool {
 		return m.command("systemctl", "is-system-running", "--wait").Run() == nil
 	})
 }
@@ -344,17 +345,6 @@ func edit(t *testing.T, path string, change func(string) string) {
 	content, err := os.ReadFile(path)
 	must(t, err)
 	must(t, os.WriteFile(path, []byte(change(string(content))), 0o644))
-}
-
-func waitFor(t *testing.T, what string, ready func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		if ready() {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("waited in vain for %s", what)
 }
 
 func must(t *testing.T, err error) {

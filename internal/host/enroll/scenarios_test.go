@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 func scenarios() map[string]func(*testing.T) {
@@ -53,7 +55,7 @@ func plain(t *testing.T) {
 		t.Errorf("the output does not say that the agent will not come back after a boot:\n%s", output)
 	}
 	m.bothWork(t)
-	waitFor(t, "the release to be reported", func() bool {
+	wait.For(t, "the release to be reported", func() bool {
 		m.plane.mu.Lock()
 		defer m.plane.mu.Unlock()
 		return len(m.plane.released) > 0
@@ -102,7 +104,7 @@ func initScript(t *testing.T) {
 	m.mustEnroll(t, "--service", "sysv")
 	m.bothWork(t)
 	run(t, "/etc/init.d/sallyport-host", "restart")
-	waitFor(t, "the agent to be back", func() bool { return exec.Command(hostProgram, "status").Run() == nil })
+	wait.For(t, "the agent to be back", func() bool { return exec.Command(hostProgram, "status").Run() == nil })
 	run(t, hostProgram, "unenroll")
 	before.same(t)
 }
@@ -191,7 +193,7 @@ func privateSSHD(t *testing.T) {
 	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/opt/private/key")
 	must(t, os.WriteFile(config, []byte("ListenAddress 127.0.0.1:2222\nHostKey /opt/private/key\nPidFile /run/private.pid\nUsePAM no\n"), 0o644))
 	run(t, "/usr/sbin/sshd", "-f", config)
-	waitFor(t, "the private sshd", func() bool { _, err := os.Stat("/run/private.pid"); return err == nil })
+	wait.For(t, "the private sshd", func() bool { _, err := os.Stat("/run/private.pid"); return err == nil })
 	before := snapshot(t)
 	delete(before, "/run/private.pid")
 	output := m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached")
@@ -435,7 +437,7 @@ func nobodyMayLogIn(t *testing.T) {
 	pid, err := os.ReadFile("/run/sshd.pid")
 	must(t, err)
 	run(t, "kill", strings.TrimSpace(string(pid)))
-	waitFor(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
+	wait.For(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
 	run(t, hostProgram, "unenroll")
 	if _, err := os.Stat("/run/sshd.pid"); !os.IsNotExist(err) {
 		t.Errorf("un-enrolling has started an sshd that was stopped: %v", err)
@@ -538,8 +540,8 @@ func badToken(t *testing.T) {
 // gone waits until an unenroll that nobody waits for is through.
 func (m *machine) gone(t *testing.T) {
 	t.Helper()
-	waitFor(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
-	waitFor(t, "unenroll to end", func() bool { return !runs("unenroll\x00--dismissed") })
+	wait.For(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
+	wait.For(t, "unenroll to end", func() bool { return !runs("unenroll\x00--dismissed") })
 }
 
 // dismissed: TerminateInstances at the control plane takes everything off the machine.

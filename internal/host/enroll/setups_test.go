@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 // setups are machines whose sshd is set up or started in a way of its own.
@@ -22,9 +24,9 @@ func restartSSHD(t *testing.T, arguments ...string) {
 	pid, err := os.ReadFile("/run/sshd.pid")
 	must(t, err)
 	run(t, "kill", strings.TrimSpace(string(pid)))
-	waitFor(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
+	wait.For(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
 	run(t, append([]string{"/usr/sbin/sshd"}, arguments...)...)
-	waitFor(t, "sshd to listen", func() bool { return exec.Command("ssh-keyscan", "-t", "ed25519", "127.0.0.1").Run() == nil })
+	wait.For(t, "sshd to listen", func() bool { return exec.Command("ssh-keyscan", "-t", "ed25519", "127.0.0.1").Run() == nil })
 }
 
 // commandByOption: Amazon's own package starts sshd with its AuthorizedKeysCommand as an option, which beats every file.

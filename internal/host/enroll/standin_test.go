@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 const (
@@ -174,7 +175,7 @@ func (s *standIn) relinked(t *testing.T, interrupt func()) {
 	}
 	before := now()
 	interrupt()
-	waitFor(t, "the agent to come back", func() bool { return now() != before })
+	wait.For(t, "the agent to come back", func() bool { return now() != before })
 }
 
 // hostKeys are those that the agent reported when it linked.
@@ -225,7 +226,7 @@ func (s *standIn) call(t *testing.T, m hostproto.Message) hostproto.Ack {
 	t.Helper()
 	select {
 	case <-s.linked:
-	case <-time.After(20 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Fatal("no agent is linked")
 	}
 	answer := make(chan hostproto.Ack, 1)
@@ -241,7 +242,7 @@ func (s *standIn) call(t *testing.T, m hostproto.Message) hostproto.Ack {
 	select {
 	case ack := <-answer:
 		return ack
-	case <-time.After(20 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Fatal("the agent does not acknowledge")
 	}
 	return hostproto.Ack{}

@@ -3,6 +3,8 @@ package debian
 import (
 	"bytes"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -11,13 +13,33 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/testkit/isolated"
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
+// parallel is how many Debians work beside each other: what runs in them waits for clocks and processes more than it
+// computes, and each keeps what it changes in memory.
+const parallel = "4"
+
+// Main is the TestMain of a package that uses Rerun; it returns the exit status.
+func Main(m *testing.M) int {
+	if err := errors.Join(Enter(), flag.Set("test.parallel", parallel)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if Inside() {
+		return m.Run()
+	}
+	return isolated.Run(m)
+}
+
+// allowed bounds what runs in a Debian, on a machine that is busy with something else. No test needs a tenth of it.
+const allowed = 20 * time.Minute
+
 // Rerun runs the test that calls it once more, from its top, inside a fresh Debian; there, where Inside says so, it
-// does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or takes longer than the time
-// allowed, so does the outer; if it is skipped, so is the outer. The files are those of Command.
-func Rerun(t *testing.T, files map[string]string, allowed time.Duration, variables ...string) {
+// does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or hangs, the outer fails; if it is
+// skipped, so is the outer. The files are those of Command.
+func Rerun(t *testing.T, files map[string]string, variables ...string) {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
 	cmd, err := Command(t.Context(), files, "-test.run=^"+test+"$", "-test.v", "-test.timeout="+allowed.String())
