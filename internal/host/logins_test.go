@@ -37,18 +37,20 @@ func TestJudgesAsSSHDDoes(t *testing.T) {
 	}
 	users := makeAccounts(t)
 	for name, config := range map[string]string{
-		"with PAM":               "UsePAM yes\n",
-		"without PAM":            "UsePAM no\n",
-		"AllowUsers":             "UsePAM yes\nAllowUsers plain m*ller DOM+* nobody@*\n",
-		"AllowUsers by address":  "UsePAM yes\nAllowUsers *@127.0.0.0/8\n",
-		"DenyUsers":              "UsePAM yes\nDenyUsers pl?in ntpsec\nDenyUsers mina*\n",
-		"AllowGroups":            "UsePAM yes\nAllowGroups staff friends\n",
-		"DenyGroups":             "UsePAM yes\nDenyGroups fr*\n",
-		"no root":                "UsePAM yes\nPermitRootLogin no\n",
-		"root for commands":      "UsePAM yes\nPermitRootLogin forced-commands-only\n",
-		"no keys":                "UsePAM yes\nPubkeyAuthentication no\n",
-		"keys for some":          "UsePAM yes\nPubkeyAuthentication no\nMatch User plain,1digit\nPubkeyAuthentication yes\n",
-		"no Ed25519 for a group": "UsePAM yes\nMatch Group friends\nPubkeyAcceptedAlgorithms ecdsa-sha2-nistp256\n",
+		"with PAM":                "UsePAM yes\n",
+		"without PAM":             "UsePAM no\n",
+		"AllowUsers":              "UsePAM yes\nAllowUsers plain m*ller DOM+* nobody@*\n",
+		"AllowUsers by address":   "UsePAM yes\nAllowUsers *@127.0.0.0/8\n",
+		"DenyUsers":               "UsePAM yes\nDenyUsers pl?in ntpsec\nDenyUsers mina*\n",
+		"AllowGroups":             "UsePAM yes\nAllowGroups staff friends\n",
+		"DenyGroups":              "UsePAM yes\nDenyGroups fr*\n",
+		"no root":                 "UsePAM yes\nPermitRootLogin no\n",
+		"root for commands":       "UsePAM yes\nPermitRootLogin forced-commands-only\n",
+		"no keys":                 "UsePAM yes\nPubkeyAuthentication no\n",
+		"keys for some":           "UsePAM yes\nPubkeyAuthentication no\nMatch User plain,1digit\nPubkeyAuthentication yes\n",
+		"addresses and PAM":       "UsePAM yes\nMatch Address 203.0.113.0/24\nPermitRootLogin no\nAllowUsers nobody\n",
+		"another command for one": "UsePAM yes\nMatch User mina\nAuthorizedKeysCommand /bin/false\nPubkeyAuthentication no\n",
+		"no Ed25519 for a group":  "UsePAM yes\nMatch Group friends\nPubkeyAcceptedAlgorithms ecdsa-sha2-nistp256\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := startSSHD(t, config)
@@ -138,6 +140,7 @@ type testSSHD struct {
 	port      int
 	publicKey string
 	private   string // file
+	stop      func()
 }
 
 const keysCommandLines = `AuthorizedKeysCommand /bin/true keys --directory /etc/sallyport-test %u %f
@@ -176,9 +179,12 @@ func startSSHD(t *testing.T, lines string) testSSHD {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	d.stop = func() {
 		cmd.Process.Kill()
 		cmd.Wait()
+	}
+	t.Cleanup(func() {
+		d.stop()
 		if t.Failed() {
 			t.Log(said.String())
 		}

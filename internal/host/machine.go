@@ -47,8 +47,10 @@ func (m *Machine) Judge(ctx context.Context, user, publicKey string) hostproto.A
 	if settings == nil {
 		return hostproto.Ack{}
 	}
-	if why := settings.AsksAnother(m.sshd.config, m.sshd.helper); why != "" {
-		return hostproto.Refused(hostproto.SubjectUser, "%s", why)
+	if _, told := settings["authorizedkeyscommand"]; told {
+		if why := settings.AsksAnother(m.sshd.config, m.sshd.helper); why != "" {
+			return hostproto.Refused(hostproto.SubjectUser, "%s", why)
+		}
 	}
 	if why := settings.RefusesKey(publicKey); why != "" {
 		return hostproto.Refused(hostproto.SubjectKey, "%s", why)

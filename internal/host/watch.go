@@ -108,11 +108,14 @@ func (w *Watch) look(ctx context.Context) {
 		w.asked = clock.Uptime() // what is known stays known
 		return
 	}
-	if problem != w.view.Problem {
-		w.log.Warn("what sshd makes of pushed keys has changed", "before", w.view.Problem, "now", problem)
-	}
 	if settings != nil {
 		loaded = w.loadStamp(settings)
+	}
+	if problem == "" && loaded == "" && !settings.Answered() {
+		problem = "sshd does not run, and nothing waits for connections in its place."
+	}
+	if problem != w.view.Problem {
+		w.log.Warn("what sshd makes of pushed keys has changed", "before", w.view.Problem, "now", problem)
 	}
 	w.view = View{Settings: settings, Problem: problem}
 	w.asked, w.files, w.loaded, w.pending, w.users = clock.Uptime(), files, loaded, files, make(map[string]sshd.Settings)
@@ -153,15 +156,12 @@ func (w *Watch) foresee(ctx context.Context, files sshd.Files) {
 	}
 }
 
-// SettingsOf returns sshd's settings for one user; nil where they depend on what nobody knows yet, the address that the
-// user will come from, or where sshd does not say.
+// SettingsOf returns sshd's settings for one user, of which some are left out where they depend on the address that the
+// user will come from (see sshd.Settings.Anywhere); nil where sshd does not say.
 func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.files.Address:
-		return nil
-	case !w.files.Matches:
+	if !w.files.Matches {
 		return w.view.Settings
 	}
 	if settings, known := w.users[user]; known {
@@ -177,6 +177,9 @@ func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
 	if err != nil {
 		w.log.Warn("sshd does not tell its settings for a user", "user", user, "error", err)
 		return nil
+	}
+	if w.files.Address {
+		settings = settings.Anywhere()
 	}
 	if len(w.users) >= maxUserSettings {
 		clear(w.users)

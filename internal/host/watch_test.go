@@ -1,6 +1,8 @@
 package host
 
 import (
+	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +81,15 @@ func TestDrift(t *testing.T) {
 		t.Errorf("the reported port is %d although another was given", port)
 	}
 	expect("in the end", "", "", "")
+	d.stop()
+	expect("sshd does not run", hostproto.AckRefused, "does not run", "")
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", d.port)) // as systemd does for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	watch.asked -= askSSHDEvery
+	expect("sshd is started for each connection", "", "", "")
 }
 
 // What sshd says is remembered: a push asks no process, and a look at what has not changed takes no noticeable time.

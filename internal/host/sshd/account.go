@@ -23,6 +23,18 @@ func (s Settings) NamesGroups() bool { return len(s["allowgroups"])+len(s["denyg
 // UsesPAM reports whether PAM has a say in logins.
 func (s Settings) UsesPAM() bool { return s.Get("usepam") == "yes" }
 
+// Anywhere returns what of a user's settings can be relied on where Match blocks look at addresses, and nobody knows yet
+// where the user will come from: what no such block can set, and what makes an account's shell unimportant.
+func (s Settings) Anywhere() Settings {
+	kept := Settings{}
+	for _, keyword := range []string{"usepam", "chrootdirectory", "forcecommand", "permittty"} {
+		if values, ok := s[keyword]; ok {
+			kept[keyword] = values
+		}
+	}
+	return kept
+}
+
 // Refusal returns, as a sentence, why sshd lets the account in by no key; "" if it may. The settings must be those of
 // the user. It follows allowed_user and auth_root_allowed of OpenSSH's auth.c. Where an address decides, which nobody
 // knows yet, the user may.
