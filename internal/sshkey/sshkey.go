@@ -4,7 +4,6 @@ package sshkey
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
@@ -16,10 +15,8 @@ import (
 
 // The limits of a public key.
 const (
-	MaxLength  = 4096 // characters, comment included; EC2 Instance Connect's own limit
-	minLength  = 80   // the shortest line of any type: an Ed25519 key without a comment
-	minRSABits = 2048
-	maxRSABits = 8192
+	MaxLength = 4096 // characters, comment included; EC2 Instance Connect's own limit
+	minLength = 80   // the shortest line of any type: an Ed25519 key without a comment
 )
 
 // Public is a public key that was checked. The zero Public is no key.
@@ -90,7 +87,7 @@ func ParsePublic(text string) (Public, error) {
 	if key.Type() != kind {
 		return Public{}, invalid("The SSH public key says it is of type %s, but its data is of type %s. Give the line of the .pub file unchanged.", kind, key.Type())
 	}
-	if err := checkSize(key); err != nil {
+	if err := checkSecret(key); err != nil {
 		return Public{}, err
 	}
 	return Public{Type: kind, Line: kind + " " + blob, Comment: comment}, nil
@@ -142,27 +139,6 @@ func mentionsType(text string) bool {
 		}
 	}
 	return false
-}
-
-// checkSize refuses RSA keys too small to be safe or too large to be checked quickly. The size of the other types is
-// in their names.
-func checkSize(key ssh.PublicKey) error {
-	if key.Type() != ssh.KeyAlgoRSA {
-		return nil
-	}
-	bits := 0
-	if wrapped, ok := key.(ssh.CryptoPublicKey); ok {
-		if public, ok := wrapped.CryptoPublicKey().(*rsa.PublicKey); ok {
-			bits = public.N.BitLen()
-		}
-	}
-	switch {
-	case bits < minRSABits:
-		return invalid("The RSA key has %d bits; at least %d are needed. Make a new key: ssh-keygen -t ed25519, or ssh-keygen -t rsa -b 3072.", bits, minRSABits)
-	case bits > maxRSABits:
-		return invalid("The RSA key has %d bits; at most %d are accepted. Make a new key: ssh-keygen -t ed25519.", bits, maxRSABits)
-	}
-	return nil
 }
 
 // clip shortens what the caller gave, so that an answer is not mostly an echo.

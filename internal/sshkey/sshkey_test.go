@@ -1,6 +1,7 @@
 package sshkey_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -39,13 +40,35 @@ func wireLine(kind string, fields ...[]byte) string {
 	return kind + " " + base64.StdEncoding.EncodeToString(wire)
 }
 
-// rsaLine is an RSA key of the size. Nobody has its private half; nothing here needs it.
+// rsaLine is an RSA key of the size. Its factors are many, which makes it quick to make, and large enough.
 func rsaLine(t testing.TB, bits int) string {
-	n := new(big.Int).Lsh(big.NewInt(1), uint(bits)-1)
-	return line(t, &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
+	t.Helper()
+	for more := 0; ; more = 1 - more {
+		n := primeOf(t, 512)
+		for bits-n.BitLen() > 700 {
+			n.Mul(n, primeOf(t, 512))
+		}
+		if n.Mul(n, primeOf(t, bits-n.BitLen()+more)); n.BitLen() == bits {
+			return line(t, &rsa.PublicKey{N: n, E: 65537})
+		}
+	}
 }
 
-func ed25519Line(t testing.TB) string { return line(t, ed25519.PublicKey(strings.Repeat("k", 32))) }
+func primeOf(t testing.TB, bits int) *big.Int {
+	t.Helper()
+	p, err := rand.Prime(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// ed25519Point is a public key of no particular owner.
+func ed25519Point() []byte {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte("k"), 32)).Public().(ed25519.PublicKey)
+}
+
+func ed25519Line(t testing.TB) string { return line(t, ed25519.PublicKey(ed25519Point())) }
 
 func ecdsaLine(t testing.TB, curve elliptic.Curve) string {
 	t.Helper()
@@ -70,7 +93,7 @@ func skECDSALine(t testing.TB) string {
 }
 
 func TestAccepts(t *testing.T) {
-	skEd25519 := wireLine("sk-ssh-ed25519@openssh.com", []byte(strings.Repeat("k", 32)), []byte("ssh:"))
+	skEd25519 := wireLine("sk-ssh-ed25519@openssh.com", ed25519Point(), []byte("ssh:"))
 	for _, test := range []struct {
 		kind, line string
 		bits       int
@@ -188,7 +211,7 @@ func TestRefusals(t *testing.T) {
 		{"cut off, with a comment", good[:72] + " kim@host.example.test", "not a key of type ssh-ed25519"},
 		{"no base64", good[:50] + "!" + good[51:], "not valid base64"},
 		{"base64 that ends loosely", good[:76] + "aWx= kim@host.example", "not valid base64"},
-		{"more after the key", wireLine("ssh-ed25519", []byte(strings.Repeat("k", 32)), one), "not a key of type ssh-ed25519"},
+		{"more after the key", wireLine("ssh-ed25519", ed25519Point(), one), "not a key of type ssh-ed25519"},
 		{"another type than the data's", strings.Replace(good, "ssh-ed25519", "ssh-rsa", 1) + " kim@host", "its data is of type ssh-ed25519"},
 		{"a point off the curve", wireLine("ecdsa-sha2-nistp256", []byte("nistp256"), append([]byte{4}, make([]byte, 64)...)), "not a key of type ecdsa-sha2-nistp256"},
 		{"a NUL", good + " a\x00b", "control character (0x00)"},
@@ -275,7 +298,8 @@ func testGenerate(t *testing.T, want string, accepted []string) {
 // TestCanonical: a line that was read reads as itself, whatever stood around it.
 func TestCanonical(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		key := ed25519.PublicKey(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "key"))
+		seed := rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "seed")
+		key := ed25519.NewKeyFromSeed(seed).Public()
 		comment := rapid.StringMatching(`[!-~]{0,20}( [!-~]{1,20}){0,2}`).Draw(rt, "comment")
 		first, err := sshkey.ParsePublic(line(t, key) + " " + comment + "\n")
 		if err != nil {
