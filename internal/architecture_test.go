@@ -42,10 +42,10 @@ var mayImport = map[string][]string{
 	// gate and domain
 	"internal/gate":    {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/uuid", "internal/gate"},
 	"internal/iam":     {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/uuid"},
-	"internal/compute": {"internal/clock", "internal/fault", "internal/trail", "internal/gate", "internal/page"},
+	"internal/compute": {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/gate", "internal/page"},
 	"internal/access":  {"internal/clock", "internal/fault", "internal/trail", "internal/gate", "internal/compute", "internal/keyblob", "internal/sshkey"},
 	// adapters
-	"internal/store":     {"internal/clock", "internal/fault", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
+	"internal/store":     {"internal/clock", "internal/fault", "internal/policy", "internal/trail", "internal/iam", "internal/compute", "internal/access", "internal/keyblob", "internal/store"},
 	"internal/hostproto": {"internal/fault", "internal/keyblob"},
 	"internal/hostlink":  {"internal/clock", "internal/fault", "internal/ca", "internal/trail", "internal/gate", "internal/compute", "internal/access", "internal/hostproto", "internal/uuid"},
 	// edges
@@ -290,4 +290,32 @@ func countLines(t *testing.T, path string) int {
 		n++
 	}
 	return n
+}
+
+// TestOneRuleFoldsKeys: in the rooms that compare keys and names without regard to case, nothing does so but by
+// policy.Fold. Two rules would differ in some rune, and what a policy forbids would pass as another key.
+func TestOneRuleFoldsKeys(t *testing.T) {
+	another := regexp.MustCompile(`strings\.(EqualFold|ToLower|ToUpper)\(|unicode\.(ToLower|SimpleFold)\(|\(\?i\)|(?i)\b(lower|upper)\([a-z$]|COLLATE +NOCASE|ILIKE`)
+	may := map[string]string{
+		"internal/policy/fold.go":        "the rule itself",
+		"internal/policy/operator.go":    "values under StringEqualsIgnoreCase and Bool",
+		"internal/policy/validate.go":    "capitals in a vendor's name are refused",
+		"internal/awsapi/constraints.go": "the first letter of a field of Go",
+		"internal/iam/attachments.go":    "the first letter of a kind, for a message",
+	}
+	for _, room := range []string{"policy", "gate", "iam", "compute", "access", "store", "awsapi"} {
+		err := filepath.WalkDir(room, func(path string, _ os.DirEntry, err error) error {
+			if err != nil || strings.HasSuffix(path, "_test.go") || filepath.Ext(path) != ".go" && filepath.Ext(path) != ".sql" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if found := another.Find(text); found != nil && may["internal/"+filepath.ToSlash(path)] == "" {
+				t.Errorf("internal/%s compares by %s…: use policy.Fold", path, found)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }

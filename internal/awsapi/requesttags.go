@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"iter"
-	"strings"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/policy"
@@ -20,7 +19,7 @@ func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 			return nil, fault.New(fault.Invalid, "tag", "Duplicate tag key '%s' specified.", key)
 		}
 		seen[key] = true
-		name := "aws:requesttag/" + strings.ToLower(key)
+		name := "aws:requesttag/" + policy.Fold(key)
 		keys[name] = append(keys[name], value)
 		keys["aws:tagkeys"] = append(keys["aws:tagkeys"], key)
 	}

@@ -51,7 +51,7 @@ type Scope struct {
 // Touch is what the policies are asked about.
 type Touch struct {
 	Resources  []gate.Resource // none means "*"
-	Conditions policy.Keys     // lower case
+	Conditions policy.Keys     // folded
 }
 
 // Row is an Operation before its types are erased.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 // EC2's limits on tags.
@@ -125,7 +126,7 @@ func checkTagKey(key string) error {
 		return fault.New(fault.Invalid, "tag", "Tag keys cannot be empty")
 	case utf8.RuneCountInString(key) > MaxTagKey || !utf8.ValidString(key):
 		return fault.New(fault.Invalid, "tag", "Tag key exceeds the maximum length of %d characters", MaxTagKey)
-	case strings.HasPrefix(strings.ToLower(key), "aws:"):
+	case strings.HasPrefix(policy.Fold(key), "aws:"):
 		return fault.New(fault.Invalid, "tag", "Tag keys starting with 'aws:' are reserved for internal use")
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 // requestContext answers for the global condition keys, the operation's own, the resource's own and the tags. What
@@ -106,12 +108,12 @@ func (c *requestContext) resourceTags() map[string]string {
 
 func one(value string) ([]string, bool) { return []string{value}, true }
 
-// tagValue finds a tag by its name in lower case: condition keys are compared without regard to case, the
+// tagValue finds a tag by its name as policy.Fold has it: condition keys are compared without regard to case, the
 // tag's name within them too. Of tags whose names differ in case only it returns every value, by which a
 // condition on a single value does not hold.
 func tagValue(tags map[string]string, name string) (values []string, ok bool) {
 	for key, value := range tags {
-		if strings.ToLower(key) == name {
+		if policy.Fold(key) == name {
 			values, ok = append(values, value), true
 		}
 	}

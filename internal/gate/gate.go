@@ -137,7 +137,7 @@ type Call struct {
 	TLS        *trail.TLSDetails
 	Parameters map[string]any // for the trail, without secrets
 	Resources  []Resource     // each must be allowed; none means "*"
-	Conditions policy.Keys    // the operation's own condition keys, lower case
+	Conditions policy.Keys    // the operation's own condition keys, folded
 }
 
 // Resource is something the call wants to touch.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 // NewPolicy is a managed policy to be created. Path is "/" if empty.
@@ -140,7 +141,7 @@ func (s *Service) Policies(ctx context.Context, pass gate.Pass, filter PolicyFil
 
 // comparePolicies orders by name; one of AWS's may have the same as one of the account's.
 func comparePolicies(a, b ManagedPolicy) int {
-	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ARN, b.ARN))
+	return cmp.Or(strings.Compare(policy.Fold(a.Name), policy.Fold(b.Name)), strings.Compare(a.ARN, b.ARN))
 }
 
 // DeletePolicy deletes a managed policy that is attached to nobody and has no versions but the default one; an

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 // invalid is a fault about a parameter's value.
@@ -20,7 +21,7 @@ func mergeTags(old, set map[string]string) (map[string]string, error) {
 		merged = map[string]string{}
 	}
 	for key, value := range set {
-		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+		if strings.HasPrefix(policy.Fold(key), "aws:") {
 			return nil, invalid("The tag key %q begins with aws:, which is reserved.", key)
 		}
 		if present, ok := findTag(merged, key); ok {
@@ -37,7 +38,7 @@ func mergeTags(old, set map[string]string) (map[string]string, error) {
 // findTag returns the spelling in which the tags have the key.
 func findTag(tags map[string]string, key string) (string, bool) {
 	for present := range tags {
-		if strings.EqualFold(present, key) {
+		if policy.Fold(present) == policy.Fold(key) {
 			return present, true
 		}
 	}

@@ -4,7 +4,7 @@ import "strings"
 
 // condition is one key under one operator.
 type condition struct {
-	key     string // in lower case
+	key     string // folded
 	set     setOperator
 	negated bool
 	null    *nullTest    // of the Null operator, which has nothing of the rest
@@ -38,15 +38,15 @@ func parseConditions(n node, variables bool) ([]condition, error) {
 		}
 		seen := map[string]bool{}
 		for _, key := range operator.value.members {
-			lower := strings.ToLower(key.name)
-			if !isKey(lower) {
+			folded := Fold(key.name)
+			if !isKey(folded) {
 				return nil, key.value.malformed("%q is not a condition key, which has the form vendor:name, as in aws:SourceIp.", key.name)
 			}
-			if seen[lower] {
+			if seen[folded] {
 				return nil, key.value.malformed("the condition key is there twice in another spelling; keys are compared without regard to case.")
 			}
-			seen[lower] = true
-			c, err := parseCondition(operator.name, lower, key.value, variables)
+			seen[folded] = true
+			c, err := parseCondition(operator.name, folded, key.value, variables)
 			if err != nil {
 				return nil, err
 			}

@@ -15,7 +15,7 @@ type Document struct {
 type statement struct {
 	name        string // the Sid, or "#" and the position counted from 1
 	deny        bool
-	actions     []pattern // in lower case
+	actions     []pattern // folded
 	notAction   bool      // actions is the NotAction
 	resources   []template
 	notResource bool // resources is the NotResource
@@ -167,7 +167,7 @@ func parseActions(n node) ([]pattern, error) {
 		if action != "*" && (!found || (vendor != "*" && !isName(vendor, "-")) || !isName(name, "*?")) {
 			return nil, item.malformed("the action %q must be * or of the form vendor:name, as in ec2:DescribeInstances.", action)
 		}
-		compiled, err := parseTemplate(strings.ToLower(action), syntax{wildcards: true})
+		compiled, err := parseTemplate(Fold(action), syntax{wildcards: true})
 		if err != nil {
 			return nil, item.malformed("%v.", err)
 		}

@@ -1,7 +1,5 @@
 package policy
 
-import "strings"
-
 // Evaluate decides: a Deny that applies decides against everything else, otherwise an Allow that applies allows,
 // otherwise the answer is no. A request without an action or a resource is denied, and so is any request if one
 // of the policies has no Document, as nobody knows what that one would forbid.
@@ -15,7 +13,7 @@ func Evaluate(policies []Policy, request Request) Decision {
 	if request.Context == nil {
 		request.Context = Keys(nil)
 	}
-	request.Action = strings.ToLower(request.Action)
+	request.Action = Fold(request.Action)
 	var decision Decision
 	for i := range policies {
 		policy := &policies[i]
@@ -37,7 +35,7 @@ func Evaluate(policies []Policy, request Request) Decision {
 }
 
 // applies tells whether the statement speaks about the request, in doubt to the caller's disadvantage. The request's
-// action is in lower case.
+// action is folded.
 func (s *statement) applies(request *Request) bool {
 	needed := yes
 	if s.deny {

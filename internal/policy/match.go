@@ -18,7 +18,7 @@ const (
 // piece is a part of a pattern or template.
 type piece struct {
 	kind        pieceKind
-	text        string // of a literal; of a variable its key in lower case
+	text        string // of a literal; of a variable its key, folded
 	fallback    string
 	hasFallback bool
 }

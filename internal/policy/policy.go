@@ -12,13 +12,13 @@ type Policy struct {
 	Document *Document
 }
 
-// Context gives the values of condition keys. Keys are passed in lower case, as AWS compares them without
+// Context gives the values of condition keys. Keys are passed folded (Fold), as AWS compares them without
 // regard to case. ok is false for a key that is not in the request.
 type Context interface {
 	Values(key string) (values []string, ok bool)
 }
 
-// Keys is a Context from a map with lower-case keys.
+// Keys is a Context from a map with folded keys.
 type Keys map[string][]string
 
 // Values implements Context.

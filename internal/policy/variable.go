@@ -73,7 +73,7 @@ func parseVariable(source string) (p piece, rest string, err error) {
 	if end < 0 {
 		return piece{}, "", errors.New("a variable ${… is not closed by }; write ${$} for a $ before {")
 	}
-	key := strings.ToLower(strings.Trim(inside[:end], " "))
+	key := Fold(strings.Trim(inside[:end], " "))
 	if !isKey(key) {
 		return piece{}, "", fmt.Errorf("${%s is not a variable, which names a condition key as in ${aws:username}; write ${$} for a $ before {", inside[:end])
 	}

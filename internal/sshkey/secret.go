@@ -37,7 +37,7 @@ func checkPoint(key ed25519.PublicKey) error {
 		return invalid("The Ed25519 key is written in a way that is not canonical. Make a new key: ssh-keygen -t ed25519.")
 	case slices.ContainsFunc(smallOrder(), func(small *big.Int) bool { return y.Cmp(small) == 0 }):
 		return invalid("The Ed25519 key is a point of small order: anybody could sign for it. Make a new key: ssh-keygen -t ed25519.")
-	case !onCurve(y):
+	case !isPoint(y):
 		return invalid("The Ed25519 key is not a point on the curve: nobody could sign for it. Make a new key: ssh-keygen -t ed25519.")
 	}
 	return nil
@@ -56,8 +56,8 @@ func smallOrder() []*big.Int {
 	return []*big.Int{new(big.Int), big.NewInt(1), last, eight, new(big.Int).Sub(fieldPrime(), eight)}
 }
 
-// onCurve reports whether a point of the curve has the y: whether x² = (y² - 1) / (dy² + 1) has a root.
-func onCurve(y *big.Int) bool {
+// isPoint reports whether a point of the curve has the y: whether x² = (y² - 1) / (dy² + 1) has a root.
+func isPoint(y *big.Int) bool {
 	p := fieldPrime()
 	d := new(big.Int).ModInverse(big.NewInt(121666), p) // d = -121665/121666
 	d.Mul(d, big.NewInt(-121665))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 // micros is how a time is stored: microseconds since 1970 UTC, 0 for the zero time.
@@ -39,7 +40,7 @@ func blob(b []byte) []byte {
 }
 
 // fold is the form in which names are compared.
-func fold(name string) string { return strings.ToLower(name) }
+func fold(name string) string { return policy.Fold(name) }
 
 // cleanText makes text that somebody unknown has sent fit for a TEXT column: PostgreSQL takes neither a zero
 // byte nor broken UTF-8.

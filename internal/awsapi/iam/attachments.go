@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 func (a api) attachUserPolicy(ctx context.Context, pass gate.Pass, in *iam.AttachUserPolicyInput) (*iam.AttachUserPolicyOutput, error) {
@@ -65,9 +66,9 @@ type entity struct {
 // key puts groups before users, as IAM does.
 func (e entity) key() string {
 	if e.group != nil {
-		return "group " + strings.ToLower(e.group.Name)
+		return "group " + policy.Fold(e.group.Name)
 	}
-	return "user " + strings.ToLower(e.user.Name)
+	return "user " + policy.Fold(e.user.Name)
 }
 
 func (a api) listEntitiesForPolicy(ctx context.Context, pass gate.Pass, in *iam.ListEntitiesForPolicyInput) (*iam.ListEntitiesForPolicyOutput, error) {

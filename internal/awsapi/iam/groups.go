@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 func (a api) createGroup(ctx context.Context, pass gate.Pass, in *iam.CreateGroupInput) (*iam.CreateGroupOutput, error) {
@@ -62,7 +62,7 @@ func (a api) removeUserFromGroup(ctx context.Context, pass gate.Pass, in *iam.Re
 	return &iam.RemoveUserFromGroupOutput{}, a.identities.RemoveMember(ctx, pass, aws.ToString(in.GroupName), aws.ToString(in.UserName))
 }
 
-func byGroupName(g domain.Group) string { return strings.ToLower(g.Name) }
+func byGroupName(g domain.Group) string { return policy.Fold(g.Name) }
 
 func group(g domain.Group) types.Group {
 	return types.Group{GroupId: &g.ID, GroupName: &g.Name, Path: &g.Path, Arn: &g.ARN, CreateDate: &g.Created}

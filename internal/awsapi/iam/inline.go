@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 func (a api) putUserPolicy(ctx context.Context, pass gate.Pass, in *iam.PutUserPolicyInput) (*iam.PutUserPolicyOutput, error) {
@@ -68,7 +69,7 @@ func (a api) inlineNames(ctx context.Context, pass gate.Pass, owner domain.Owner
 		return listing[string]{}, err
 	}
 	names := each(policies, func(p domain.InlinePolicy) string { return p.Name })
-	return cut(names, strings.ToLower, marker, size, "inline", string(owner.Kind), owner.Name)
+	return cut(names, policy.Fold, marker, size, "inline", string(owner.Kind), owner.Name)
 }
 
 // encoded is a policy document as IAM's responses carry it: percent-encoded by RFC 3986.

@@ -3,7 +3,6 @@ package iam
 import (
 	"iter"
 	"reflect"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
@@ -42,7 +41,7 @@ func (p parameters) list(name string) []string {
 func (p parameters) checkTagKeys() error {
 	seen := map[string]bool{}
 	for key := range p.tags() {
-		key = strings.ToLower(key)
+		key = policy.Fold(key)
 		if seen[key] {
 			return fault.New(fault.Invalid, "tag-keys",
 				"Duplicate tag keys found. Please note that Tag keys are case insensitive.")

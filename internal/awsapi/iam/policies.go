@@ -3,7 +3,6 @@ package iam
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -12,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 func (a api) createPolicy(ctx context.Context, pass gate.Pass, in *iam.CreatePolicyInput) (*iam.CreatePolicyOutput, error) {
@@ -91,7 +91,7 @@ func (a api) deletePolicyVersion(ctx context.Context, pass gate.Pass, in *iam.De
 }
 
 // byPolicyName is the domain's order: by name, and then by ARN. No name has a space.
-func byPolicyName(p domain.ManagedPolicy) string { return strings.ToLower(p.Name) + " " + p.ARN }
+func byPolicyName(p domain.ManagedPolicy) string { return policy.Fold(p.Name) + " " + p.ARN }
 
 // newestVersion is the domain's order: v10 before v9.
 func newestVersion(v domain.PolicyVersion) string {

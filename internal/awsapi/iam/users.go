@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -13,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/policy"
 )
 
 func (a api) createUser(ctx context.Context, pass gate.Pass, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
@@ -86,7 +86,7 @@ func (a api) listGroupsForUser(ctx context.Context, pass gate.Pass, in *iam.List
 	return &iam.ListGroupsForUserOutput{Groups: each(l.items, group), IsTruncated: l.truncated, Marker: l.marker}, nil
 }
 
-func byUserName(u domain.User) string { return strings.ToLower(u.Name) }
+func byUserName(u domain.User) string { return policy.Fold(u.Name) }
 
 // user is a user as listings show it: without tags. The root user has neither name nor path.
 func user(u domain.User) types.User {

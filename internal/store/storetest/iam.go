@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -237,7 +238,7 @@ func policies(b *bench) {
 	all, err := b.Policies(ctx, "/")
 	b.ok(err)
 	slices.SortFunc(all, func(a, b iam.ManagedPolicy) int {
-		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+		return strings.Compare(policy.Fold(a.Name), policy.Fold(b.Name))
 	})
 	b.same(all, []iam.ManagedPolicy{a, p})
 	some, err := b.Policies(ctx, "/x/")
