@@ -284,6 +284,7 @@ func TestUsersOfADirectory(t *testing.T) {
 case "$1 $3" in
 "passwd anna@corp") echo 'anna@corp:*:70001:70001::/home/anna:/bin/sh' ;;
 "passwd jo@corp") echo 'jo@corp:*:70002:70001::/home/jo:/bin/sh' ;;
+"passwd bb@corp") echo 'bb@corp:*:70005:70001::/home/bb:/bin/sh' ;;
 "passwd svc@corp") echo 'svc@corp:*:70003:70001::/:/sbin/nologin' ;;
 "passwd gone@corp") echo 'gone@corp:*:70004:70001::/home/gone:/bin/sh' ;;
 "shadow gone@corp") echo 'gone@corp:*:19000:::::1:' ;;
@@ -292,6 +293,7 @@ case "$1 $3" in
 esac
 `, 0o755)
 	write(t, filepath.Join(bin, "id"), `#!/bin/sh
+[ "$3" = bb@corp ] && exit 1
 [ "$3" = jo@corp ] && printf 'guests\0' || printf 'domain users\0other\0'
 `, 0o755)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
@@ -299,6 +301,7 @@ esac
 	for user, want := range map[string]hostproto.Ack{
 		"anna@corp": {},
 		"jo@corp":   {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "AllowGroups"},
+		"bb@corp":   {}, // whose groups cannot be found out
 		"svc@corp":  {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "shell"},
 		"gone@corp": {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "expired"},
 		"down@corp": {Code: hostproto.AckFailed, Message: "look up"},

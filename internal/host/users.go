@@ -84,6 +84,9 @@ func getent(ctx context.Context, database, name string) ([]string, error) {
 // groupsOf returns the names of all groups of a user. Of a group without a name id prints the number.
 func groupsOf(ctx context.Context, name string) ([]string, error) {
 	out, err := askServices(ctx, "id", "-Gnz", "--", name)
+	if err == nil && out == "" {
+		err = errors.New("id: it does not tell") // BusyBox's knows no -z
+	}
 	names := strings.FieldsFunc(out, func(r rune) bool { return r == 0 })
 	return slices.DeleteFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") == "" }), err
 }

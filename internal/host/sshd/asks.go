@@ -3,6 +3,7 @@ package sshd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -20,7 +21,7 @@ func Asks(ctx context.Context, config, user, helper string) (settings Settings, 
 		settings, err = server.Effective(ctx, config, user)
 	}
 	if err != nil {
-		return nil, fault.Of(err).Message
+		return nil, cause(err)
 	}
 	why = settings.AsksAnother(config, helper)
 	if why != "" && (Options{Arguments: server.Arguments}).Sets("AuthorizedKeysCommand") {
@@ -29,17 +30,27 @@ func Asks(ctx context.Context, config, user, helper string) (settings Settings, 
 	return settings, why
 }
 
+// cause is what to tell of an error on its own machine.
+func cause(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Message
+	}
+	return err.Error()
+}
+
 // AsksAnother returns, as a sentence, why sshd does not ask the helper under the settings, which are the configuration's;
 // "" if it does.
 func (s Settings) AsksAnother(config, helper string) string {
 	command := s.KeysCommand().Command
 	program, arguments, _ := strings.Cut(command, " ")
 	if !strings.HasPrefix(arguments+" ", helper+" ") {
+		// Not with its arguments: what stands there is told to people elsewhere.
 		return fmt.Sprintf("sshd does not ask the agent for keys: "+
-			"something has changed AuthorizedKeysCommand, which is %s, in %s.", cmp.Or(command, "none"), config)
+			"something has changed AuthorizedKeysCommand, which is %s, in %s.", cmp.Or(program, "none"), config)
 	}
 	if err := CheckSafePath(program); err != nil {
-		return fault.Of(err).Message
+		return cause(err)
 	}
 	if info, err := os.Stat(program); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return fmt.Sprintf("sshd's AuthorizedKeysCommand is not there, or is no program: %s.", program)
