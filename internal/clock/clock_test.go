@@ -16,34 +16,39 @@ func TestLeft(t *testing.T) {
 	const up = 5 * time.Hour
 	begun := clock.Reading{Time: noon(), Boot: "first", Uptime: up}
 	expires := noon().Add(time.Minute)
-	for _, c := range []struct {
-		name   string
-		now    clock.Reading
-		left   time.Duration
-		nobody bool // whether begun and now know their boots
+	// at is a reading: the time of day since noon, and the uptime since what began.
+	at := func(day time.Duration, boot string, uptime time.Duration) clock.Reading {
+		return clock.Reading{Time: noon().Add(day), Boot: boot, Uptime: up + uptime}
+	}
+	past := func(r clock.Reading) clock.Reading {
+		r.Past = expires
+		return r
+	}
+	const s = time.Second
+	for name, c := range map[string]struct {
+		now  clock.Reading
+		left time.Duration
 	}{
-		{name: "at once", now: begun, left: time.Minute},
-		{name: "later", now: clock.Reading{Time: noon().Add(20 * time.Second), Boot: "first", Uptime: up + 20*time.Second}, left: 40 * time.Second},
-		{name: "its minute is over", now: clock.Reading{Time: expires, Boot: "first", Uptime: up + time.Minute}},
-		{name: "the time was set back", now: clock.Reading{Time: noon().Add(-30 * time.Minute), Boot: "first", Uptime: up + 20*time.Second}, left: 40 * time.Second},
-		{name: "set back, and over", now: clock.Reading{Time: noon().Add(-30 * time.Minute), Boot: "first", Uptime: up + 61*time.Second}},
-		{name: "the time was set forward", now: clock.Reading{Time: noon().Add(59 * time.Second), Boot: "first", Uptime: up + time.Second}, left: time.Second},
-		{name: "rebooted", now: clock.Reading{Time: noon().Add(20 * time.Second), Boot: "second", Uptime: 9 * time.Hour}, left: 40 * time.Second},
-		{name: "rebooted, and over", now: clock.Reading{Time: expires, Boot: "second", Uptime: up}},
-		{name: "rebooted, and the time was set back", now: clock.Reading{Time: noon().Add(-time.Second), Boot: "second", Uptime: up}},
-		{name: "rebooted, set back, and known to be over",
-			now: clock.Reading{Time: noon().Add(time.Second), Boot: "second", Uptime: up, Past: expires}},
-		{name: "what is known counts after a reboot only", left: 40 * time.Second,
-			now: clock.Reading{Time: noon(), Boot: "first", Uptime: up + 20*time.Second, Past: expires}},
-		{name: "no boot is known", nobody: true, now: clock.Reading{Time: noon().Add(-time.Second), Uptime: up}},
+		"at once":                              {begun, 60 * s},
+		"later":                                {at(20*s, "first", 20*s), 40 * s},
+		"its minute is over":                   {at(60*s, "first", 60*s), 0},
+		"set back":                             {at(-1800*s, "first", 20*s), 40 * s},
+		"set back, and over":                   {at(-1800*s, "first", 61*s), 0},
+		"set forward":                          {at(59*s, "first", s), s},
+		"rebooted":                             {at(20*s, "second", 9000*s), 40 * s},
+		"rebooted, and over":                   {at(60*s, "second", 0), 0},
+		"rebooted, and set to before it began": {at(-s, "second", 0), 0},
+		"rebooted, set back, known to be over": {past(at(s, "second", 0)), 0},
+		"what is known, in the same boot":      {past(at(0, "first", 20*s)), 40 * s},
+		"its boot is not known":                {at(-s, "", 0), 0},
 	} {
-		from := begun
-		if c.nobody {
-			from.Boot = ""
+		if got := c.now.Left(begun, expires); got != c.left {
+			t.Errorf("%s: %v left, want %v", name, got, c.left)
 		}
-		if got := c.now.Left(from, expires); got != c.left {
-			t.Errorf("%s: %v left, want %v", c.name, got, c.left)
-		}
+	}
+	begun.Boot = ""
+	if got := at(-s, "", 0).Left(begun, expires); got != 0 {
+		t.Errorf("no boot is known, and the time was set back: %v left", got)
 	}
 }
 

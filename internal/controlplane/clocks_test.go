@@ -61,14 +61,15 @@ func TestNoClockKeepsAKeyAlive(t *testing.T) {
 
 // setBy is by how much somebody sets a clock.
 func setBy() *rapid.Generator[time.Duration] {
-	return spread(-72*time.Hour, -24*time.Hour, -30*time.Minute, -time.Minute, -40*time.Second, -20*time.Second, -5*time.Second,
-		5*time.Second, 20*time.Second, time.Minute, 30*time.Minute, 24*time.Hour, 72*time.Hour)
+	return spread(-72*time.Hour, -24*time.Hour, -30*time.Minute, -time.Minute, -40*time.Second, -20*time.Second,
+		-5*time.Second, 5*time.Second, 20*time.Second, time.Minute, 30*time.Minute, 24*time.Hour, 72*time.Hour)
 }
 
 // spread returns one of the durations, or something in the order of it.
 func spread(some ...time.Duration) *rapid.Generator[time.Duration] {
 	return rapid.Custom(func(t *rapid.T) time.Duration {
-		return rapid.SampledFrom(some).Draw(t, "about") * time.Duration(rapid.SampledFrom([]int{90, 95, 100, 105, 110}).Draw(t, "percent")) / 100
+		percent := rapid.SampledFrom([]time.Duration{90, 95, 100, 105, 110}).Draw(t, "percent")
+		return rapid.SampledFrom(some).Draw(t, "about") * percent / 100
 	})
 }
 
@@ -119,8 +120,10 @@ type pushed struct {
 
 func newMoments(opened *openedPlane) *moments {
 	opened.hosts++
-	w := &moments{openedPlane: opened, plane: clocktest.New(time.Now()), host: clocktest.New(time.Unix(0, 0)), pushed: map[string]*pushed{}}
-	w.instance = compute.Instance{ID: fmt.Sprintf("i-%017x", opened.hosts), Region: testkit.Region, Zone: testkit.Region + "a"}
+	w := &moments{
+		openedPlane: opened, plane: clocktest.New(time.Now()), host: clocktest.New(time.Unix(0, 0)), pushed: map[string]*pushed{},
+		instance: compute.Instance{ID: fmt.Sprintf("i-%017x", opened.hosts), Region: testkit.Region},
+	}
 	w.restartPlane()
 	w.restartAgent()
 	return w
@@ -205,7 +208,8 @@ func (w *moments) ping(there, back time.Duration) {
 
 func (w *moments) push(t *rapid.T, transit time.Duration) {
 	call := gate.Call{
-		RequestID: uuid.New(time.Now(), rand.Reader), Name: "SendSSHPublicKey", Source: access.EventSource, Region: testkit.Region,
+		RequestID: uuid.New(time.Now(), rand.Reader), Name: "SendSSHPublicKey",
+		Source: access.EventSource, Region: testkit.Region,
 	}
 	pass, err := w.gate.AdmitHost(trail.Identity{Type: trail.Host, PrincipalID: "test", ARN: "arn:test"}, call)
 	if err != nil {
@@ -217,7 +221,8 @@ func (w *moments) push(t *rapid.T, transit time.Duration) {
 	}
 	w.transit = transit
 	w.pushed[call.RequestID] = &pushed{at: w.now, disturbed: w.early() > 4*time.Second}
-	_, err = w.keys.Push(context.Background(), pass, access.PushInput{InstanceID: w.instance.ID, OSUser: "debian", PublicKey: key.Public.Line})
+	in := access.PushInput{InstanceID: w.instance.ID, OSUser: "debian", PublicKey: key.Public.Line}
+	_, err = w.keys.Push(context.Background(), pass, in)
 	switch {
 	case err != nil && w.linked && w.early()+transit < 50*time.Second:
 		t.Fatalf("a key cannot be pushed: %v %+v", err, w.ack)
@@ -306,7 +311,8 @@ func TestClocksThatAreSet(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = s.Clients(s.Root).EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{
-				InstanceId: aws.String(web.InstanceID), InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(key.Public.Line),
+				InstanceId: aws.String(web.InstanceID), InstanceOSUser: aws.String("debian"),
+				SSHPublicKey: aws.String(key.Public.Line),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -31,7 +31,8 @@ func (s *Server) forgetAt(ctx context.Context, now time.Time) {
 		return s.store.PruneEvents(ctx, now.Add(-trail.Retention))
 	}
 	for what, prune := range map[string]func(context.Context, time.Time) error{
-		"grants": s.parts.keys.Prune, "host tokens": s.parts.instances.Prune, "sessions": s.parts.identities.Prune, "events": events,
+		"grants": s.parts.keys.Prune, "host tokens": s.parts.instances.Prune,
+		"sessions": s.parts.identities.Prune, "events": events,
 	} {
 		if err := prune(ctx, now); err != nil && ctx.Err() == nil {
 			s.log.Error("what is over could not be dropped", "what", what, "error", err)
@@ -45,8 +46,10 @@ const settling = 24 * time.Hour
 // settled is the time of day by which things are forgotten, which nobody can undo: a clock that is a year ahead for ten
 // minutes must not take the trail along. It goes back with the clock at once, and forward after a day.
 type settled struct {
-	since         time.Duration // the uptime at which today began
-	today, before time.Time     // the time of day at the uptime zero, by the earliest reading of the day, and of the day before
+	since time.Duration // the uptime at which today began
+
+	// The time of day at the uptime zero, by the earliest reading of the day, and of the day before.
+	today, before time.Time
 }
 
 // settle begins at a reading. It trusts a time that is later than the newest event as little as one that was set since.

@@ -162,7 +162,8 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 		return held{}, keyblob.ErrExpired
 	}
 	return held{
-		Live: live, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey), expires: statement.Expires,
+		Live: live, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey),
+		expires: statement.Expires,
 	}, nil
 }
 
