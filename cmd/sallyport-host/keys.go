@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/sallyport/sallyport/internal/host"
 )
@@ -17,13 +19,18 @@ type keysCommand struct {
 }
 
 // keysMain runs `keys` without the command line parser: sshd runs it twice for each login, and counts the
-// milliseconds. The exit status is always 0, as sshd throws away the keys of a command that fails.
+// milliseconds. The exit status is 0, as sshd throws away the keys of a command that fails, unless another command
+// took over, whose own it is.
 func keysMain(args []string) {
 	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
 	keys := parseKeys(args)
 	keys.Out, keys.Log = out, host.Syslog
-	keys.Run()
+	next := keys.Run()
+	if out.Flush() != nil || len(next) == 0 {
+		return
+	}
+	err := syscall.Exec(next[0], next, os.Environ())
+	keys.Log(fmt.Sprintf("error: %s: %v", next[0], err))
 }
 
 // parseKeys reads [--directory DIR] USER [FINGERPRINT] [-- COMMAND …]. What follows the directory is the user, who

@@ -1,14 +1,11 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 
@@ -16,13 +13,6 @@ import (
 	"github.com/sallyport/sallyport/internal/host/sshd"
 	"github.com/sallyport/sallyport/internal/keyblob"
 	"github.com/sallyport/sallyport/internal/sshkey"
-)
-
-// The bounds of another AuthorizedKeysCommand that is asked too.
-const (
-	chainTimeout = 5 * time.Second
-	foundTimeout = 300 * time.Millisecond // where it can add nothing: the offered key is one of ours
-	maxChained   = 1 << 20                // bytes of output
 )
 
 // Keys is one run of the keys helper, sshd's AuthorizedKeysCommand: it prints the public keys that let the user
@@ -36,21 +26,10 @@ type Keys struct {
 	Log         func(line string) // Syslog, outside tests
 }
 
-// Run asks the agent and the chained command at the same time. Neither's failure or delay hides the other's
-// keys. It takes at most a second for the one and five for the other.
-func (k Keys) Run() {
-	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
-	defer cancel()
-	var chained []byte
-	var waiting sync.WaitGroup
-	if len(k.Chain) > 0 {
-		waiting.Go(func() {
-			var err error
-			if chained, err = runChained(ctx, k.Chain); err != nil {
-				k.Log(fmt.Sprintf("error: %s: %v", k.Chain[0], err))
-			}
-		})
-	}
+// Run asks the agent, which takes a second at most. Where the offered key is not one of ours it returns the command of the
+// Chain, which is to take this process's place: so sshd has its output, its exit status and its time as if it ran the
+// command itself. Otherwise, and where the command is not fit to run, it returns nil.
+func (k Keys) Run() (next []string) {
 	statements, err := k.granted()
 	if err != nil && !errors.Is(err, errNoAgent) {
 		k.Log(fmt.Sprintf("error: no pushed keys for %q: %v", k.User, err))
@@ -59,14 +38,18 @@ func (k Keys) Run() {
 		fmt.Fprintln(k.Out, s.PublicKey)
 		k.Log(fmt.Sprintf("providing the SSH key with fingerprint %s for user %q, request %s, caller %s", sshkey.Fingerprint(s.PublicKey), k.User, s.RequestID, s.Caller))
 	}
-	if k.Fingerprint != "" && len(statements) > 0 {
-		defer time.AfterFunc(foundTimeout, cancel).Stop()
+	if len(k.Chain) == 0 || k.Fingerprint != "" && len(statements) > 0 {
+		return nil // of the same key another command can say nothing that sshd still looks at
 	}
-	waiting.Wait()
-	k.Out.Write(chained)
+	// sshd, which would have checked the command's path before each run, only sees ours.
+	if err := sshd.CheckSafePath(k.Chain[0]); err != nil {
+		k.Log(fmt.Sprintf("error: %s: %v", k.Chain[0], err))
+		return nil
+	}
+	return k.Chain
 }
 
-// errNoAgent says that no agent runs, which is nothing to write home about for every login.
+// errNoAgent says that no agent runs, which is not logged: it would repeat at every login.
 var errNoAgent = errors.New("host: the agent does not run")
 
 // granted returns what the agent's grants say, those that this process has verified itself.
@@ -103,42 +86,6 @@ func (k Keys) granted() ([]keyblob.Statement, error) {
 		}
 	}
 	return statements, refused
-}
-
-// runChained returns the command's output if it succeeds before the context ends. sshd, which would have checked the command's
-// path before each run, only sees ours: the check is made here.
-func runChained(ctx context.Context, command []string) ([]byte, error) {
-	if err := sshd.CheckSafePath(command[0]); err != nil {
-		return nil, err
-	}
-	var out bounded
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Stdout = &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its children too
-	cmd.WaitDelay = 100 * time.Millisecond
-	err := cmd.Run()
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no answer in time: %w", ctx.Err())
-	case err != nil:
-		return nil, err
-	}
-	if len(out) > 0 && out[len(out)-1] != '\n' {
-		out = append(out, '\n')
-	}
-	return out, nil
-}
-
-// bounded refuses to hold more than maxChained.
-type bounded []byte
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if len(*b)+len(p) > maxChained {
-		return 0, errors.New("the output is too long")
-	}
-	*b = append(*b, p...)
-	return len(p), nil
 }
 
 // Syslog writes a line to the system's log, facility authpriv, as sshd does. Without a log it does nothing.

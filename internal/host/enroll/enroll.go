@@ -61,6 +61,7 @@ type Result struct {
 	KeysUser    string   `json:"keysUser"`
 	TestLogin   string   `json:"testLogin,omitempty"` // the user whose login was tried
 	Warnings    []string `json:"warnings,omitempty"`
+	NotTried    []string `json:"notTried,omitempty"` // ways to log in, and how they were judged instead
 }
 
 // Run enrolls this machine. It needs root. On any error, and when the context ends, the machine is as it was
@@ -147,6 +148,7 @@ type enrollment struct {
 	existing  sshd.KeysCommand
 	overrides []sshd.Override  // Match blocks' own, before us
 	command   sshd.KeysCommand // what we set
+	repeated  sshd.KeysCommand // for principals, where sshd would pass over it otherwise
 	matched   []sshd.Matched   // and for the logins of Match blocks
 	users     []string         // whose login may be tried, the best first
 	login     string           // whose login worked
@@ -161,7 +163,9 @@ func (e *enrollment) apply(ctx context.Context) error {
 	}{
 		{"Install the keys helper", e.install},
 		{"Choose the keys helper's user", e.chooseUser},
+		{"Compare sshd's settings", e.compareSettings},
 		{"Try a login under the new sshd configuration", e.tryLogin},
+		{"Try other ways in", e.tryOtherWays},
 		{"Enroll with the control plane", e.redeem},
 		{"Start the agent", e.startAgent},
 		{"Wait for the link", e.awaitLink},

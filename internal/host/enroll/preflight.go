@@ -304,7 +304,7 @@ func (e *enrollment) chainOverrides(ours string) {
 		if err != nil || o.Nested || strings.EqualFold(o.Command, "none") || theirs.User != e.command.User || !e.version.HasInclude() {
 			return
 		}
-		e.matched = append(e.matched, sshd.Matched{Match: o.Match, KeysCommand: sshd.KeysCommand{Command: command, User: theirs.User}})
+		e.matched = append(e.matched, sshd.Matched{Match: o.Match, Principals: o.Principals, KeysCommand: sshd.KeysCommand{Command: command, User: theirs.User}})
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
@@ -15,6 +18,15 @@ func setups() map[string]func(*testing.T) {
 		"command by an option": commandByOption,
 		"options of sshd":      optionsOfSSHD,
 		"no pid file":          noPIDFile,
+
+		"principals command":           principalsCommand,
+		"principals command matched":   principalsCommandMatched,
+		"principals command elsewhere": principalsCommandElsewhere,
+		"existing command is slow":     existingSlow,
+		"one attempt only":             oneAttempt,
+		"only RSA":                     onlyRSA,
+		"key and password":             keyAndPassword,
+		"users by address":             usersByAddress,
 	}
 }
 
@@ -95,5 +107,187 @@ func noPIDFile(t *testing.T) {
 	before.same(t)
 	if err := login("alice", m.ordinary); err != nil {
 		t.Error(err)
+	}
+}
+
+// configured appends lines to sshd's configuration.
+func configured(lines string) func(t *testing.T) {
+	return func(t *testing.T) {
+		edit(t, sshdConfig, func(text string) string { return text + "\n" + lines + "\n" })
+	}
+}
+
+// certify makes an authority, a program that names alice's principal, and a certificate for it, in a file beside its key.
+func certify(t *testing.T) (key string) {
+	t.Helper()
+	key = "/root/certified"
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/etc/ssh/authority")
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+	run(t, "ssh-keygen", "-q", "-s", "/etc/ssh/authority", "-I", "alice", "-n", "ops-of-alice", key+".pub")
+	must(t, os.WriteFile("/usr/local/bin/principals", []byte("#!/bin/sh\necho ops-of-$1\n"), 0o755))
+	return key
+}
+
+const principalsLines = "AuthorizedPrincipalsCommand /usr/local/bin/principals %u\nAuthorizedPrincipalsCommandUser nobody\n"
+
+// principalsCommand: OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand that comes after an
+// AuthorizedKeysCommand. Ours came first, and everybody who logged in by a certificate was locked out.
+func principalsCommand(t *testing.T) {
+	var key string
+	m := newMachine(t, func(t *testing.T) {
+		key = certify(t)
+		configured("TrustedUserCAKeys /etc/ssh/authority.pub\n" + principalsLines)(t)
+	})
+	must(t, login("alice", key))
+	settle(t)
+	before := snapshot(t)
+	output := m.mustEnroll(t)
+	if strings.Contains(output, "by a certificate") {
+		t.Errorf("a certificate was not tried:\n%s", output)
+	}
+	m.bothWork(t)
+	if err := login("alice", key); err != nil {
+		t.Errorf("by a certificate: %v", err)
+	}
+	if login("root", key) == nil {
+		t.Error("alice's certificate lets root in")
+	}
+	run(t, hostProgram, "unenroll")
+	before.same(t)
+	must(t, login("alice", key))
+}
+
+// principalsCommandMatched: the same in a Match block that has a command for keys, too.
+func principalsCommandMatched(t *testing.T) {
+	var key string
+	m := newMachine(t, func(t *testing.T) {
+		key = certify(t)
+		configured("TrustedUserCAKeys /etc/ssh/authority.pub\nMatch User alice\n" + principalsLines +
+			"AuthorizedKeysCommand /bin/true\nAuthorizedKeysCommandUser nobody\n")(t)
+	})
+	must(t, login("alice", key))
+	m.mustEnroll(t)
+	m.bothWork(t)
+	if err := login("alice", key); err != nil {
+		t.Errorf("by a certificate: %v", err)
+	}
+}
+
+// principalsCommandElsewhere: where one Match block names the principals and a later one the keys, a block of ours before
+// both would hide the principals. That is refused, and nothing is changed; on a later OpenSSH it just works.
+func principalsCommandElsewhere(t *testing.T) {
+	var key string
+	m := newMachine(t, func(t *testing.T) {
+		key = certify(t)
+		configured("TrustedUserCAKeys /etc/ssh/authority.pub\nMatch Group alice\n" + principalsLines +
+			"Match User alice\nAuthorizedKeysCommand /bin/true\nAuthorizedKeysCommandUser nobody\n")(t)
+	})
+	must(t, login("alice", key))
+	settle(t)
+	before := snapshot(t)
+	output, err := m.enroll(t)
+	if err == nil || !strings.Contains(output, "authorizedprincipalscommand for alice") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	before.same(t)
+	must(t, login("alice", key))
+}
+
+// existingSlow: the existing command answers after six seconds, with more than a megabyte, the key at its end.
+func existingSlow(t *testing.T) {
+	key := t.TempDir() + "/third"
+	public := writeKey(t, key)
+	must(t, os.WriteFile("/usr/local/share/third.pub", []byte(public.Type()+" "+base64Key(public)+"\n"), 0o644))
+	m := newMachine(t, func(t *testing.T) {
+		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte(`#!/bin/sh
+sleep 6
+[ "$1" = alice ] || exit 0
+yes '# a line of a long answer' | head -c 1500000
+echo
+cat /usr/local/share/third.pub
+`), 0o755))
+		configured("AuthorizedKeysCommand /usr/local/bin/existing-keys\nAuthorizedKeysCommandUser nobody\n")(t)
+	})
+	must(t, login("alice", key))
+	output := m.mustEnroll(t)
+	if strings.Contains(output, "A key of the AuthorizedKeysCommand") {
+		t.Errorf("no key of the command was tried:\n%s", output)
+	}
+	if err := login("alice", key); err != nil {
+		t.Errorf("by a key of the existing command: %v", err)
+	}
+	begin := time.Now()
+	if err := m.pushedLogin(t, "alice"); err != nil {
+		t.Errorf("by a pushed key: %v", err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("a pushed key waits %v for the existing command", took)
+	}
+}
+
+func oneAttempt(t *testing.T) {
+	m := newMachine(t, configured("MaxAuthTries 1"))
+	m.mustEnroll(t)
+	m.bothWork(t)
+}
+
+// onlyRSA: an sshd that takes RSA keys only, signed by one algorithm, and shows one.
+func onlyRSA(t *testing.T) {
+	const ordinary, pushed = "/root/rsa", "/root/pushed"
+	m := newMachine(t, func(t *testing.T) {
+		for _, path := range []string{ordinary, pushed} {
+			run(t, "ssh-keygen", "-q", "-t", "rsa", "-b", "3072", "-N", "", "-f", path)
+		}
+		run(t, "sh", "-c", "ls /etc/ssh/ssh_host_rsa_key || ssh-keygen -q -t rsa -N '' -f /etc/ssh/ssh_host_rsa_key")
+		run(t, "sh", "-c", "cat /root/rsa.pub >>/home/alice/.ssh/authorized_keys")
+		configured("PubkeyAcceptedAlgorithms rsa-sha2-512\nHostKey /etc/ssh/ssh_host_rsa_key\nRequiredRSASize 3072")(t)
+	})
+	must(t, login("alice", ordinary))
+	m.mustEnroll(t)
+	text, err := os.ReadFile(pushed + ".pub")
+	must(t, err)
+	key, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	must(t, err)
+	m.plane.push(t, "alice", key)
+	for _, path := range []string{ordinary, pushed} {
+		if err := login("alice", path); err != nil {
+			t.Errorf("by %s: %v", path, err)
+		}
+	}
+}
+
+// keyAndPassword: a key alone lets nobody in, so none could be tried, and enrollment was refused.
+func keyAndPassword(t *testing.T) {
+	m := newMachine(t, nil)
+	for _, methods := range []string{"publickey,password", "password,publickey"} {
+		edit(t, sshdConfig, func(text string) string { return text + "\nMatch all\nAuthenticationMethods " + methods + "\n" })
+		restartSSHD(t)
+		output := m.mustEnroll(t)
+		if !strings.Contains(output, "Not tried: ") || !strings.Contains(output, "AuthenticationMethods") {
+			t.Errorf("%s: it is not said what was not tried:\n%s", methods, output)
+		}
+		if status := run(t, hostProgram, "status"); !strings.Contains(status, "asks us") {
+			t.Errorf("%s: the status is\n%s", methods, status)
+		}
+		run(t, hostProgram, "unenroll")
+		edit(t, sshdConfig, func(text string) string { return text[:strings.Index(text, "\nMatch all")] })
+	}
+}
+
+// usersByAddress: nobody may log in from the machine itself, from where a login is tried.
+func usersByAddress(t *testing.T) {
+	m := newMachine(t, configured("PermitRootLogin no\nAllowUsers alice@10.20.0.0/16"))
+	output := m.mustEnroll(t)
+	if !strings.Contains(output, "Not tried: A login of alice") || !strings.Contains(output, "10.20.0.1") {
+		t.Errorf("it is not said what was not tried:\n%s", output)
+	}
+	run(t, hostProgram, "unenroll")
+
+	// A block that takes us off for those addresses is seen all the same.
+	edit(t, sshdConfig, func(text string) string {
+		return text + "\nMatch Address 10.20.0.0/16\n\tAuthorizedKeysCommand none\n"
+	})
+	if output, err := m.enroll(t); err == nil {
+		t.Errorf("nobody who may log in would be asked of us:\n%s", output)
 	}
 }

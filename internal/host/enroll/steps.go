@@ -2,14 +2,12 @@ package enroll
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/sshd"
@@ -39,88 +37,6 @@ func (e *enrollment) install(ctx context.Context) error {
 		return err
 	}
 	return sshd.CheckSafePath(path)
-}
-
-// tryLogin makes a real login by an ordinary key under the configuration that is about to be: first without an
-// agent, then with one. The trial's files stand in the enrollment's directory, so that they go with it.
-func (e *enrollment) tryLogin(ctx context.Context) error {
-	directory := filepath.Join(e.Directory, "trial")
-	if err := os.MkdirAll(directory, 0o755); err != nil {
-		return err
-	}
-	defer os.RemoveAll(directory)
-	if err := os.Chmod(directory, 0o755); err != nil {
-		return err
-	}
-	config, err := e.writeTrialConfig(directory)
-	if err != nil {
-		return err
-	}
-	if err := e.server.Check(ctx, config); err != nil {
-		return err
-	}
-	outcome, err := e.tryUsers(ctx, config, directory)
-	if err != nil || e.login == "" {
-		return err
-	}
-	if !outcome.CommandRan {
-		return fault.New(fault.WrongState, "sshd", "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
-	}
-	if outcome.CommandProblem != "" {
-		return fault.New(fault.WrongState, "sshd", "sshd is not content with the keys helper: %s", outcome.CommandProblem)
-	}
-	return nil
-}
-
-// writeTrialConfig writes what sshd's configuration will come to: our setting, and then theirs.
-func (e *enrollment) writeTrialConfig(directory string) (string, error) {
-	present, err := os.ReadFile(e.SSHDConfig)
-	if err != nil {
-		return "", err
-	}
-	block := e.command.DropIn(e.matched)
-	if e.version.HasInclude() {
-		dropIn := filepath.Join(directory, "drop_in.conf")
-		if err := durable.WriteFile(dropIn, []byte(block), 0o600); err != nil {
-			return "", err
-		}
-		block = sshd.IncludeBlock(dropIn)
-	}
-	path := filepath.Join(directory, "sshd_config")
-	return path, durable.WriteFile(path, []byte(sshd.Prepend(string(present), block)), 0o600)
-}
-
-// tryUsers looks for a user who can log in under the new configuration. One who can under the present one but
-// not under the new ends the enrollment.
-func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (sshd.Outcome, error) {
-	candidates := e.users
-	if e.login != "" {
-		candidates = []string{e.login}
-	}
-	var reasons []error
-	for _, name := range candidates {
-		trial := sshd.Trial{Server: e.server, Config: config, Login: name, Directory: directory, Random: e.Random}
-		outcome, err := trial.Run(ctx)
-		if err == nil {
-			e.login, e.result.TestLogin = name, name
-			return outcome, nil
-		}
-		if ctx.Err() != nil {
-			return sshd.Outcome{}, err
-		}
-		reasons = append(reasons, err)
-		trial.Config = e.SSHDConfig
-		if _, before := trial.Run(ctx); before == nil {
-			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, "sshd", "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Of(err).Message)
-		}
-	}
-	if e.SkipTestLogin {
-		e.warn("No user could be found to try a login with (%s).", strings.Join(candidates, ", "))
-		return sshd.Outcome{}, nil
-	}
-	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, "sshd",
-		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, with or without the new configuration. The last answer: %s If that is as it should be, use --skip-test-login.",
-		strings.Join(candidates, ", "), fault.Of(reasons[len(reasons)-1]).Message)
 }
 
 // redeem uses the token up, after everything that might have failed without.
@@ -198,7 +114,7 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 	if err := e.manifest.record(change{Kind: reloadedSSHD, Path: e.SSHDConfig, Program: e.server.Program, PIDFile: e.PIDFile}); err != nil {
 		return err
 	}
-	block := e.command.DropIn(e.matched)
+	block := e.dropIn()
 	if e.version.HasInclude() {
 		directory := filepath.Join(filepath.Dir(e.SSHDConfig), "sshd_config.d")
 		if err := e.manifest.makeDirectory(directory, madeDirectory); err != nil {
@@ -232,20 +148,6 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 		return fault.New(fault.WrongState, "sshd", "The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?", keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
 	}
 	return e.warnOfOverrides()
-}
-
-// expectedSettings asks sshd what the tried configuration comes to.
-func (e *enrollment) expectedSettings(ctx context.Context) (sshd.Settings, error) {
-	directory := filepath.Join(e.Directory, "trial")
-	if err := os.MkdirAll(directory, 0o755); err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(directory)
-	config, err := e.writeTrialConfig(directory)
-	if err != nil {
-		return nil, err
-	}
-	return e.server.Effective(ctx, config, "")
 }
 
 // warnOfOverrides names the Match blocks whose logins will not ask us.

@@ -12,6 +12,15 @@ type KeysCommand struct {
 	User    string // AuthorizedKeysCommandUser
 }
 
+// PrincipalsCommand returns the AuthorizedPrincipalsCommand and its user, the zero KeysCommand if there is none.
+func (s Settings) PrincipalsCommand() KeysCommand {
+	command := KeysCommand{Command: s.Get("authorizedprincipalscommand"), User: s.Get("authorizedprincipalscommanduser")}
+	if command.Command == "" {
+		return KeysCommand{}
+	}
+	return command
+}
+
 // KeysCommand returns what the settings hold; the zero KeysCommand if there is none.
 func (s Settings) KeysCommand() KeysCommand {
 	command := KeysCommand{Command: s.Get("authorizedkeyscommand"), User: s.Get("authorizedkeyscommanduser")}
@@ -56,21 +65,35 @@ func splitProgram(command string) (program, arguments string) {
 type Matched struct {
 	Match string // a Match block's criteria
 	KeysCommand
+	Principals KeysCommand // of the same block, to be said again
 }
 
 // DropIn is the text that sets the command, and others for the logins that Match blocks of the configuration have a
-// command of their own for: it is to be read before these.
-func (k KeysCommand) DropIn(matched []Matched) string {
+// command of their own for: it is to be read before these. OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand
+// that comes after an AuthorizedKeysCommand (its bug 3574), so there principals are said again before it.
+func (k KeysCommand) DropIn(principals KeysCommand, matched []Matched) string {
 	var text strings.Builder
-	text.WriteString(dropInMark + "\n" + k.lines(""))
+	text.WriteString(dropInMark + "\n" + principals.lines("", principalsAgain, "AuthorizedPrincipalsCommand"))
+	text.WriteString(k.lines("", "", "AuthorizedKeysCommand"))
 	for _, m := range matched {
-		text.WriteString("Match " + m.Match + "\n" + m.lines("\t"))
+		text.WriteString("Match " + m.Match + "\n" + m.Principals.lines("\t", "", "AuthorizedPrincipalsCommand"))
+		text.WriteString(m.lines("\t", "", "AuthorizedKeysCommand"))
 	}
 	return text.String()
 }
 
-func (k KeysCommand) lines(indent string) string {
-	return indent + "AuthorizedKeysCommand " + k.Command + "\n" + indent + "AuthorizedKeysCommandUser " + k.User + "\n"
+// principalsAgain says to whoever changes the other place why nothing happens.
+const principalsAgain = "# As it stands elsewhere in the configuration, where this OpenSSH passes over it: change both.\n"
+
+func (k KeysCommand) lines(indent, comment, keyword string) string {
+	if k.Command == "" {
+		return ""
+	}
+	text := comment + indent + keyword + " " + k.Command + "\n"
+	if k.User != "" {
+		text += indent + keyword + "User " + k.User + "\n"
+	}
+	return text
 }
 
 const dropInMark = "# Written by sallyport-host enroll. Remove it with: sallyport-host unenroll"

@@ -1,33 +1,111 @@
 package sshd
 
 import (
+	"cmp"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/fault"
 )
 
 // KeyTypes returns the types of public keys, as they begin a .pub file, that sshd accepts from users; none if it does
 // not say. A type that signs by several algorithms, as ssh-rsa, is accepted if one of them is.
 func (s Settings) KeyTypes() []string {
-	accepted := s.Get("pubkeyacceptedalgorithms")
-	if accepted == "" {
-		accepted = s.Get("pubkeyacceptedkeytypes") // before OpenSSH 8.5
-	}
 	var types []string
-	for algorithm := range strings.SplitSeq(accepted, ",") {
+	for _, algorithm := range s.accepted() {
 		switch algorithm {
 		case ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512:
 			algorithm = ssh.KeyAlgoRSA
 		}
-		if algorithm != "" && !strings.Contains(algorithm, "-cert-v") && !slices.Contains(types, algorithm) {
+		if !strings.Contains(algorithm, "-cert-v") && !slices.Contains(types, algorithm) {
 			types = append(types, algorithm)
 		}
 	}
 	return types
+}
+
+// accepted returns the algorithms by which users may sign; none if sshd does not say.
+func (s Settings) accepted() []string {
+	list := cmp.Or(s.Get("pubkeyacceptedalgorithms"), s.Get("pubkeyacceptedkeytypes")) // the latter before OpenSSH 8.5
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
+// algorithms returns those of the accepted algorithms by which a key of the type signs.
+func (s Settings) algorithms(keyType string) []string {
+	if keyType != ssh.KeyAlgoRSA {
+		return []string{keyType}
+	}
+	modern := []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	if accepted := s.accepted(); len(accepted) > 0 {
+		modern = slices.DeleteFunc(modern, func(name string) bool { return !slices.Contains(accepted, name) })
+	}
+	return modern
+}
+
+// leastRSABits is the size of the RSA keys that newKey makes unless sshd requires larger ones.
+const leastRSABits = 3072
+
+// newKey makes a key of a type that sshd accepts. The error is an Unsupported fault if it accepts none that this program
+// can make.
+func (s Settings) newKey(random io.Reader) (ssh.Signer, error) {
+	var key crypto.Signer
+	var err error
+	types := s.KeyTypes()
+	takes := func(keyType string) bool { return len(types) == 0 || slices.Contains(types, keyType) }
+	switch {
+	case takes(ssh.KeyAlgoED25519):
+		_, key, err = ed25519.GenerateKey(random)
+	case takes(ssh.KeyAlgoECDSA256):
+		key, err = ecdsa.GenerateKey(elliptic.P256(), random)
+	case takes(ssh.KeyAlgoECDSA384):
+		key, err = ecdsa.GenerateKey(elliptic.P384(), random)
+	case takes(ssh.KeyAlgoECDSA521):
+		key, err = ecdsa.GenerateKey(elliptic.P521(), random)
+	case takes(ssh.KeyAlgoRSA) && len(s.algorithms(ssh.KeyAlgoRSA)) > 0:
+		bits, _ := strconv.Atoi(s.Get("requiredrsasize"))
+		key, err = rsa.GenerateKey(random, max(bits, leastRSABits))
+	default:
+		return nil, fault.New(fault.Unsupported, "sshd", "No login can be tried: sshd accepts keys of the types %s only.", strings.Join(types, ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.NewSignerFromSigner(key)
+	if err != nil || signer.PublicKey().Type() != ssh.KeyAlgoRSA {
+		return signer, err
+	}
+	return ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), s.algorithms(ssh.KeyAlgoRSA))
+}
+
+// publicOnly is a key without its private half. That it is asked to sign means that sshd would take it.
+type publicOnly struct {
+	key        ssh.PublicKey
+	algorithms []string
+	asked      bool
+}
+
+func (p *publicOnly) PublicKey() ssh.PublicKey { return p.key }
+
+func (p *publicOnly) Algorithms() []string { return p.algorithms }
+
+func (p *publicOnly) Sign(random io.Reader, data []byte) (*ssh.Signature, error) {
+	return p.SignWithAlgorithm(random, data, "")
+}
+
+func (p *publicOnly) SignWithAlgorithm(io.Reader, []byte, string) (*ssh.Signature, error) {
+	p.asked = true
+	return nil, errors.New("sshd: the key has no private half")
 }
 
 // RefusesKey returns, as a sentence, why sshd would not take the key, "TYPE BASE64", whoever's it is; "" if it would.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,11 +16,24 @@ type Override struct {
 	Nested  bool   // it stands in a file that is included for the logins of another block only
 	Command string
 	User    string // AuthorizedKeysCommandUser, if the block sets it
+
+	Principals KeysCommand // the block's AuthorizedPrincipalsCommand, if it sets one
 }
 
 // String names the block as its author would find it.
 func (o Override) String() string {
 	return fmt.Sprintf("%s:%d: Match %s sets AuthorizedKeysCommand %s", o.File, o.Line, o.Match, o.Command)
+}
+
+// Users returns the users whom the block names without a pattern.
+func (o Override) Users() []string {
+	words := splitWords(strings.ReplaceAll(o.Match, "=", " "))
+	for i := 0; i+1 < len(words); i += 2 {
+		if strings.EqualFold(words[i], "user") {
+			return slices.DeleteFunc(strings.Split(words[i+1], ","), func(name string) bool { return name == "" || strings.ContainsAny(name, "*?!") })
+		}
+	}
+	return nil
 }
 
 // maxIncludes is sshd's own limit of files that include files.
@@ -60,6 +74,14 @@ func overridesIn(path, criteria string, depth int) ([]Override, error) {
 		case "authorizedkeyscommanduser":
 			if block.User == "" {
 				block.User = value
+			}
+		case "authorizedprincipalscommand":
+			if block.Principals.Command == "" {
+				block.Principals.Command = value
+			}
+		case "authorizedprincipalscommanduser":
+			if block.Principals.User == "" {
+				block.Principals.User = value
 			}
 		case "include":
 			if depth >= maxIncludes {

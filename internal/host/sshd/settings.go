@@ -2,6 +2,7 @@ package sshd
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,15 +33,18 @@ func (s Settings) Get(keyword string) string {
 // Equal tells whether both come to the same.
 func (s Settings) Equal(other Settings) bool { return s.Difference(other) == "" }
 
-// Difference names a keyword whose values differ, or "".
-func (s Settings) Difference(other Settings) string {
+// Difference names a keyword, other than those passed over, whose values differ, or "".
+func (s Settings) Difference(other Settings, passedOver ...string) string {
 	for keyword, values := range s {
+		if slices.Contains(passedOver, keyword) {
+			continue
+		}
 		if strings.Join(values, "\n") != strings.Join(other[keyword], "\n") {
 			return keyword
 		}
 	}
 	for keyword := range other {
-		if _, ok := s[keyword]; !ok {
+		if _, ok := s[keyword]; !ok && !slices.Contains(passedOver, keyword) {
 			return keyword
 		}
 	}

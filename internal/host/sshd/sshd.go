@@ -98,9 +98,14 @@ func (s Server) Check(ctx context.Context, config string) error {
 // Effective runs sshd -T: what the configuration comes to for a user who connects from this machine; for no user,
 // what holds outside of every Match block.
 func (s Server) Effective(ctx context.Context, config, user string) (Settings, error) {
+	return s.EffectiveFrom(ctx, config, user, "localhost", "127.0.0.1")
+}
+
+// EffectiveFrom is Effective for a user who connects from a host with the address.
+func (s Server) EffectiveFrom(ctx context.Context, config, user, host, address string) (Settings, error) {
 	arguments := []string{"-T"}
 	if user != "" {
-		arguments = append(arguments, "-C", "user="+user+",host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22")
+		arguments = append(arguments, "-C", "user="+user+",host="+host+",addr="+address+",laddr=127.0.0.1,lport=22")
 	}
 	stdout, stderr, err := s.ask(ctx, config, arguments...)
 	if err != nil {

@@ -143,7 +143,7 @@ func TestOverrides(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	dropIn := write("drop-in", KeysCommand{"/ours -- /bin/global", "x"}.DropIn([]Matched{{"User bob", KeysCommand{"/ours -- /bin/b", "x"}}}))
+	dropIn := write("drop-in", KeysCommand{"/ours -- /bin/global", "x"}.DropIn(KeysCommand{}, []Matched{{Match: "User bob", KeysCommand: KeysCommand{"/ours -- /bin/b", "x"}}}))
 	chained := write("chained", IncludeBlock(dropIn)+"Include "+config+"\n")
 	if got, err = Overrides(chained); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,238 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/durable"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+)
+
+// withTrialConfig calls do with the configuration that is about to be, and the directory for a trial's files. It stands in
+// the enrollment's, so that it goes with it.
+func (e *enrollment) withTrialConfig(do func(config, directory string) error) error {
+	directory := filepath.Join(e.Directory, "trial")
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(directory)
+	if err := os.Chmod(directory, 0o755); err != nil {
+		return err
+	}
+	config, err := e.writeTrialConfig(directory)
+	if err != nil {
+		return err
+	}
+	return do(config, directory)
+}
+
+// dropIn is what we put before sshd's configuration.
+func (e *enrollment) dropIn() string { return e.command.DropIn(e.repeated, e.matched) }
+
+// expectedSettings asks sshd what the tried configuration comes to.
+func (e *enrollment) expectedSettings(ctx context.Context) (settings sshd.Settings, err error) {
+	err = e.withTrialConfig(func(config, _ string) (err error) {
+		settings, err = e.server.Effective(ctx, config, "")
+		return err
+	})
+	return settings, err
+}
+
+// compareSettings makes sure that we change nothing but whom sshd asks for keys: not for all, not for those whose login
+// may be tried, and not for those whom a Match block with a command of its own names.
+func (e *enrollment) compareSettings(ctx context.Context) error {
+	expected, err := e.expectedSettings(ctx)
+	if err != nil {
+		return err
+	}
+	if expected.Get("authorizedprincipalscommand") != e.settings.Get("authorizedprincipalscommand") {
+		e.repeated = e.settings.PrincipalsCommand()
+	}
+	return e.withTrialConfig(func(config, _ string) error {
+		for _, name := range slices.Concat([]string{""}, e.users, e.matchedUsers()) {
+			before, err := e.server.Effective(ctx, e.SSHDConfig, name)
+			if err != nil {
+				return err
+			}
+			after, err := e.server.Effective(ctx, config, name)
+			if err != nil {
+				return err
+			}
+			if keyword := before.Difference(after, ourKeywords...); keyword != "" {
+				return changesMore(keyword, name, before, after)
+			}
+		}
+		return nil
+	})
+}
+
+// ourKeywords are what enrollment sets.
+var ourKeywords = []string{"authorizedkeyscommand", "authorizedkeyscommanduser"}
+
+// changesMore says that somebody might be locked out.
+func changesMore(keyword, name string, before, after sshd.Settings) error {
+	whose := "everybody"
+	if name != "" {
+		whose = name
+	}
+	return fault.New(fault.WrongState, "sshd", "With our AuthorizedKeysCommand in its configuration this sshd would take %s for %s, instead of %q, to be %q, which could lock people out: nothing of sshd's was changed. "+
+		"OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand that comes after an AuthorizedKeysCommand; if it is that, set it outside of Match blocks, or update OpenSSH.",
+		keyword, whose, before.Get(keyword), after.Get(keyword))
+}
+
+// matchedUsers are the users whom the Match blocks name that have a command of their own.
+func (e *enrollment) matchedUsers() []string {
+	var names []string
+	for _, o := range e.overrides {
+		names = append(names, o.Users()...)
+	}
+	return names
+}
+
+// tryLogin makes a real login by an ordinary key under the configuration that is about to be: first without an
+// agent, then with one.
+func (e *enrollment) tryLogin(ctx context.Context) error {
+	return e.withTrialConfig(func(config, directory string) error {
+		if err := e.server.Check(ctx, config); err != nil {
+			return err
+		}
+		outcome, err := e.tryUsers(ctx, config, directory)
+		if err != nil || e.login == "" {
+			return err
+		}
+		if !outcome.CommandRan {
+			return fault.New(fault.WrongState, "sshd", "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
+		}
+		if outcome.CommandProblem != "" {
+			return fault.New(fault.WrongState, "sshd", "sshd is not content with the keys helper: %s", outcome.CommandProblem)
+		}
+		return nil
+	})
+}
+
+// writeTrialConfig writes what sshd's configuration will come to: our setting, and then theirs.
+func (e *enrollment) writeTrialConfig(directory string) (string, error) {
+	present, err := os.ReadFile(e.SSHDConfig)
+	if err != nil {
+		return "", err
+	}
+	block := e.dropIn()
+	if e.version.HasInclude() {
+		dropIn := filepath.Join(directory, "drop_in.conf")
+		if err := durable.WriteFile(dropIn, []byte(block), 0o600); err != nil {
+			return "", err
+		}
+		block = sshd.IncludeBlock(dropIn)
+	}
+	path := filepath.Join(directory, "sshd_config")
+	return path, durable.WriteFile(path, []byte(sshd.Prepend(string(present), block)), 0o600)
+}
+
+// tryUsers looks for a user who can log in under the new configuration. One who can under the present one but
+// not under the new ends the enrollment.
+func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (sshd.Outcome, error) {
+	candidates := e.users
+	if e.login != "" {
+		candidates = []string{e.login}
+	}
+	var reasons []error
+	for _, name := range candidates {
+		trial := sshd.Trial{Server: e.server, Config: config, Login: name, Directory: directory, Random: e.Random}
+		outcome, err := trial.Run(ctx)
+		if err == nil {
+			e.result.TestLogin = name
+			if e.login == "" && outcome.Partial {
+				e.notTried("What %s is asked for beside a key (AuthenticationMethods): the key was taken.", name)
+			}
+			e.login = name
+			return outcome, nil
+		}
+		if ctx.Err() != nil || fault.Of(err).Kind == fault.Unavailable {
+			return sshd.Outcome{}, err
+		}
+		reasons = append(reasons, err)
+		trial.Config = e.SSHDConfig
+		if _, before := trial.Run(ctx); before == nil {
+			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, "sshd", "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Of(err).Message)
+		}
+	}
+	if judged, err := e.judgeUsers(ctx, config, candidates); judged || err != nil {
+		return sshd.Outcome{}, err
+	}
+	if e.SkipTestLogin {
+		e.warn("No user could be found to try a login with (%s).", strings.Join(candidates, ", "))
+		return sshd.Outcome{}, nil
+	}
+	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, "sshd",
+		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, with or without the new configuration. The last answer: %s If that is as it should be, use --skip-test-login.",
+		strings.Join(candidates, ", "), fault.Of(reasons[len(reasons)-1]).Message)
+}
+
+// judgeUsers looks for a user who gets in in a way that cannot be tried from here, by a key alone, and judges by what sshd
+// says of it: that it asks us, and that all else is as before.
+func (e *enrollment) judgeUsers(ctx context.Context, config string, candidates []string) (judged bool, err error) {
+	for _, name := range candidates {
+		account, err := accountOf(name)
+		if err != nil {
+			continue
+		}
+		settings, err := e.server.Effective(ctx, e.SSHDConfig, name)
+		if err != nil {
+			return false, err
+		}
+		address, why := settings.Untriable(account)
+		if why == "" {
+			continue
+		}
+		before, err := e.server.EffectiveFrom(ctx, e.SSHDConfig, name, address, address)
+		if err != nil {
+			return false, err
+		}
+		after, err := e.server.EffectiveFrom(ctx, config, name, address, address)
+		if err != nil {
+			return false, err
+		}
+		if keyword := before.Difference(after, ourKeywords...); keyword != "" {
+			return false, changesMore(keyword, name, before, after)
+		}
+		if strings.HasPrefix(after.KeysCommand().Command, keysCommand(e.Directory)) {
+			e.notTried("A login of %s: %s For one from %s sshd will ask the keys helper, and all else is as before.", name, why, address)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// accountOf looks a user up who has a shell.
+func accountOf(name string) (sshd.Account, error) {
+	found, err := user.Lookup(name)
+	if err != nil {
+		return sshd.Account{}, err
+	}
+	uid, err := strconv.Atoi(found.Uid)
+	if err != nil {
+		return sshd.Account{}, err
+	}
+	account := sshd.Account{Name: name, UID: uid}
+	ids, err := found.GroupIds()
+	for _, id := range ids {
+		if group, err := user.LookupGroupId(id); err == nil {
+			account.Groups = append(account.Groups, group.Name)
+		}
+	}
+	return account, err
+}
+
+// notTried tells the user what could not be tried.
+func (e *enrollment) notTried(format string, args ...any) {
+	e.result.NotTried = append(e.result.NotTried, fmt.Sprintf(format, args...))
+	e.progress.note("Not tried: " + e.result.NotTried[len(e.result.NotTried)-1])
+}
