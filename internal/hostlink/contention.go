@@ -54,37 +54,37 @@ func (c contention) remembered(now time.Duration) bool {
 type standing int
 
 const (
-	refused   standing = iota // another machine has the host's identity
-	contended                 // the same, and it was not known yet
-	draining                  // nobody is taken in any more
+	refused  standing = iota // another machine has the host's identity
+	draining                 // nobody is taken in any more
 	admitted
 )
 
 // add takes the link up if it is the host's, which was enrolled on the machine with the fingerprint that is known.
-func (l *Links) add(ctx context.Context, link *link, known string) standing {
+// contended says that there are two, and that it is news.
+func (l *Links) add(ctx context.Context, link *link, known string) (_ standing, contended bool) {
 	for {
 		old := l.find(link.instanceID)
 		alive := old != nil && old.alive(ctx)
 		homecomer := known != "" && link.machine == known && alive && old.machine != known
 		if alive && !homecomer {
-			return l.contend(old, link, known)
+			return refused, l.contend(old, link, known)
 		}
 		if old == nil && l.awaited(link, known) {
-			return refused
+			return refused, false
 		}
 		switch l.replace(old, link) {
 		case draining:
-			return draining
+			return draining, false
 		case refused: // meanwhile somebody else has become the host's
 			continue
 		}
 		if homecomer {
-			l.contend(link, old, known)
+			contended = l.contend(link, old, known)
 			go old.bye(hostproto.ByeDuplicate)
 		} else if old != nil {
 			go old.bye(hostproto.ByeReplaced)
 		}
-		return admitted
+		return admitted, contended
 	}
 }
 
@@ -129,22 +129,20 @@ func (l *Links) awaited(link *link, known string) bool {
 	return l.clock().Uptime < there+patience
 }
 
-// contend notes that there are two machines: the one that has the link, and the other. It is contended if that is new.
-func (l *Links) contend(holder, other *link, known string) standing {
+// contend notes that there are two machines: the one that has the link, and the other. It reports whether that
+// is news.
+func (l *Links) contend(holder, other *link, known string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	past, now := l.past[holder.instanceID], l.clock().Uptime
-	fresh := !past.remembered(now)
+	news := !past.remembered(now)
 	past.contention = contention{
 		last:    now,
 		settled: known != "" && holder.machine == known && other.machine != "" && other.machine != known,
 		between: fmt.Sprintf("%s has the link, and %s asks for it", holder.from, other.from),
 	}
 	l.past[holder.instanceID] = past
-	if fresh {
-		return contended
-	}
-	return refused
+	return news
 }
 
 // Contention says, as a sentence, that two machines use the host's identity now; "" if they do not.

@@ -2,6 +2,7 @@ package hostlink_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // The fingerprints of two machines.
@@ -146,6 +148,10 @@ func TestOriginalComesHome(t *testing.T) {
 	d.turnedAway(second)
 	if err := d.deliver(d.grant("i-1", "r1", "admin")); err != nil || len(first.holds()) != 1 {
 		t.Errorf("a push to the original: %v", err)
+	}
+	told := slices.ContainsFunc(d.events.written(), func(event trail.Event) bool { return event.ErrorCode == "DuplicateHost" })
+	if !told || d.links.Contention("i-1") == "" {
+		t.Error("nobody is told that there are two")
 	}
 }
 

@@ -136,18 +136,7 @@ func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance compute.I
 		return errors.New("the agent did not begin with a hello")
 	}
 	stream.Shrink() // the hello is the longest message there will be for long
-	if report := hello.Hello.Report; len(report.Machine) <= maxFingerprint {
-		c.link.machine, c.link.from = report.Machine, fmt.Sprintf("%s (%s)", hostproto.Reason(report.Hostname), origin.SourceIP)
-	}
-	switch h.Links.add(ctx, c.link, instance.Report.Machine) {
-	case draining:
-		c.link.bye(hostproto.ByeRestart)
-		return nil
-	case contended:
-		c.recordContention(ctx)
-		fallthrough
-	case refused:
-		c.link.bye(hostproto.ByeDuplicate)
+	if !c.join(ctx, hello.Hello.Report) {
 		return nil
 	}
 	defer h.Links.leave(c.link)
@@ -189,7 +178,26 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 	}
 }
 
-// recordContention puts into the trail that a second machine has asked for the host's link.
+// join makes the link the host's, or tells the agent why it is not.
+func (c *conversation) join(ctx context.Context, report hostproto.Report) bool {
+	c.link.from = fmt.Sprintf("%s (%s)", hostproto.Reason(report.Hostname), c.origin.SourceIP)
+	if len(report.Machine) <= maxFingerprint {
+		c.link.machine = report.Machine
+	}
+	standing, contended := c.Links.add(ctx, c.link, c.instance.Report.Machine)
+	if contended {
+		c.recordContention(ctx)
+	}
+	switch standing {
+	case draining:
+		c.link.bye(hostproto.ByeRestart)
+	case refused:
+		c.link.bye(hostproto.ByeDuplicate)
+	}
+	return standing == admitted
+}
+
+// recordContention puts into the trail that two machines ask for the host's link.
 func (c *conversation) recordContention(ctx context.Context) {
 	sentence := c.Links.Contention(c.instance.ID)
 	c.Log.Warn("two machines use one identity", "instance", c.instance.ID, "error", sentence)
