@@ -22,6 +22,7 @@ type serveCommand struct {
 	Hostname       []string `sep:"none" placeholder:"NAME" help:"Further name or address of this server for its certificate. Repeatable."`
 	Advertise      string   `placeholder:"URL" help:"https://HOST:PORT by which machines reach this server (default: made of the listen address)."`
 	AllowPlainHTTP bool     `name:"allow-plain-http" help:"Let other machines use the API without TLS."`
+	CallRate       int      `name:"call-rate" placeholder:"N" help:"Calls a second of each user, ten times as many at once (default: 100)."`
 	Config         string   `type:"existingfile" placeholder:"FILE" help:"JSON file of the same settings; flags win, unknown keys are errors."`
 	LogFormat      string   `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json (${default})."`
 }
@@ -37,7 +38,7 @@ The first start writes the root user's access key to DIR/credentials, as an AWS 
 share the port; plain HTTP is for this machine only. The certificate is signed by DIR/ca.pem: clients elsewhere set
 ca_bundle to a copy of it.
 
-The keys of a --config file: data, listen, db, account, regions, hostnames, advertise, allowPlainHTTP.`
+The keys of a --config file: data, listen, db, account, regions, hostnames, advertise, allowPlainHTTP, callRate.`
 }
 
 // shutdownTime is how long calls in progress may take to end when the server is told to stop.
@@ -95,6 +96,9 @@ func (c serveCommand) config() (controlplane.Config, error) {
 	}
 	if len(c.Hostname) > 0 {
 		config.Hostnames = c.Hostname
+	}
+	if c.CallRate != 0 {
+		config.CallRate = c.CallRate
 	}
 	config.AllowPlainHTTP = config.AllowPlainHTTP || c.AllowPlainHTTP
 	return config, nil

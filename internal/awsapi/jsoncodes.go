@@ -27,6 +27,10 @@ func JSONError(f *fault.Error) (e awswire.Error, ok bool) {
 			return bad("ExpiredTokenException")
 		}
 		return bad("UnrecognizedClientException")
+	case fault.Throttled:
+		if f.Resource == "rate" { // EC2 Instance Connect and others have statuses of their own for what they throttle
+			return bad("ThrottlingException")
+		}
 	case fault.Invalid:
 		switch f.Resource {
 		case "request":

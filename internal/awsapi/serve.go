@@ -183,6 +183,7 @@ func (s *Server) perform(x *exchange) (any, error) {
 func (s *Server) authenticate(ctx context.Context, x *exchange, claim *sigv4.Claim) (err error) {
 	verify := func(secret gate.Secret) error { return claim.Verify(secret.Reveal(), x.request, x.body) }
 	x.caller, err = s.Gate.Authenticate(ctx, x.call, claim.AccessKeyID, claim.SessionToken, verify)
+	x.call.Guessed = x.caller.Guessed()
 	return err
 }
 
@@ -308,6 +309,9 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLists(reflect.ValueOf(in)); err != nil {
+		return nil, err
+	}
 	for _, r := range touch.Resources {
 		if len(r.ARN) > maxARN {
 			return nil, fault.New(fault.Invalid, "parameter-value", "A name in the request is too long: the ARN it would come to has %d characters, and may have %d.", len(r.ARN), maxARN)
@@ -369,7 +373,9 @@ func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure
 		e.Message = f.Message
 	}
 	x.code = e.Code
-	failure := &gate.Failure{Code: cmp.Or(e.Recorded, e.Code), Message: e.Message}
+	failure := &gate.Failure{
+		Code: cmp.Or(e.Recorded, e.Code), Message: e.Message, Throttled: f.Kind == fault.Throttled,
+	}
 	return x.service.Codec.EncodeError(x.call.RequestID, e), failure
 }
 

@@ -75,6 +75,7 @@ func assemble(s surroundings) (parts, error) {
 	instances := compute.New(s.store, links, regions, s.clock, s.random)
 	keys := access.New(s.store, instances, links, s.authority.Signers(signerDomain, s.clock.Now), s.clock)
 	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.clock, s.random)
+	guard.LimitCalls(s.config.CallRate)
 	numbers := newMetrics(links.Count)
 
 	services := []awsapi.Service{

@@ -15,12 +15,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/internal/gate"
 )
 
 // What holds where a Config says nothing.
 const (
 	DefaultListen = "127.0.0.1:7474"
 	DefaultRegion = "on-prem-1"
+
+	maxCallRate = 1_000_000 // calls a second: as good as none
 )
 
 // Config is what an operator decides. Every field but Data has a safe default.
@@ -45,6 +49,8 @@ type Config struct {
 	// AllowPlainHTTP lets requests without TLS in from other machines. Signatures keep their secrets and cannot
 	// be forged all the same, but what is asked and answered can be read on the way, new access keys too.
 	AllowPlainHTTP bool
+	// CallRate is how many calls a second each principal may make, ten times as many at once; gate.DefaultCallRate if 0.
+	CallRate int
 }
 
 // ReadConfig reads a Config from a JSON file: an object of the settings by their names. A name that is no setting, in
@@ -66,6 +72,7 @@ func (c *Config) read(decoder *json.Decoder) error {
 	settings := map[string]any{
 		"data": &c.Data, "listen": &c.Listen, "db": &c.Database, "account": &c.Account, "regions": &c.Regions,
 		"hostnames": &c.Hostnames, "advertise": &c.Advertise, "allowPlainHTTP": &c.AllowPlainHTTP,
+		"callRate": &c.CallRate,
 	}
 	names := slices.Sorted(maps.Keys(settings))
 	seen := map[string]bool{}
@@ -137,6 +144,12 @@ func (c Config) withDefaults() (Config, error) {
 		if u, err := url.Parse(c.Database); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 			return c, errors.New("the database is not a postgres:// URL; leave it out for the embedded one")
 		}
+	}
+	if c.CallRate == 0 {
+		c.CallRate = gate.DefaultCallRate
+	}
+	if c.CallRate < 1 || c.CallRate > maxCallRate {
+		return c, fmt.Errorf("the call rate %d is not one of 1 to %d calls a second", c.CallRate, maxCallRate)
 	}
 	if c.Advertise != "" {
 		u, err := url.Parse(c.Advertise)

@@ -61,16 +61,11 @@ type Gate struct {
 	account    string
 	clock      clock.Clock
 	random     io.Reader
+	calls      *rates // by principal
+	throttled  *rates // events of calls that were too many, by principal
+	guesses    *rates // events of wrong signatures, by access key
 	strangers  *rate.Limiter
 }
-
-// How many calls of strangers, of all together, become events. Whoever can reach the server can make as many as
-// they like, and each is durable: without a bound they would fill the disk, and then nobody's call could be
-// recorded.
-const (
-	strangersASecond = 5
-	strangersAtOnce  = 1000
-)
 
 // New returns a Gate. It panics if a collaborator is missing: a gate without principals or without a trail
 // must not exist.
@@ -78,17 +73,29 @@ func New(account string, principals Principals, tags Tags, store trail.Store, cl
 	if account == "" || principals == nil || tags == nil || store == nil || clock == nil || random == nil {
 		panic("gate: New needs an account, principals, tags, a trail, a clock and randomness")
 	}
-	return &Gate{
+	g := &Gate{
 		principals: principals, tags: tags, trail: store, account: account, clock: clock, random: random,
 		strangers: rate.NewLimiter(strangersASecond, strangersAtOnce),
+		throttled: newRates(rate.Every(throttledInterval), throttledAtOnce),
+		guesses:   newRates(rate.Every(guessInterval), guessesAtOnce),
 	}
+	g.LimitCalls(DefaultCallRate)
+	return g
 }
+
+// LimitCalls lets each principal make so many calls a second, and ten times as many at once. It must be called before
+// the Gate is used; DefaultCallRate holds without.
+func (g *Gate) LimitCalls(aSecond int) { g.calls = newRates(rate.Limit(aSecond), callsAtOnce*aSecond) }
 
 // Caller is an authenticated Principal. The zero Caller is refused by Authorize.
 type Caller struct {
 	principal Principal
 	verified  bool
+	guessed   bool
 }
+
+// Guessed reports whether the caller named an access key that is one of ours, and did not prove to have it.
+func (c Caller) Guessed() bool { return c.guessed }
 
 // Identity is who the caller is; nobody for the zero Caller.
 func (c Caller) Identity() trail.Identity { return c.principal.Identity }
@@ -96,7 +103,8 @@ func (c Caller) Identity() trail.Identity { return c.principal.Identity }
 // Authenticate finds the owner of the access key and lets verify check the request's signature with the
 // owner's secret. Of the call, its source and region are known. Errors are Unauthenticated faults whose Resource tells
 // them apart: "access-key" for an unknown key, "session" for a wrong session token, "expired-session" for one that is
-// over; verify's own error is passed on.
+// over; verify's own error is passed on. A Throttled fault, of a principal that makes too many calls, comes with the Caller.
+// With any other error the Caller has no right and no identity, and says only whether it Guessed.
 func (g *Gate) Authenticate(ctx context.Context, call Call, accessKeyID, sessionToken string, verify func(secret Secret) error) (Caller, error) {
 	principal, err := g.principals.Principal(ctx, accessKeyID)
 	if fault.Is(err, fault.NotFound) {
@@ -109,18 +117,22 @@ func (g *Gate) Authenticate(ctx context.Context, call Call, accessKeyID, session
 		return Caller{}, fault.New(fault.Unauthenticated, "access-key", "The access key %q has no secret.", accessKeyID)
 	}
 	if err := verify(principal.Secret); err != nil {
-		return Caller{}, err
+		return Caller{guessed: true}, err
 	}
 	if !equalSecrets(sessionToken, principal.SessionToken) {
-		return Caller{}, fault.New(fault.Unauthenticated, "session", "The session token does not belong to the access key %q.", accessKeyID)
+		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "session", "The session token does not belong to the access key %q.", accessKeyID)
 	}
 	if !principal.Expires.IsZero() && g.clock().Left(principal.Issued, principal.Expires) == 0 {
-		return Caller{}, fault.New(fault.Unauthenticated, "expired-session", "The session token of the access key %q expired at %s. Ask for a new one.", accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
+		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "expired-session", "The session token of the access key %q expired at %s. Ask for a new one.", accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
 	}
 	if uses, ok := g.principals.(Uses); ok {
 		uses.Used(ctx, accessKeyID, call.Source, call.Region)
 	}
-	return Caller{principal: principal, verified: true}, nil
+	caller := Caller{principal: principal, verified: true}
+	if !g.calls.allow(principal.Identity.PrincipalID, g.clock.Now()) {
+		return caller, fault.New(fault.Throttled, "rate", "Rate exceeded: %s makes too many calls. Wait, and make fewer in a second.", principal.Identity.ARN)
+	}
+	return caller, nil
 }
 
 // Call is what a caller asks for.
@@ -135,6 +147,7 @@ type Call struct {
 	UserAgent  string
 	Secure     bool // came over TLS
 	TLS        *trail.TLSDetails
+	Guessed    bool           // the access key that was named is one of ours, and the caller did not prove to have it
 	Parameters map[string]any // for the trail, without secrets
 	Resources  []Resource     // each must be allowed; none means "*"
 	Conditions policy.Keys    // the operation's own condition keys, folded
@@ -198,11 +211,15 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 // call must fail whatever else it did.
 //
 // Calls of strangers, whose identity is trail.Unknown, are recorded too, though not more of them than strangersASecond: what is beyond stands in
-// the log only. Nothing a stranger does makes an event of somebody else's fail to be written.
+// the log only. Guesses at an access key of ours, and calls that are too many, have limits of their own (rates.go). What fails counts
+// for more than one call of its caller. Nothing a stranger does makes an event of somebody else's fail to be written.
 func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
-	state := pass.call
-	if state == nil && identity.Type == trail.Unknown && !g.strangers.AllowN(g.clock.Now(), 1) {
+	state, now := pass.call, g.clock.Now()
+	if state == nil && !g.recordable(identity, call, failure, now) {
 		return nil
+	}
+	if failure != nil && !failure.Throttled && isCaller(identity) {
+		g.calls.charge(identity.PrincipalID, now, failureCost+len(call.Resources))
 	}
 	if state == nil {
 		state = g.open(identity, call, trail.AwsAPICall).call
@@ -220,8 +237,29 @@ func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, p
 	return nil
 }
 
+// recordable reports whether a call that nobody had a Pass for becomes an event, as the limits in rates.go have it.
+func (g *Gate) recordable(identity trail.Identity, call Call, failure *Failure, now time.Time) bool {
+	switch {
+	case identity.Type == trail.Unknown && call.Guessed:
+		return g.guesses.allow(identity.AccessKeyID, now)
+	case identity.Type == trail.Unknown:
+		return g.strangers.AllowN(now, 1)
+	case failure != nil && failure.Throttled && isCaller(identity):
+		return g.throttled.allow(identity.PrincipalID, now)
+	}
+	return true
+}
+
+// isCaller reports whether the identity is one that signs requests.
+func isCaller(identity trail.Identity) bool {
+	return identity.Type == trail.IAMUser || identity.Type == trail.Root
+}
+
 // Failure is how a call was answered when it did not succeed.
-type Failure struct{ Code, Message string }
+type Failure struct {
+	Code, Message string
+	Throttled     bool // the caller makes too many calls
+}
 
 func denial(caller, action, resource string, d policy.Decision) *fault.Error {
 	why := fmt.Sprintf("because no identity-based policy allows the %s action", action)

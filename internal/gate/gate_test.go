@@ -326,6 +326,104 @@ func TestStrangersAreRecordedAtABoundedRate(t *testing.T) {
 	}
 }
 
+// A flood of strangers is to hide those who guess at the secret of an access key that exists: guesses have room of their
+// own in the trail, for each key, and not without end either.
+func TestGuessesDoNotHideBehindStrangers(t *testing.T) {
+	w, _ := newWorld(t)
+	now := noon
+	g := gate.New(account, w, w, w, clocktest.Follow(func() time.Time { return now }), rand.Reader)
+	wrong := func(gate.Secret) error { return fault.New(fault.Unauthenticated, "signature", "no") }
+	attempt := func(key string) {
+		t.Helper()
+		call := gate.Call{Name: "ListUsers"}
+		caller, err := g.Authenticate(t.Context(), call, key, "", wrong)
+		if err == nil || caller.Identity().Type != "" {
+			t.Fatal(err)
+		}
+		if _, err := g.Authorize(t.Context(), caller, call); err == nil {
+			t.Fatal("a guess is authorized")
+		}
+		call.Guessed = caller.Guessed()
+		identity := trail.Identity{Type: trail.Unknown, AccessKeyID: key}
+		if err := g.Record(t.Context(), identity, call, gate.Pass{}, &gate.Failure{Code: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func(key string) (n int) {
+		for _, e := range w.events {
+			if e.Identity.AccessKeyID == key {
+				n++
+			}
+		}
+		return n
+	}
+	for range 2000 {
+		attempt("AKIASTRANGER")
+	}
+	for range 300 {
+		attempt("AKIAX")
+		attempt("ASIAX")
+	}
+	if s, a, b := count("AKIASTRANGER"), count("AKIAX"), count("ASIAX"); s != 1000 || a != 100 || b != 100 {
+		t.Errorf("%d events of strangers, %d and %d of guesses at once", s, a, b)
+	}
+	now = now.Add(time.Minute)
+	for range 20 {
+		attempt("AKIAX")
+	}
+	if n := count("AKIAX"); n != 106 {
+		t.Errorf("%d events of guesses a minute later", n)
+	}
+}
+
+// A user calls as fast as they can: their calls are refused for a while, others' are not. What fails counts for more,
+// as it leaves an event and did nothing; what is refused for its number leaves few.
+func TestCallRate(t *testing.T) {
+	w, _ := newWorld(t)
+	now := noon
+	g := gate.New(account, w, w, w, clocktest.Follow(func() time.Time { return now }), rand.Reader)
+	g.LimitCalls(20)
+	right := func(gate.Secret) error { return nil }
+	attempt := func(fail bool) bool {
+		t.Helper()
+		call := gate.Call{Name: "ListUsers", Resources: make([]gate.Resource, 5)}
+		caller, err := g.Authenticate(t.Context(), call, "AKIAX", "", right)
+		if caller.Identity().UserName == "" || err != nil && !fault.Is(err, fault.Throttled) {
+			t.Fatal(err)
+		}
+		var failure *gate.Failure
+		if fail || err != nil {
+			failure = &gate.Failure{Code: "x", Throttled: err != nil}
+		}
+		if err := g.Record(t.Context(), caller.Identity(), call, gate.Pass{}, failure); err != nil {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	allowed := func(times int, fail bool) (n int) {
+		for range times {
+			if attempt(fail) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := allowed(1000, false); n != 200 {
+		t.Errorf("%d calls at once", n)
+	}
+	if n := len(w.events); n != 200+10 {
+		t.Errorf("%d events", n)
+	}
+	now = now.Add(time.Second)
+	if n := allowed(1000, false); n != 20 {
+		t.Errorf("%d calls a second later", n)
+	}
+	now = now.Add(time.Minute)
+	if n := allowed(1000, true); n < 15 || n > 20 {
+		t.Errorf("%d calls that fail", n)
+	}
+}
+
 func TestSecretsDoNotPrint(t *testing.T) {
 	p := gate.Principal{Secret: "hunter2", SessionToken: "hunter3"}
 	var log strings.Builder

@@ -58,7 +58,7 @@ func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
 func StartOn(t testing.TB, clock clock.Clock, changes ...func(*controlplane.Config)) *System {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
-	s := &System{Data: data, Log: &Log{}, clock: clock, config: controlplane.Config{Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}}}
+	s := &System{Data: data, Log: &Log{}, clock: clock, config: controlplane.Config{Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}, CallRate: 1_000_000}}
 	for _, change := range changes {
 		change(&s.config)
 	}

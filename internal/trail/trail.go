@@ -111,14 +111,14 @@ type Resource struct {
 // Name is the resource's short name, by which LookupEvents finds it: the last part of its ARN.
 func (r Resource) Name() string { return r.ARN[strings.LastIndexAny(r.ARN, "/:")+1:] }
 
-// CloudTrail's limits on what a caller can put into an event, in bytes. Whoever may call, even if every call is
-// denied, could fill the disk otherwise.
+// CloudTrail's limits, in bytes. Whoever may call, even if every call is denied, could fill the disk otherwise.
 const (
+	MaxRecord  = 256 << 10 // of an event as a whole
 	maxLine    = 1 << 10   // of a user agent, host header or error message: what is beyond is cut off
 	maxContent = 100 << 10 // of parameters, response or details, as JSON: more is left out
 )
 
-// Record returns the event as CloudTrail writes it, within CloudTrail's limits.
+// Record returns the event as CloudTrail writes it, within CloudTrail's limits: MaxRecord at most.
 func (e Event) Record() ([]byte, error) {
 	e.UserAgent, e.ErrorMessage = cut(e.UserAgent), cut(e.ErrorMessage)
 	if e.TLS != nil {
@@ -130,16 +130,33 @@ func (e Event) Record() ([]byte, error) {
 	if err != nil || len(record) <= maxContent {
 		return record, err
 	}
+	if record, err = e.leaveOut(maxContent); err != nil || len(record) <= MaxRecord {
+		return record, err
+	}
+	if record, err = e.leaveOut(0); err != nil || len(record) <= MaxRecord {
+		return record, err
+	}
+	for len(record) > MaxRecord && len(e.Resources) > 0 {
+		e.Resources = e.Resources[:len(e.Resources)/2]
+		if record, err = json.Marshal(e); err != nil {
+			return nil, err
+		}
+	}
+	return record, nil
+}
+
+// leaveOut puts a note in place of parameters, response and details that are longer than most, and returns the record.
+func (e *Event) leaveOut(most int) ([]byte, error) {
 	for _, content := range []*map[string]any{&e.Parameters, &e.Response, &e.ServiceDetails} {
 		text, err := json.Marshal(*content)
 		if err != nil {
 			return nil, err
 		}
-		if len(text) > maxContent {
+		if *content != nil && len(text) > most {
 			*content = map[string]any{"omitted": true, "originalSize": len(text), "reason": "too large"}
 		}
 	}
-	return json.Marshal(e)
+	return json.Marshal(*e)
 }
 
 // cut leaves of a text what fits into maxLine, in whole characters.

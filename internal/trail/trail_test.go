@@ -42,3 +42,25 @@ func TestRecordKeepsWhatFits(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
+
+// Somebody names everything that can be named in one call. The event has a size that CloudTrail's readers expect, and
+// still says who did what.
+func TestRecordAsAWholeHasABound(t *testing.T) {
+	part := map[string]any{"text": strings.Repeat("x", 90<<10)}
+	var resources []Resource
+	for range 4000 {
+		resources = append(resources, Resource{ARN: "arn:aws:ec2:on-prem-1:123456789012:instance/" + strings.Repeat("a", 200)})
+	}
+	for name, event := range map[string]Event{
+		"large parts":    {Name: "CreateTags", Parameters: part, Response: part, ServiceDetails: part},
+		"many resources": {Name: "CreateTags", Parameters: part, Resources: resources},
+	} {
+		text, err := event.Record()
+		if err != nil || len(text) > MaxRecord {
+			t.Errorf("%s: %d bytes, %v", name, len(text), err)
+		}
+		if !strings.Contains(string(text), `"eventName":"CreateTags"`) {
+			t.Errorf("%s: %.200s", name, text)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package controlplane_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/controlplane"
+	"github.com/sallyport/sallyport/internal/testkit"
+)
+
+// A user without any right names thousands of things in each call. None is looked at, and the event of each stays
+// small.
+func TestDeniedCallsStaySmall(t *testing.T) {
+	s := testkit.Start(t)
+	nobody := s.User(t, "nobody", "")
+	clients := s.Clients(nobody)
+	ids := make([]string, 4000)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("i-%017x", i)
+	}
+	tag := []ec2types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}
+	for name, call := range map[string]func(n int) error{
+		"CreateTags": func(n int) error {
+			_, err := clients.EC2.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: ids[:n], Tags: tag})
+			return err
+		},
+		"TerminateInstances": func(n int) error {
+			_, err := clients.EC2.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: ids[:n]})
+			return err
+		},
+		"DescribeInstances": func(n int) error {
+			_, err := clients.EC2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: ids[:n]})
+			return err
+		},
+		"DescribeRegions": func(n int) error {
+			_, err := clients.EC2.DescribeRegions(t.Context(), &ec2.DescribeRegionsInput{RegionNames: ids[:n]})
+			return err
+		},
+	} {
+		for _, n := range []int{1000, 1001, 4000} {
+			err := call(n)
+			if refused := codeOf(err) == "UnauthorizedOperation"; refused != (n == 1000) || err == nil {
+				t.Errorf("%s of %d: %v", name, n, err)
+			}
+		}
+	}
+	events := 0
+	for _, e := range s.Events(t) {
+		if e.Identity.UserName != "nobody" {
+			continue
+		}
+		events++
+		text, err := e.Record()
+		if most := 256 << 10; err != nil || len(text) > most || len(e.Resources) == 0 && len(text) > most/2 {
+			t.Errorf("%s takes %d bytes, %v", e.Name, len(text), err)
+		}
+	}
+	if events != 12 {
+		t.Errorf("%d events", events)
+	}
+}
+
+// A user calls without pause. They are told in the words by which AWS's clients wait and try again, and nobody else
+// notices.
+func TestTooManyCalls(t *testing.T) {
+	s := testkit.Start(t, func(c *controlplane.Config) { c.CallRate = 1 })
+	loud := s.User(t, "loud", allowAll)
+	clients := s.Clients(loud)
+	for range 20 {
+		clients.STS.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	}
+	_, ofEC2 := clients.EC2.DescribeRegions(t.Context(), nil)
+	_, ofIAM := clients.IAM.ListUsers(t.Context(), &iam.ListUsersInput{})
+	_, ofTrail := clients.Trail.LookupEvents(t.Context(), &cloudtrail.LookupEventsInput{})
+	_, ofSallyport := sallyport.NewFromConfig(clients.Config).DescribeHosts(t.Context(), &sallyport.DescribeHostsInput{})
+	for code, err := range map[string]error{"RequestLimitExceeded": ofEC2, "Throttling": ofIAM} {
+		if codeOf(err) != code {
+			t.Errorf("%v, want %s", err, code)
+		}
+	}
+	for _, code := range []string{codeOf(ofTrail), codeOf(ofSallyport), pushKey(t.Context(), clients, "i-0123456789abcdef0", "debian")} {
+		if code != "ThrottlingException" {
+			t.Errorf("%q", code)
+		}
+	}
+	for service, want := range map[string]int{"ec2": http.StatusServiceUnavailable, "iam": http.StatusBadRequest, "sts": http.StatusBadRequest} {
+		if status, answer := capture(t, s, loud, service, formHeader, "Action=DescribeRegions").send(t); status != want {
+			t.Errorf("%s: %d %s", service, status, answer)
+		}
+	}
+	quiet := s.Clients(s.Root)
+	if _, err := quiet.IAM.ListUsers(t.Context(), nil); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	if !strings.Contains(s.Log.String(), "Rate exceeded") {
+		t.Error("the log does not say it")
+	}
+}
