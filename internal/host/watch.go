@@ -111,7 +111,7 @@ func (w *Watch) look(ctx context.Context) {
 	if settings != nil {
 		loaded = w.loadStamp(settings)
 	}
-	if problem == "" && loaded == "" && !settings.Answered() {
+	if problem == "" && loaded == "" && !w.comesBack(ctx, settings) {
 		problem = "sshd does not run, and nothing waits for connections in its place."
 	}
 	if problem != w.view.Problem {
@@ -119,6 +119,22 @@ func (w *Watch) look(ctx context.Context) {
 	}
 	w.view = View{Settings: settings, Problem: problem}
 	w.asked, w.files, w.loaded, w.pending, w.users = clock.Uptime(), files, loaded, files, make(map[string]sshd.Settings)
+}
+
+// comesBack reports whether anything waits for connections, as it does within moments if sshd just restarts.
+func (w *Watch) comesBack(ctx context.Context, settings sshd.Settings) bool {
+	const times, pause = 20, 50 * time.Millisecond
+	for range times {
+		if settings.Answered() || w.loadStamp(settings) != "" {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return true
+		case <-time.After(pause):
+		}
+	}
+	return false
 }
 
 // loadStamp is the sshd.LoadStamp of the daemon, whose settings may not be known yet.

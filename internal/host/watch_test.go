@@ -111,3 +111,30 @@ func TestLookIsCheap(t *testing.T) {
 	}
 	t.Logf("a judgement takes %v", time.Since(began)/times)
 }
+
+// sshd reloads and restarts while keys are pushed. In the moment in which nobody listens no push is turned away for good.
+func TestPushesWhileSSHDReloads(t *testing.T) {
+	d := startSSHD(t, "UsePAM no\n")
+	machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for pushes := 0; ; pushes++ {
+			if ack := machine.Judge(t.Context(), "root", d.publicKey); ack.Code != "" {
+				t.Errorf("push %d: %+v", pushes, ack)
+			}
+			select {
+			case <-over:
+				return
+			default:
+			}
+		}
+	}()
+	defer func() {
+		close(over)
+		<-done
+	}()
+	for range 10 {
+		d.reload(t)
+	}
+}
