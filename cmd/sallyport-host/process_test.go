@@ -410,14 +410,13 @@ func TestReleaseSurvivesTheAgent(t *testing.T) {
 	before := len(plane.told())
 	plane.take()
 	agent = e.startAgent(t)
-	spooled := func() int64 {
-		info, err := os.Stat(e.config.Spool)
+	wait.For(t, "the releases' acknowledgement", func() bool {
+		text, err := os.ReadFile(e.config.Spool)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return info.Size()
-	}
-	wait.For(t, "the releases' acknowledgement", func() bool { return spooled() == 0 })
+		return len(bytes.TrimSpace(text)) == 0
+	})
 	if again := plane.told()[before]; again.EventID != first.EventID || again.RequestID != "r1" || again.OSUser != "root" {
 		t.Errorf("told %+v, then %+v", first, again)
 	}

@@ -21,6 +21,7 @@ type trailCommand struct {
 	Event    string        `help:"Only this operation, for example SendSSHPublicKey."`
 	User     string        `help:"Only this user's calls; root for the root user."`
 	Resource string        `help:"Only what touched this resource, for example an instance id."`
+	Request  string        `help:"Only what has this request id: a push, and each login by its key." placeholder:"ID"`
 	Denied   bool          `help:"Only what was refused or failed, and why."`
 	Since    time.Duration `default:"24h" help:"How far back to look (${default})."`
 	Max      int           `short:"n" default:"30" help:"At most this many events (${default})."`
@@ -29,12 +30,13 @@ type trailCommand struct {
 
 // Help is shown by sallyport trail --help.
 func (trailCommand) Help() string {
-	return `Every call is one event, whether it was allowed, denied or failed, and so is every key that sshd was given. The newest
-come last.
+	return `Every call is one event, whether it was allowed, denied or failed, and so is every login for which sshd was given a pushed key, as
+ReleaseSSHPublicKey, with the address of the ssh client. The newest come last.
 
   sallyport trail
   sallyport trail --event SendSSHPublicKey --denied
   sallyport trail --resource i-0123456789abcdef0 --output json
+  sallyport trail --request 01a21566-a9b6-7909-8fd9-9008da2e9aa8
 
 The same record by the AWS CLI:
   aws --profile sallyport cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=SendSSHPublicKey`
@@ -45,6 +47,7 @@ type trailRecord struct {
 	EventTime      time.Time      `json:"eventTime"`
 	EventName      string         `json:"eventName"`
 	SourceIP       string         `json:"sourceIPAddress"`
+	RequestID      string         `json:"requestID"`
 	ErrorCode      string         `json:"errorCode"`
 	ErrorMessage   string         `json:"errorMessage"`
 	Parameters     map[string]any `json:"requestParameters"`
@@ -127,7 +130,8 @@ func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEve
 }
 
 func (c trailCommand) wants(r trailRecord) bool {
-	return (c.Event == "" || c.Event == r.EventName) && (c.User == "" || c.User == r.who()) && (!c.Denied || r.ErrorCode != "")
+	return (c.Event == "" || c.Event == r.EventName) && (c.User == "" || c.User == r.who()) && (!c.Denied || r.ErrorCode != "") &&
+		(c.Request == "" || c.Request == r.RequestID)
 }
 
 // print writes a table; of what was refused also why, if that is what was asked for.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"net/netip"
 	"regexp"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// maxReleases is how many releases of one grant become events. sshd asks twice for a login, and a key lives a
-// minute: a host that tells of more fills the trail for another purpose than the truth.
+// maxReleases is how many releases of one grant become events. An agent may tell each twice, and a key lives a minute: a
+// host that tells of more is flooding the trail.
 const maxReleases = 1000
 
 // EventSource is the source of EC2 Instance Connect's events.
@@ -27,14 +28,19 @@ type tally struct {
 
 var eventID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// Release is what a host tells: it handed the key of a grant to sshd.
+// Release is what a host tells: it handed the key of a grant to sshd, for one connection.
 type Release struct {
 	InstanceID string // by the link, not by what the host says
 	RequestID  string // of the grant
 	EventID    string // a UUID the host made once: a release told twice is one event
 	OSUser     string
 	At         time.Time // by the server's clock, as far as the host knows it
+	Client     string    // the ssh client's ADDRESS:PORT; "" if the host does not know it
 }
+
+// UnknownClient is the source address of a release whose host did not know, or did not tell in earnest, where the ssh
+// client is.
+const UnknownClient = "unknown"
 
 // Released records a release as an event with the grant's request id and caller, and returns when it is
 // durable. Only grants of the same instance can be released: NotFound "grant" for any other. An event that is
@@ -60,21 +66,34 @@ func (s *Service) Released(ctx context.Context, pass gate.Pass, release Release)
 	return s.store.AppendEvent(ctx, s.releaseEvent(pass, grant, release))
 }
 
-// releaseEvent says who let themselves in, not which host told of it: the identity and the request are the
-// grant's.
+// releaseEvent says who let themselves in and from where, not which host told of it: the identity and the request are the
+// grant's, so that the event has the requestID of the push.
 func (s *Service) releaseEvent(pass gate.Pass, grant Grant, release Release) trail.Event {
 	event := pass.Event(nil)
 	event.ID, event.RequestID, event.Identity = release.EventID, grant.RequestID, grant.Caller
 	event.Source, event.Name, event.Type, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", trail.AwsServiceEvent, true
 	event.Time = within(release.At, grant.Issued.Time, s.clock.Now()).UTC().Truncate(time.Second)
-	event.Parameters = nil
+	event.Parameters, event.TLS, event.SourceIP = nil, nil, UnknownClient
 	event.ServiceDetails = map[string]any{
 		"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser, "publicKeyFingerprint": sshkey.Fingerprint(grant.PublicKey),
+	}
+	if client, ok := parseClient(release.Client); ok {
+		event.SourceIP, event.ServiceDetails["clientPort"] = client.Addr().String(), client.Port()
 	}
 	event.Resources = []trail.Resource{{
 		ARN: compute.InstanceARN(pass.Region(), pass.Account(), grant.InstanceID), AccountID: pass.Account(), Type: compute.InstanceType,
 	}}
 	return event
+}
+
+// parseClient reads the address of an ssh client as a host tells it, and refuses what is no one's address.
+func parseClient(text string) (netip.AddrPort, bool) {
+	client, err := netip.ParseAddrPort(text)
+	address := client.Addr().Unmap()
+	if err != nil || client.Port() == 0 || address.Zone() != "" || address.IsUnspecified() || address.IsMulticast() {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(address, client.Port()), true
 }
 
 // count tells whether the host may tell of one more release of the grant.

@@ -24,6 +24,7 @@ func TestReleased(t *testing.T) {
 	grant := w.push()
 	w.sleep(3 * time.Second)
 	release := w.release(grant)
+	release.Client = "[::ffff:192.0.2.7]:51000"
 	for range 2 { // told again after a lost acknowledgement
 		if err := w.Released(t.Context(), w.pass(), release); err != nil {
 			t.Fatal(err)
@@ -40,13 +41,49 @@ func TestReleased(t *testing.T) {
 	}
 	expected := trail.Event{
 		Version: got.Version, Identity: caller, Time: w.now(), Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
-		Region: region, RequestID: grant.RequestID, ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
+		Region: region, SourceIP: "192.0.2.7", RequestID: grant.RequestID, ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
 		Account: account, Category: "Management",
-		ServiceDetails: map[string]any{"instanceId": w.host.ID, "instanceOSUser": "admin", "publicKeyFingerprint": fingerprint},
+		ServiceDetails: map[string]any{"instanceId": w.host.ID, "instanceOSUser": "admin", "publicKeyFingerprint": fingerprint, "clientPort": float64(51000)},
 		Resources:      []trail.Resource{{ARN: compute.InstanceARN(region, account, w.host.ID), AccountID: account, Type: compute.InstanceType}},
 	}
 	if diff := cmp.Diff(expected, got); diff != "" {
 		t.Error(diff)
+	}
+	// The push is found by the same id.
+	if push := w.events("EventName", "SendSSHPublicKey")[0]; push.RequestID != got.RequestID || push.ID == got.ID {
+		t.Errorf("the push is %+v", push)
+	}
+}
+
+// A host says where its ssh client is. What it says is an address, or the event says that none is known; in no case is the
+// use of the key left out.
+func TestReleaseByAClientOfAnyAddress(t *testing.T) {
+	w := newWorld(t)
+	grant := w.push()
+	for client, want := range map[string]string{
+		"192.0.2.7:1":                       "192.0.2.7",
+		"[2001:db8::7]:65535":               "2001:db8::7",
+		"[::1]:22":                          "::1",
+		"":                                  access.UnknownClient,
+		"192.0.2.7":                         access.UnknownClient,
+		"192.0.2.7:0":                       access.UnknownClient,
+		"192.0.2.7:65536":                   access.UnknownClient,
+		"0.0.0.0:1":                         access.UnknownClient,
+		"[ff02::1]:1":                       access.UnknownClient,
+		"[fe80::1%\x1b[31m]:1":              access.UnknownClient,
+		"web-1:22":                          access.UnknownClient,
+		strings.Repeat("1", 100_000) + ":1": access.UnknownClient,
+	} {
+		release := w.release(grant)
+		release.Client = client
+		if err := w.Released(t.Context(), w.pass(), release); err != nil {
+			t.Errorf("%.30q: %v", client, err)
+			continue
+		}
+		event := w.events("EventId", release.EventID)[0]
+		if _, port := event.ServiceDetails["clientPort"]; event.SourceIP != want || port == (want == access.UnknownClient) {
+			t.Errorf("%.30q: the event has the address %q, %v", client, event.SourceIP, event.ServiceDetails)
+		}
 	}
 }
 

@@ -66,12 +66,16 @@ func (a Agent) Run(ctx context.Context) error {
 	if err := recordSelf(ProcessRecord(config.Socket)); err != nil {
 		return err
 	}
-	// Only now: opening the spool puts a new file in its place, and another agent that serves may have it open.
+	// Only now: another agent that serves may have the spool open.
 	spool, err := OpenSpool(config.Spool)
 	if err != nil {
 		return fmt.Errorf("open the spool of releases: %w", err)
 	}
 	defer spool.Close()
+	if err := spool.Room(""); err != nil {
+		a.Log.Error("no pushed key can be used: that it is used could not be recorded", "spool", config.Spool, "error", err)
+	}
+	grants.Room = spool.Room
 	status := &linkStatus{now: a.Now}
 	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
 	reporter, again := NewReporter(config, a.Version, watch), make(chan struct{}, 1)

@@ -46,7 +46,7 @@ func TestSecondAgentLeavesTheSpoolAlone(t *testing.T) {
 	if err := agent.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another agent") {
 		t.Errorf("the second agent ended with %v", err)
 	}
-	if err := first.Add(hostproto.Release{EventID: "e1"}); err != nil {
+	if err := first.Add(hostproto.Release{EventID: "e1"}, alice); err != nil {
 		t.Fatal(err)
 	}
 	first.Close()

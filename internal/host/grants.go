@@ -27,6 +27,9 @@ type Grants struct {
 	clock      *Clock
 	logins     Logins
 	log        *slog.Logger
+	// Room reports why a release of a caller's key could not be recorded now; nil if nothing is recorded. It is to be
+	// set before grants are added.
+	Room func(caller string) error
 
 	mu      sync.Mutex
 	held    map[string]held          // by request id
@@ -36,7 +39,10 @@ type Grants struct {
 // Live is a grant that lets its key in now.
 type Live struct {
 	hostproto.Grant
-	Ends time.Duration `json:"ends"` // by the machine's uptime, which no clock that is set moves
+	Ends   time.Duration `json:"ends"` // by the machine's uptime, which no clock that is set moves
+	caller string        // who pushed the key
+
+	fingerprint string // of the key
 }
 
 // inTime reports whether the grant has not ended, and ends no later than one would that begins now.
@@ -46,9 +52,8 @@ func (l Live) inTime(uptime time.Duration) bool {
 
 type held struct {
 	Live
-	publicKey   string // "TYPE BASE64"
-	fingerprint string
-	expires     time.Time // by the control plane's time of day
+	publicKey string    // "TYPE BASE64"
+	expires   time.Time // by the control plane's time of day
 }
 
 // over reports whether the grant has ended by any clock: also by the control plane's time of day, if it was set.
@@ -90,6 +95,9 @@ func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
 	if refused := g.logins.Judge(ctx, grant.OSUser, h.publicKey); refused != (hostproto.Ack{}) {
 		return refused
 	}
+	if refused := g.recordable(h); refused != (hostproto.Ack{}) {
+		return refused
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, revoked := g.revoked[grant.RequestID]; revoked {
@@ -103,6 +111,19 @@ func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
 	}
 	g.held[grant.RequestID] = h
 	return hostproto.Ack{}
+}
+
+// recordable refuses a grant whose key would be withheld from sshd, because that it is handed out cannot be recorded.
+func (g *Grants) recordable(h held) hostproto.Ack {
+	if g.Room == nil {
+		return hostproto.Ack{}
+	}
+	err := g.Room(h.caller)
+	if err == nil {
+		return hostproto.Ack{}
+	}
+	g.log.Warn("a grant is not used: its use could not be recorded", "request", h.RequestID, "error", err)
+	return hostproto.Refused("", "The machine cannot record that a key is used, and hands out none that it cannot record: %v.", err)
 }
 
 // Revoke forgets the grant, also if it is being added at this moment.
@@ -157,14 +178,14 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 		return held{}, err
 	}
 	uptime := g.clock.Uptime()
-	live := Live{Grant: grant, Ends: min(g.clock.Reaches(grant.Until), uptime+keyblob.Lifetime)}
+	live := Live{
+		Grant: grant, Ends: min(g.clock.Reaches(grant.Until), uptime+keyblob.Lifetime),
+		caller: statement.Caller, fingerprint: sshkey.Fingerprint(statement.PublicKey),
+	}
 	if !live.inTime(uptime) {
 		return held{}, keyblob.ErrExpired
 	}
-	return held{
-		Live: live, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey),
-		expires: statement.Expires,
-	}, nil
+	return held{Live: live, publicKey: statement.PublicKey, expires: statement.Expires}, nil
 }
 
 // verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the

@@ -4,26 +4,20 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/keyblob"
 	"github.com/sallyport/sallyport/internal/sshkey"
-	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 const (
@@ -246,234 +240,6 @@ func (u users) Judge(_ context.Context, name, _ string) hostproto.Ack {
 		code = hostproto.AckUnknownUser
 	}
 	return hostproto.Ack{Code: code}
-}
-
-func TestSpool(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "made", "releases")
-	spool := mustOpen(t, path)
-	for i := range 5 {
-		if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	spool.Sent("1")
-	if diff := cmp.Diff([]string{"0", "2", "3"}, unsent(spool, 3)); diff != "" {
-		t.Error(diff)
-	}
-	spool.Close()
-	// The last line was being written when the machine failed.
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text[:len(text)-5], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	spool = mustOpen(t, path)
-	left := unsent(spool, 100)
-	if !slices.Contains(left, "3") || slices.Contains(left, "4") {
-		t.Errorf("after a crash: %v", left)
-	}
-	for _, id := range left {
-		spool.Sent(id)
-	}
-	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
-		t.Errorf("an empty spool has %d bytes, %v", info.Size(), err)
-	}
-	spool.Close()
-}
-
-func TestSpoolIsBounded(t *testing.T) {
-	spool := mustOpen(t, filepath.Join(t.TempDir(), "releases"))
-	defer spool.Close()
-	for i := range maxUnsent {
-		if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := spool.Add(hostproto.Release{EventID: "one more"}); !errors.Is(err, ErrSpoolFull) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// While the control plane is away more than the compaction size comes to wait. From then on each release that it took
-// had the whole file written anew: ten thousand of them wrote ten gigabytes, each time waiting for the disk.
-func TestSpoolThatIsLongIsSeldomRewritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "releases")
-	spool := mustOpen(t, path)
-	defer spool.Close()
-	const many = 2000
-	for i := range many {
-		if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i), OSUser: strings.Repeat("x", 2*compactAbove/many)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	rewritten, last := 0, stat(t, path)
-	for i := range many {
-		spool.Sent(fmt.Sprint(i))
-		if info := stat(t, path); !os.SameFile(last, info) {
-			rewritten, last = rewritten+1, info
-		}
-	}
-	if rewritten < 1 || rewritten > 3 {
-		t.Errorf("the file was rewritten %d times", rewritten)
-	}
-}
-
-// The disk is full in the middle of a line. What is recorded afterwards must not stand behind half a release; and the
-// file is not written anew, for which there is no room on a full disk.
-func TestSpoolOnAFullDisk(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "releases")
-	spool := mustOpen(t, path)
-	if err := spool.Add(hostproto.Release{EventID: "1"}); err != nil {
-		t.Fatal(err)
-	}
-	before := stat(t, path)
-	fullAt(t, before.Size()+10, func() {
-		if err := spool.Add(hostproto.Release{EventID: "2"}); err == nil {
-			t.Error("half a line was taken for a record")
-		}
-	})
-	if after := stat(t, path); after.Size() != before.Size() || !os.SameFile(before, after) {
-		t.Errorf("%d bytes instead of %d, the same file: %v", after.Size(), before.Size(), os.SameFile(before, after))
-	}
-	if err := spool.Add(hostproto.Release{EventID: "3"}); err != nil {
-		t.Fatal(err)
-	}
-	spool.Close()
-	spool = mustOpen(t, path)
-	defer spool.Close()
-	if diff := cmp.Diff([]string{"1", "3"}, unsent(spool, 10)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// fullAt does something while no file can become longer than size.
-func fullAt(t *testing.T, size int64, do func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
-	var usual syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &usual); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(size), Max: usual.Max}); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &usual); err != nil {
-			t.Fatal(err)
-		}
-	}()
-	do()
-}
-
-// A spool is written anew, and only syncing its directory fails: the new file is in place. What was recorded from then on
-// went to the old one, which had no name any more.
-func TestSpoolWhoseDirectoryCannotBeSynced(t *testing.T) {
-	if os.Geteuid() != 0 {
-		prerequisite.Missing(t, "root, to be a user who may not read a directory")
-	}
-	const nobody = 65534
-	directory := t.TempDir()
-	for path := directory; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	directory = filepath.Join(directory, "spool")
-	if err := errors.Join(os.Mkdir(directory, 0o700), os.Chown(directory, nobody, nobody)); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(directory, "releases")
-	asUser(t, nobody, func() {
-		spool, err := OpenSpool(path)
-		if err == nil {
-			err = errors.Join(spool.Add(hostproto.Release{EventID: "1"}), os.Chmod(directory, 0o300)) // as syncing must open it
-		}
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer spool.Close()
-		if spool.rewrite() == nil {
-			t.Error("the directory was synced")
-		}
-		if err := spool.Add(hostproto.Release{EventID: "2"}); err != nil {
-			t.Error(err)
-		}
-	})
-	spool := mustOpen(t, path)
-	defer spool.Close()
-	if diff := cmp.Diff([]string{"1", "2"}, unsent(spool, 10)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func stat(t *testing.T, path string) os.FileInfo {
-	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info
-}
-
-// Whatever is added, sent and reopened, the spool holds what was added and not sent, in order.
-func TestSpoolKeepsWhatWasNotSent(t *testing.T) {
-	directory := t.TempDir()
-	runs := 0
-	rapid.Check(t, func(r *rapid.T) {
-		runs++
-		path := filepath.Join(directory, fmt.Sprint(runs))
-		spool := mustOpen(t, path)
-		defer func() { spool.Close() }()
-		var want []string
-		for i := range rapid.IntRange(0, 30).Draw(r, "steps") {
-			switch rapid.IntRange(0, 3).Draw(r, "step") {
-			case 0, 1:
-				want = append(want, fmt.Sprint(i))
-				if err := spool.Add(hostproto.Release{EventID: fmt.Sprint(i)}); err != nil {
-					r.Fatal(err)
-				}
-			case 2:
-				if len(want) > 0 {
-					gone := rapid.SampledFrom(want).Draw(r, "sent")
-					spool.Sent(gone)
-					want = slices.DeleteFunc(want, func(id string) bool { return id == gone })
-				}
-			case 3:
-				spool.mu.Lock()
-				err := spool.rewrite() // as Sent does now and then
-				spool.mu.Unlock()
-				spool.Close()
-				if err != nil {
-					r.Fatal(err)
-				}
-				spool = mustOpen(t, path)
-			}
-			if got := unsent(spool, 1000); !slices.Equal(got, want) {
-				r.Fatalf("holds %v, want %v", got, want)
-			}
-		}
-	})
-}
-
-func mustOpen(t *testing.T, path string) *Spool {
-	t.Helper()
-	spool, err := OpenSpool(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return spool
-}
-
-func unsent(s *Spool, limit int) []string {
-	var ids []string
-	for _, release := range s.Unsent(limit) {
-		ids = append(ids, release.EventID)
-	}
-	return ids
 }
 
 func TestLookup(t *testing.T) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,12 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/internal/hostproto"
-	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // The bounds of the conversation on the socket: one line each way.
@@ -45,7 +46,8 @@ type answer struct {
 
 // Recorder records releases. *Spool is one.
 type Recorder interface {
-	Add(release hostproto.Release) error
+	// Add records a release of a key that the caller pushed, once under its event id.
+	Add(release hostproto.Release, caller string) error
 }
 
 // Desk answers the keys helper on a unix socket.
@@ -110,7 +112,8 @@ func (d *Desk) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 func (d *Desk) answer(conn net.Conn) error {
-	if err := d.admit(conn); err != nil {
+	asker, err := d.admit(conn)
+	if err != nil {
 		return err
 	}
 	if err := conn.SetDeadline(time.Now().Add(askTimeout)); err != nil {
@@ -127,7 +130,7 @@ func (d *Desk) answer(conn net.Conn) error {
 	if err := json.Unmarshal(line, &q); err != nil {
 		return fmt.Errorf("read the question: %w", err)
 	}
-	text, err := json.Marshal(d.release(q))
+	text, err := json.Marshal(d.release(q, asker))
 	if err != nil {
 		return err
 	}
@@ -135,14 +138,26 @@ func (d *Desk) answer(conn net.Conn) error {
 	return err
 }
 
-// release finds the grants and records that they are handed out. One that cannot be recorded is not.
-func (d *Desk) release(q question) answer {
+// release finds the grants and records that they are handed out to the sshd for which the asker asks. One that cannot be
+// recorded is not.
+func (d *Desk) release(q question, asker int) answer {
 	if q.Status {
 		return answer{Status: d.Status.get()}
 	}
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
-	found = slices.DeleteFunc(found, func(grant Live) bool {
-		err := d.Recorder.Add(hostproto.Release{EventID: uuid.New(now, d.Random), RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now})
+	if len(found) == 0 {
+		return answer{Time: now}
+	}
+	connection := findConnection("/proc", asker)
+	found = slices.DeleteFunc(onePerKey(found), func(grant Live) bool {
+		release := hostproto.Release{
+			EventID:   connection.eventID(now, d.Random, d.Grants.instanceID, grant.OSUser, grant.fingerprint),
+			RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now,
+		}
+		if connection.client.IsValid() {
+			release.Client = connection.client.String()
+		}
+		err := d.Recorder.Add(release, grant.caller)
 		if err != nil {
 			d.Log.Error("a key is withheld: its release cannot be recorded", "request", grant.RequestID, "error", err)
 		}
@@ -151,28 +166,37 @@ func (d *Desk) release(q question) answer {
 	return answer{Time: now, Grants: found}
 }
 
-// admit looks at who connected, as the kernel tells it.
-func (d *Desk) admit(conn net.Conn) error {
+// onePerKey leaves one grant of each key, the one that ends last: a login is by one grant, however often its key was pushed.
+func onePerKey(grants []Live) []Live {
+	slices.SortFunc(grants, func(a, b Live) int {
+		return cmp.Or(strings.Compare(a.fingerprint, b.fingerprint), cmp.Compare(b.Ends, a.Ends), strings.Compare(b.RequestID, a.RequestID))
+	})
+	return slices.CompactFunc(grants, func(a, b Live) bool { return a.fingerprint == b.fingerprint })
+}
+
+// admit looks at who connected, as the kernel tells it, and returns the process's id: 0 for one of a PID namespace that is
+// out of our sight.
+func (d *Desk) admit(conn net.Conn) (pid int, err error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
-		return errors.New("not a unix socket")
+		return 0, errors.New("not a unix socket")
 	}
 	raw, err := unixConn.SyscallConn()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var peer *unix.Ucred
 	var peerErr error
 	if err := raw.Control(func(fd uintptr) { peer, peerErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return err
+		return 0, err
 	}
 	if peerErr != nil {
-		return fmt.Errorf("look at who asks: %w", peerErr)
+		return 0, fmt.Errorf("look at who asks: %w", peerErr)
 	}
 	if peer.Uid != 0 && !slices.Contains(d.Askers, peer.Uid) {
-		return fmt.Errorf("user %d may not ask", peer.Uid)
+		return 0, fmt.Errorf("user %d may not ask", peer.Uid)
 	}
-	return nil
+	return int(peer.Pid), nil
 }
 
 // ask asks the agent at the socket, within a second in all.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +28,7 @@ type recorder struct {
 	releases []hostproto.Release
 }
 
-func (r *recorder) Add(release hostproto.Release) error {
+func (r *recorder) Add(release hostproto.Release, _ string) error {
 	if r.full {
 		return ErrSpoolFull
 	}
@@ -74,8 +76,59 @@ func TestDesk(t *testing.T) {
 	if a, err := ask(socket, question{User: "bob"}); err != nil || len(a.Grants) != 0 {
 		t.Errorf("bob got %+v, %v", a, err)
 	}
-	if len(kept.releases) != 2 || kept.releases[0].EventID == kept.releases[1].EventID || kept.releases[0].RequestID != "r1" {
+	if len(kept.releases) != 2 || kept.releases[0].RequestID != "r1" {
 		t.Errorf("released %+v", kept.releases)
+	}
+}
+
+// One login wrote a release for each live grant of its key: after 1,600 pushes, 1,600. It is of one grant, the last.
+func TestDeskReleasesOneGrantOfAKey(t *testing.T) {
+	issuer := newIssuer(t)
+	clock := NewClock(func() time.Duration { return 0 })
+	clock.Set(clocksAt(time.Now()), 0, 0)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
+	for i := range 40 {
+		grant := issuer.grant(t, fmt.Sprint("r", i), "alice", time.Now().Add(time.Duration(i+10)*time.Second))
+		if ack := grants.Add(t.Context(), grant); ack.Code != "" {
+			t.Fatal(ack)
+		}
+	}
+	kept := &recorder{}
+	desk := &Desk{Grants: grants, Recorder: kept, Random: rand.Reader, Log: quiet}
+	for _, fingerprint := range []string{"", sshkey.Fingerprint(publicKey)} {
+		kept.releases = nil
+		if a := desk.release(question{User: "alice", Fingerprint: fingerprint}, 0); len(a.Grants) != 1 || a.Grants[0].RequestID != "r39" {
+			t.Errorf("released %d grants, the first %+v", len(a.Grants), a.Grants[0].RequestID)
+		}
+		if len(kept.releases) != 1 || kept.releases[0].RequestID != "r39" {
+			t.Errorf("recorded %+v", kept.releases)
+		}
+	}
+}
+
+// A push was answered with Success by a machine that could not have recorded the key's use, and so withheld it.
+func TestGrantsThatCouldNotBeRecordedAreRefused(t *testing.T) {
+	issuer := newIssuer(t)
+	clock := NewClock(func() time.Duration { return 0 })
+	clock.Set(clocksAt(time.Now()), 0, 0)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
+	var full error
+	grants.Room = func(caller string) error {
+		if caller != alice {
+			t.Errorf("the caller is %q", caller)
+		}
+		return full
+	}
+	add := func(id string) hostproto.Ack {
+		return grants.Add(t.Context(), issuer.grant(t, id, "alice", time.Now().Add(time.Minute)))
+	}
+	full = unix.ENOSPC
+	if ack := add("r1"); ack.Code != hostproto.AckRefused || !strings.Contains(ack.Message, "no space left on device") {
+		t.Errorf("got %+v", ack)
+	}
+	full = nil
+	if ack := add("r2"); ack.Code != "" {
+		t.Errorf("got %+v", ack)
 	}
 }
 

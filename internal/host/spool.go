@@ -3,6 +3,8 @@ package host
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,10 +18,10 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// The bounds of a spool.
+// The size of a spool: 5 MB, which the file has from the beginning.
 const (
-	maxUnsent    = 10_000  // releases
-	compactAbove = 1 << 20 // bytes of file; below them it may be what it likes
+	spoolSlots = 10_000
+	slotSize   = 512 // bytes; the longest release takes about 400
 )
 
 // ErrSpoolFull says that no more releases can be recorded before the control plane has taken some.
@@ -28,65 +30,103 @@ var ErrSpoolFull = errors.New("host: too many releases wait for the control plan
 // Spool keeps releases in a file until they are in the trail, one JSON object a line. What was added survives
 // the death of the agent; a crash of the whole machine may lose the last seconds. It is safe for concurrent use,
 // by one process.
+//
+// The file is made of slots, each a line that is padded with spaces. A release is written into a slot where it stands,
+// which needs no space on a disk that is full by then. A file system that writes what is changed elsewhere (ZFS, btrfs)
+// may need some all the same: Room finds out.
+//
+// Each caller, as the grants name it, may fill as many slots as it leaves free. However many releases wait of one, or of
+// some, there is room for those of others.
 type Spool struct {
 	path  string
 	ready chan struct{}
 
-	mu     sync.Mutex
-	file   *os.File
-	size   int64 // of the file, up to where it is whole lines
-	unsent []spooled
-	needed int64 // bytes of the file that are unsent
+	mu      sync.Mutex
+	file    *os.File // nil until there is a file with all slots
+	unsent  []spooled
+	free    []int          // slots
+	waiting map[string]int // unsent releases by share
 }
 
-// spooled is a release with the length of its line.
+// spooled is a release in its slot.
 type spooled struct {
 	hostproto.Release
-	size int64
+	Share string `json:"share,omitempty"` // whose slots it counts to: see shareOf
+	slot  int
 }
 
-// OpenSpool opens the spool at the path, which it makes, mode 0600, if it must. A last line that was cut off by
-// a crash is dropped.
+// OpenSpool opens the spool at the path. If the file cannot be made now, because the disk is full, every Add and Room
+// tries it again. Lines that are not releases, as a crash may leave one, are dropped.
 func OpenSpool(path string) (*Spool, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	s := &Spool{path: path, ready: make(chan struct{}, 1)}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		var release hostproto.Release
-		if json.Unmarshal(lines.Bytes(), &release) == nil {
-			s.unsent = append(s.unsent, spooled{Release: release})
-		}
+	s := &Spool{path: path, ready: make(chan struct{}, 1), waiting: make(map[string]int)}
+	inPlace := s.read(text)
+	if inPlace {
+		s.file, err = os.OpenFile(path, os.O_WRONLY, 0)
 	}
-	if err := s.rewrite(); err != nil {
-		return nil, err
+	if !inPlace || err != nil {
+		_ = s.reserve() // Room reports it
 	}
 	s.signal()
 	return s, nil
 }
 
-// Add records a release. After an error it was not recorded, and the key must not be handed out.
-func (s *Spool) Add(release hostproto.Release) error {
-	line, err := json.Marshal(release)
+// read takes in the file's lines, and reports whether they are exactly the slots.
+func (s *Spool) read(text []byte) (inPlace bool) {
+	inPlace = len(text) == spoolSlots*slotSize
+	lines, slot := bufio.NewScanner(bytes.NewReader(text)), 0
+	lines.Buffer(nil, len(text)+1)
+	for ; lines.Scan(); slot++ {
+		inPlace = inPlace && len(lines.Bytes()) == slotSize-1
+		release := spooled{slot: slot}
+		if json.Unmarshal(lines.Bytes(), &release) != nil {
+			s.free = append(s.free, slot)
+			continue
+		}
+		s.unsent = append(s.unsent, release)
+		s.waiting[release.Share]++
+	}
+	slices.SortStableFunc(s.unsent, func(a, b spooled) int { return a.Time.Compare(b.Time) })
+	return inPlace && slot == spoolSlots
+}
+
+// Room reports, as an error, why a release of the caller's could not be recorded now.
+func (s *Spool) Room(caller string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.room(shareOf(caller)); err != nil {
+		return err
+	}
+	return s.write(s.free[len(s.free)-1], nil)
+}
+
+// Add records a release of a key that the caller pushed. One that is recorded already, under the same event id, is left
+// alone. After an error it was not recorded, and the key must not be handed out.
+func (s *Spool) Add(release hostproto.Release, caller string) error {
+	added := spooled{Release: release, Share: shareOf(caller)}
+	line, err := json.Marshal(added)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.unsent) >= maxUnsent {
-		return ErrSpoolFull
+	if slices.ContainsFunc(s.unsent, func(r spooled) bool { return r.EventID == release.EventID }) {
+		return nil
 	}
-	n, err := s.file.WriteAt(append(line, '\n'), s.size)
-	if err != nil {
-		return errors.Join(err, s.file.Truncate(s.size)) // half a line; if it stays, the next goes over it
+	if err := s.room(added.Share); err != nil {
+		return err
 	}
-	s.unsent = append(s.unsent, spooled{release, int64(n)})
-	s.size, s.needed = s.size+int64(n), s.needed+int64(n)
+	last := len(s.free) - 1
+	added.slot = s.free[last]
+	if err := s.write(added.slot, line); err != nil {
+		return errors.Join(err, s.write(added.slot, nil)) // half a line is no release
+	}
+	s.free = s.free[:last]
+	s.unsent = append(s.unsent, added)
+	s.waiting[added.Share]++
 	s.signal()
 	return nil
 }
@@ -102,23 +142,26 @@ func (s *Spool) Unsent(limit int) []hostproto.Release {
 	return oldest
 }
 
-// Sent implements Outbox. A release that is forgotten here may still be in the file for a while; should the
-// agent die, it is told twice, and is one event all the same.
+// Sent implements Outbox. If the slot cannot be emptied, the release is told twice once the agent is started anew, and is
+// one event all the same.
 func (s *Spool) Sent(eventID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unsent = slices.DeleteFunc(s.unsent, func(r spooled) bool {
-		sent := r.EventID == eventID
-		if sent {
-			s.needed -= r.size
+		if r.EventID != eventID {
+			return false
 		}
-		return sent
+		if s.file != nil {
+			_ = s.write(r.slot, nil)
+			s.free = append(s.free, r.slot)
+		}
+		if s.waiting[r.Share]--; s.waiting[r.Share] == 0 {
+			delete(s.waiting, r.Share)
+		}
+		return true
 	})
 	if len(s.unsent) > 0 {
 		s.signal()
-	}
-	if len(s.unsent) == 0 || s.size > compactAbove && s.size >= 2*s.needed {
-		s.rewrite() // if it fails the file is longer than it need be
 	}
 }
 
@@ -129,6 +172,9 @@ func (s *Spool) Ready() <-chan struct{} { return s.ready }
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.file == nil {
+		return nil
+	}
 	return s.file.Close()
 }
 
@@ -139,39 +185,69 @@ func (s *Spool) signal() {
 	}
 }
 
-// rewrite makes the file hold exactly what is unsent. It is called with the mutex held.
-func (s *Spool) rewrite() error {
-	var text []byte
+// room returns an error unless there is a slot for one more release of the share. It makes the file if there is none, or
+// none any more. It is called with the mutex held.
+func (s *Spool) room(share string) error {
+	if s.file == nil || !s.isInPlace() {
+		if err := s.reserve(); err != nil {
+			return err
+		}
+	}
+	if s.waiting[share] >= len(s.free) {
+		return ErrSpoolFull
+	}
+	return nil
+}
+
+// write fills a slot with the line, or with nothing.
+func (s *Spool) write(slot int, line []byte) error {
+	if len(line) >= slotSize {
+		return fmt.Errorf("a release of %d bytes does not fit into the spool", len(line))
+	}
+	_, err := s.file.WriteAt(padded(line), int64(slot)*slotSize)
+	return err
+}
+
+func padded(line []byte) []byte {
+	text := append(bytes.Repeat([]byte(" "), slotSize-1), '\n')
+	copy(text, line)
+	return text
+}
+
+// reserve makes a file with all slots, which holds exactly what is unsent. After an error there is no file to write to:
+// the one at the path, if any, may be the old one or the new one, which both hold what is unsent. It is called with
+// the mutex held.
+func (s *Spool) reserve() error {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+	slots := max(spoolSlots, len(s.unsent))
+	text := make([]byte, 0, slots*slotSize)
 	for i, release := range s.unsent {
-		line, err := json.Marshal(release.Release)
+		line, err := json.Marshal(release)
 		if err != nil {
 			return err
 		}
-		text = append(append(text, line...), '\n')
-		s.unsent[i].size = int64(len(line)) + 1
+		s.unsent[i].slot = i
+		text = append(text, padded(line)...)
 	}
-	s.needed = int64(len(text))
-	if s.file != nil && len(text) == 0 {
-		if err := s.file.Truncate(0); err != nil {
-			return fmt.Errorf("empty the spool: %w", err)
-		}
-		s.size = 0
-		return nil
-	}
-	err := durable.WriteFile(s.path, text, 0o600)
-	if err != nil && (s.file == nil || s.isInPlace()) {
+	text = append(text, bytes.Repeat(padded(nil), slots-len(s.unsent))...)
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
 		return err
 	}
-	// If there was an error the new file is in place all the same, and what is added must not go to the old one.
-	file, openErr := os.OpenFile(s.path, os.O_WRONLY, 0)
-	if openErr != nil {
-		return errors.Join(err, openErr)
+	if err := durable.WriteFile(s.path, text, 0o600); err != nil {
+		return err
 	}
-	if s.file != nil {
-		s.file.Close()
+	file, err := os.OpenFile(s.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
 	}
-	s.file, s.size = file, s.needed
-	return err
+	s.file, s.free = file, nil
+	for slot := slots - 1; slot >= len(s.unsent); slot-- {
+		s.free = append(s.free, slot)
+	}
+	return nil
 }
 
 // isInPlace tells whether the file that is written to is the one at the path.
@@ -179,4 +255,10 @@ func (s *Spool) isInPlace() bool {
 	ours, err := s.file.Stat()
 	theirs, pathErr := os.Lstat(s.path)
 	return err == nil && pathErr == nil && os.SameFile(ours, theirs)
+}
+
+// shareOf returns what stands for a caller in the spool, whose ARN may be longer than a slot.
+func shareOf(caller string) string {
+	sum := sha256.Sum256([]byte(caller))
+	return hex.EncodeToString(sum[:8])
 }

@@ -275,11 +275,11 @@ func TestReleases(t *testing.T) {
 	m.link.Outbox = spool
 	const many = 3*hostproto.MaxReleases + 1
 	for i := range many {
-		if err := spool.Add(hostproto.Release{EventID: fmt.Sprintf("e%d", i), RequestID: "r1", OSUser: "admin", Time: d.now()}); err != nil {
+		if err := spool.Add(hostproto.Release{EventID: fmt.Sprintf("e%d", i), RequestID: "r1", OSUser: "admin", Time: d.now()}, "caller"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := spool.Add(hostproto.Release{EventID: "forged", RequestID: "another host's", OSUser: "admin"}); err != nil {
+	if err := spool.Add(hostproto.Release{EventID: "forged", RequestID: "another host's", OSUser: "admin"}, "caller"); err != nil {
 		t.Fatal(err)
 	}
 	d.grants.fail(true)
@@ -326,19 +326,20 @@ func TestReportOfTheHelloIsAcknowledged(t *testing.T) {
 	}
 }
 
+// tooLong is an outbox whose one release is longer than a message.
+type tooLong struct{}
+
+func (tooLong) Unsent(int) []hostproto.Release {
+	return []hostproto.Release{{EventID: "e", OSUser: strings.Repeat("x", hostproto.MaxMessage)}}
+}
+func (tooLong) Sent(string)            {}
+func (tooLong) Ready() <-chan struct{} { return nil }
+
 // An agent that ends its link itself says why, and not that its session was shut down.
 func TestWhyTheAgentEndsTheLink(t *testing.T) {
 	d := newDeployment(t, 0)
-	spool, err := host.OpenSpool(filepath.Join(t.TempDir(), "releases"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer spool.Close()
-	if err := spool.Add(hostproto.Release{EventID: "e", OSUser: strings.Repeat("x", hostproto.MaxMessage)}); err != nil {
-		t.Fatal(err)
-	}
 	m := d.enroll("i-1")
-	m.link.Outbox = spool
+	m.link.Outbox = tooLong{}
 	ended := make(chan error, 100)
 	m.link.Changed = func(err error) {
 		if err != nil {

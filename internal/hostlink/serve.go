@@ -302,6 +302,7 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 	err := c.admitted("ReleaseSSHPublicKey", func(pass gate.Pass) error {
 		return c.Grants.Released(ctx, pass, access.Release{
 			InstanceID: c.instance.ID, RequestID: release.RequestID, EventID: release.EventID, OSUser: release.OSUser, At: release.Time,
+			Client: release.Client,
 		})
 	})
 	switch fault.Of(err).Kind {

@@ -181,12 +181,14 @@ const DuplicateRetry = 30 * time.Second
 // which there are more.
 const MaxReleases = 16
 
-// Release says that a key was handed to sshd.
+// Release says that a key was handed to sshd, for one connection.
 type Release struct {
-	EventID   string    `json:"eventId"`   // a UUID made once, so that a repeated report is one event
+	EventID   string    `json:"eventId"`   // a UUID of its own, so that a repeated report is one event
 	RequestID string    `json:"requestId"` // of the grant
 	OSUser    string    `json:"osUser"`
 	Time      time.Time `json:"time"` // by the server's clock, as the agent knows it
+	// Client is the other end of sshd's connection, as ADDRESS:PORT or [ADDRESS]:PORT; empty if it is not known.
+	Client string `json:"client,omitempty"`
 }
 
 // Ping asks the control plane for its clocks, and the agent whether it is there.

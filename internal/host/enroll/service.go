@@ -107,7 +107,8 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 	return nil
 }
 
-// systemdUnit runs the agent as root, since its directory is root's, with little else of root's powers.
+// systemdUnit runs the agent as root, since its directory is root's, with little else of root's powers. It needs
+// CAP_SYS_PTRACE to see which connection an sshd has open: ptrace(2), PTRACE_MODE_READ.
 func systemdUnit(agent, directory string) string {
 	writable := ""
 	if directory != host.DefaultDirectory {
@@ -125,7 +126,7 @@ ExecStart=` + agent + `
 Restart=always
 RestartSec=2
 NoNewPrivileges=yes
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_CHROOT
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_CHROOT CAP_SYS_PTRACE
 ProtectSystem=full
 ` + writable + `ProtectHome=read-only
 ProtectKernelTunables=yes
