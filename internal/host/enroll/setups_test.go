@@ -15,9 +15,10 @@ import (
 // setups are machines whose sshd is set up or started in a way of its own.
 func setups() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
-		"command by an option": commandByOption,
-		"options of sshd":      optionsOfSSHD,
-		"no pid file":          noPIDFile,
+		"command by an option":     commandByOption,
+		"options of sshd":          optionsOfSSHD,
+		"no pid file":              noPIDFile,
+		"directory comes and goes": directoryComesAndGoes,
 
 		"principals command":           principalsCommand,
 		"principals command matched":   principalsCommandMatched,
@@ -290,4 +291,36 @@ func usersByAddress(t *testing.T) {
 	if output, err := m.enroll(t); err == nil {
 		t.Errorf("nobody who may log in would be asked of us:\n%s", output)
 	}
+}
+
+// directoryComesAndGoes: with Debian 11's ssh.socket systemd starts an sshd for each connection, and takes /run/sshd away
+// with each that ends. Enrollment failed whenever somebody's session ended meanwhile.
+func directoryComesAndGoes(t *testing.T) {
+	m := newMachine(t, nil)
+	pid, err := os.ReadFile("/run/sshd.pid")
+	must(t, err)
+	run(t, "kill", strings.TrimSpace(string(pid)))
+	wait.For(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+				os.Remove("/run/sshd")
+			}
+		}
+	}()
+	m.mustEnroll(t)
+	status := run(t, hostProgram, "status")
+	close(stop)
+	<-stopped
+	if !strings.Contains(status, "asks us") {
+		t.Errorf("the status is\n%s", status)
+	}
+	must(t, os.MkdirAll("/run/sshd", 0o755))
+	run(t, "/usr/sbin/sshd")
+	m.bothWork(t)
 }

@@ -40,9 +40,6 @@ func (c change) undoReload(ctx context.Context) error {
 	if running, ok := sshd.FindRunning(c.Path, c.PIDFile); ok {
 		server.Arguments = running.Arguments
 	}
-	if err := server.MakeMissingDirectory(ctx, c.Path); err != nil { // systemd takes it away with an sshd that ends
-		return err
-	}
 	if err := server.Check(ctx, c.Path); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Package sshd asks and checks a machine's OpenSSH server: what it would do with a configuration, whether
 // somebody could still log in under it, and that the running one took it over. It writes no file of the server's;
-// what it does to the server is in FindFor, MakeMissingDirectory, Reload and Start.
+// what it does to the server is in Reload and Start, and it makes the directory that sshd may miss.
 package sshd
 
 import (
@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,14 +41,11 @@ func Find() (Server, error) {
 }
 
 // FindFor returns the program that the daemon of a configuration runs, with the daemon's own options: what it does is
-// known only with these. If none runs, it is what Find returns. After a boot systemd may wait for the first connection
-// before it starts sshd, so the directory that sshd asks for is made. The error is one of Find.
+// known only with these. If none runs, it is what Find returns: after a boot systemd may wait for the first connection
+// before it starts sshd. The error is one of Find.
 func FindFor(ctx context.Context, config, pidFile string) (Server, error) {
 	server, err := Find()
 	if err != nil {
-		return Server{}, err
-	}
-	if err := server.MakeMissingDirectory(ctx, config); err != nil {
 		return Server{}, err
 	}
 	if pidFile == "" { // where the configuration does not pass without the options, the daemon is found by its own
@@ -114,27 +110,37 @@ func (s Server) EffectiveFrom(ctx context.Context, config, user, host, address s
 	return parseSettings(stdout), nil
 }
 
-// MakeMissingDirectory makes the privilege separation directory if sshd says that it is missing, which is how an sshd
-// that does not run answers every question. It is the empty directory that whoever starts sshd makes first, on a file
-// system that a boot empties: it stays, as an sshd that has started in it needs it.
-func (s Server) MakeMissingDirectory(ctx context.Context, config string) error {
-	_, stderr, err := s.ask(ctx, config, "-t")
-	if err == nil {
-		return nil
-	}
-	for line := range strings.Lines(stderr) {
-		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "Missing privilege separation directory: "); ok && filepath.IsAbs(path) {
-			if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
+// ask runs sshd with the arguments, for the configuration. It makes the directory that sshd may miss.
+func (s Server) ask(ctx context.Context, config string, arguments ...string) (stdout, stderr string, err error) {
+	arguments = append(append(arguments, "-f", config), s.Arguments...)
+	for range maxMissing {
+		stdout, stderr, err = s.run(ctx, arguments...)
+		if err == nil || !madeMissingDirectory(stderr) {
+			break
 		}
 	}
-	return nil
+	return stdout, stderr, err
 }
 
-// ask runs sshd with the arguments, for the configuration.
-func (s Server) ask(ctx context.Context, config string, arguments ...string) (stdout, stderr string, err error) {
-	return s.run(ctx, append(append(arguments, "-f", config), s.Arguments...)...)
+// maxMissing is how often one question to sshd may find its directory gone.
+const maxMissing = 10
+
+// missingDirectory is how sshd says, at its start or in the middle of a login, that its privilege separation directory is
+// not there. The latter it says of a ChrootDirectory too, but of none in /run.
+var missingDirectory = regexp.MustCompile(
+	`Missing privilege separation directory: (/[^\r\n]+)|chroot\("((?:/var)?/run/[^"/]+)"\): No such file`)
+
+// madeMissingDirectory makes the privilege separation directory if sshd says that it is missing, which is how an sshd
+// that does not run answers every question. It is the empty directory that whoever starts sshd makes first, on a file
+// system that a boot empties: it stays, as an sshd that has started in it needs it. Where systemd starts an sshd for each
+// connection, as with Debian 11's ssh.socket, it takes the directory away with each that ends.
+func madeMissingDirectory(said string) bool {
+	match := missingDirectory.FindStringSubmatch(said)
+	if match == nil {
+		return false
+	}
+	err := os.Mkdir(match[1]+match[2], 0o755)
+	return err == nil || errors.Is(err, fs.ErrExist)
 }
 
 func (s Server) run(ctx context.Context, arguments ...string) (stdout, stderr string, err error) {

@@ -142,6 +142,16 @@ func (t Trial) writeKeys(name, text string) (path string, remove func(), err err
 // connect has sshd serve one connection, with options that beat the configuration, to a client with the keys, and returns
 // sshd's log.
 func (t Trial) connect(ctx context.Context, options []string, keys ...ssh.Signer) (log string, err error) {
+	for range maxMissing {
+		log, err = t.connectOnce(ctx, options, keys)
+		if err == nil || !madeMissingDirectory(log) {
+			break
+		}
+	}
+	return log, err
+}
+
+func (t Trial) connectOnce(ctx context.Context, options []string, keys []ssh.Signer) (log string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	client, server, err := ownConnection(ctx)
@@ -150,7 +160,7 @@ func (t Trial) connect(ctx context.Context, options []string, keys ...ssh.Signer
 	}
 	defer client.Close()
 	arguments := []string{"-i", "-e", "-f", t.Config}
-	for _, option := range append(options, "PidFile=none", "LogLevel=DEBUG3", "MaxAuthTries=6") {
+	for _, option := range slices.Concat(options, []string{"PidFile=none", "LogLevel=DEBUG3", "MaxAuthTries=6"}) {
 		arguments = append(arguments, "-o", option)
 	}
 	var said bytes.Buffer
