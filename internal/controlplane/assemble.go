@@ -76,7 +76,7 @@ func assemble(s surroundings) (parts, error) {
 	keys := access.New(s.store, instances, links, s.authority.Signers(signerDomain, s.clock.Now), s.clock)
 	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.clock, s.random)
 	guard.LimitCalls(s.config.CallRate)
-	numbers := newMetrics(links.Count)
+	numbers := newMetrics(links.Count, s.authority.Certificate().NotAfter)
 
 	services := []awsapi.Service{
 		ec2.New(instances),

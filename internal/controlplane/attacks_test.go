@@ -309,7 +309,7 @@ func TestWhatAStrangerSees(t *testing.T) {
 	if code := pushKey(t.Context(), s.Clients(s.User(t, "mina", pushAsDebian)), web.InstanceID, "debian"); code != "" {
 		t.Fatal(code)
 	}
-	for _, path := range []string{"/healthz", "/metrics", "/host/link", "/host/enroll", "/"} {
+	for _, path := range []string{"/healthz", "/livez", "/metrics", "/host/link", "/host/enroll", "/"} {
 		response, err := http.Get(s.Endpoint + path)
 		if err != nil {
 			t.Fatal(err)

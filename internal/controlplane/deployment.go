@@ -5,9 +5,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/big"
+	"net/url"
+	"os"
+
+	"github.com/sallyport/sallyport/internal/store"
 )
 
 // The facts about a deployment that its database keeps.
@@ -16,6 +22,37 @@ const (
 	metaAuthority = "authority" // SHA-256 of the root's public key
 	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
 )
+
+// openDatabase opens the store. The embedded database is not made where one is missing: SQLite would remove what is left of
+// it beside its file, which may be put back.
+func (s *Server) openDatabase(ctx context.Context) (err error) {
+	location := s.config.Database
+	if location == "" {
+		path := s.directory.file(DatabaseFile)
+		info, err := os.Stat(path)
+		missing := errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+		if missing && s.directory.deployed() {
+			return s.directory.errDatabaseMissing(path)
+		}
+		location = "sqlite:" + path
+	}
+	if s.store, err = store.Open(ctx, location, s.log); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	return nil
+}
+
+// databaseName names the database, for people, without what a URL may hold beside: a password.
+func (s *Server) databaseName() string {
+	if s.config.Database == "" {
+		return s.directory.file(DatabaseFile)
+	}
+	location, err := url.Parse(s.config.Database)
+	if err != nil {
+		return "the database that is configured"
+	}
+	return (&url.URL{Scheme: location.Scheme, Host: location.Host, Path: location.Path}).String()
+}
 
 // decideAccount returns the account number: the one kept, else the one configured, else a random one, which is
 // kept from then on.
@@ -29,6 +66,9 @@ func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, e
 			return "", fmt.Errorf("this deployment is account %s; its number cannot be changed to %s, as every ARN holds it", kept, s.config.Account)
 		}
 		return kept, nil
+	}
+	if s.directory.deployed() {
+		return "", s.directory.errDatabaseMissing(s.databaseName())
 	}
 	account := s.config.Account
 	if account == "" {

@@ -91,6 +91,24 @@ func closeToOthers(path string) error {
 	return nil
 }
 
+// deployed reports whether a deployment was made here. Its keys are written after its account, so that a database without
+// an account is not the one that belongs to them.
+func (d *directory) deployed() bool {
+	return slices.ContainsFunc([]string{AuthorityKey, AuthorityFile, SealFile}, func(name string) bool {
+		_, err := os.Lstat(d.file(name))
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+// errDatabaseMissing refuses to begin a new deployment with the keys of another: its root user, users and machines are in
+// the database that is not there.
+func (d *directory) errDatabaseMissing(database string) error {
+	return fmt.Errorf("the keys of a deployment are in %[1]s, but its database is not in %[2]s. Put the database back from a backup, "+
+		"or name the right one (--db), and start again. If it is lost, a new deployment knows no user and no machine of the old one: "+
+		"to begin one, move %[3]s, %[4]s, %[5]s and %[6]s out of %[1]s first, then enroll each machine anew",
+		d.path, database, AuthorityKey, AuthorityFile, SealFile, CredentialsFile)
+}
+
 func (d *directory) close() error { return d.lock.Close() }
 
 func (d *directory) file(name string) string { return filepath.Join(d.path, name) }

@@ -1,27 +1,23 @@
 package controlplane
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// healthTime bounds a health check.
-const healthTime = 5 * time.Second
-
-// route sends each request to its room. What needs no signature stands here, by name: health, metrics, and the
+// route sends each request to its room. What needs no signature stands here, by name: health, life, metrics, and the
 // machines' end, which proves itself by token and key.
-func route(api, hosts, metrics http.Handler, healthy func(context.Context) error, allowPlain bool) http.Handler {
+func route(api, hosts, metrics, health http.Handler, allowPlain bool) http.Handler {
 	mux := http.NewServeMux()
 	plain := keepPlainLocal
 	if allowPlain {
 		plain = func(next http.Handler) http.Handler { return next }
 	}
-	mux.Handle("GET /healthz", plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { health(w, r, healthy) })))
+	mux.Handle("GET /healthz", plain(health))
+	mux.Handle("GET /livez", plain(http.HandlerFunc(alive)))
 	mux.Handle("GET /metrics", plain(metrics))
 	mux.Handle(hostproto.EnrollPath, onlyTLS(hosts))
 	mux.Handle(hostproto.LinkPath, onlyTLS(hosts))
@@ -55,17 +51,4 @@ func onlyTLS(next http.Handler) http.Handler {
 func fromLoopback(r *http.Request) bool {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && from.Addr().Unmap().IsLoopback()
-}
-
-// health answers 200 while the store can be read, else 503.
-func health(w http.ResponseWriter, r *http.Request, healthy func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(r.Context(), healthTime)
-	defer cancel()
-	answer, status := map[string]string{"status": "ok"}, http.StatusOK
-	if healthy(ctx) != nil {
-		answer, status = map[string]string{"status": "unavailable", "reason": "the database does not answer"}, http.StatusServiceUnavailable
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(answer)
 }

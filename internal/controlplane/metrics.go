@@ -19,8 +19,8 @@ type metrics struct {
 	answered atomic.Int64 // calls, all together
 }
 
-// newMetrics returns the registry; linked tells how many hosts are linked now.
-func newMetrics(linked func() int) *metrics {
+// newMetrics returns the registry; linked tells how many hosts are linked now, authorityEnd is the root certificate's.
+func newMetrics(linked func() int, authorityEnd time.Time) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -38,6 +38,9 @@ func newMetrics(linked func() int) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sallyport_linked_hosts", Help: "Hosts whose agent is connected now.",
 		}, func() float64 { return float64(linked()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sallyport_authority_expiry_timestamp_seconds", Help: "When the root certificate ends, in Unix time.",
+		}, func() float64 { return float64(authorityEnd.Unix()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

@@ -62,12 +62,8 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	if s.directory, err = openDirectory(config.Data); err != nil {
 		return nil, err
 	}
-	database := config.Database
-	if database == "" {
-		database = "sqlite:" + s.directory.file(DatabaseFile)
-	}
-	if s.store, err = store.Open(ctx, database, log); err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+	if err = s.openDatabase(ctx); err != nil {
+		return nil, err
 	}
 	if s.account, err = s.decideAccount(ctx, random); err != nil {
 		return nil, err
@@ -104,7 +100,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 		inner.Close()
 		return nil, err
 	}
-	s.serve(newListener(inner, authority.ServerTLS(config.names(inner.Addr()), clk.Now)))
+	s.serve(newListener(inner, authority.ServerTLS(config.names(inner.Addr()), clk.Now)), authority.Certificate().NotAfter)
 	return s, nil
 }
 
@@ -120,12 +116,13 @@ func (s *Server) afterItsTrail(ctx context.Context, clk clock.Clock) (clock.Cloc
 	return clk, nil
 }
 
-// serve begins to answer.
-func (s *Server) serve(l net.Listener) {
+// serve begins to answer, and to remind of the root certificate's end.
+func (s *Server) serve(l net.Listener, authorityEnd time.Time) {
 	base, stop := context.WithCancel(context.Background())
 	s.stop = stop
+	health := &health{record: s.store.Prove, clock: s.clock, log: s.log}
 	s.http = &http.Server{
-		Handler:           route(s.parts.api, s.parts.hosts, s.parts.metrics.handler(), s.healthy, s.config.AllowPlainHTTP),
+		Handler:           route(s.parts.api, s.parts.hosts, s.parts.metrics.handler(), health, s.config.AllowPlainHTTP),
 		ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader,
 		BaseContext:    func(net.Listener) context.Context { return base },
@@ -138,15 +135,7 @@ func (s *Server) serve(l net.Listener) {
 		}
 	})
 	s.working.Go(func() { s.forget(base) })
-}
-
-// healthy tells whether the store answers.
-func (s *Server) healthy(ctx context.Context) error {
-	_, err := s.store.Meta(ctx, metaAccount)
-	if err != nil {
-		s.log.Error("the database does not answer", "error", err)
-	}
-	return err
+	s.working.Go(func() { s.remindOfTheEnd(base, authorityEnd) })
 }
 
 // Endpoint is the URL of the API for clients on this machine.

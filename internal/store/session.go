@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // session is a connection, within a transaction or not, on which statements run one after another.
@@ -86,6 +87,15 @@ type prepared struct {
 
 func newPrepared(conn *sql.Conn) *prepared {
 	return &prepared{Conn: conn, statements: map[string]*sql.Stmt{}}
+}
+
+// close ends the connection: closing the database it is of would leave it open.
+func (p *prepared) close() error {
+	var errs []error
+	for _, statement := range p.statements {
+		errs = append(errs, statement.Close())
+	}
+	return errors.Join(append(errs, p.Conn.Close())...)
 }
 
 func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, error) {

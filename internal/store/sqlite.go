@@ -25,6 +25,7 @@ type sqlite struct {
 	writeDB, readDB *sql.DB
 	lock            *os.File
 	writer          *writer
+	writing         *prepared // the writer's connection
 	readers         chan *prepared // those that are free
 	closed          chan struct{}
 	closeOnce       sync.Once
@@ -81,7 +82,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *sqlite, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	b.writer = newWriter(newPrepared(conn))
+	b.writing = newPrepared(conn)
+	b.writer = newWriter(b.writing)
 	return b, nil
 }
 
@@ -129,18 +131,22 @@ func (b *sqlite) close() (err error) {
 		close(b.closed)
 		b.writer.close()
 		for range readers {
-			<-b.readers // until those that read are done
+			err = errors.Join(err, (<-b.readers).close()) // until those that read are done
 		}
-		err = b.release()
+		err = errors.Join(err, b.release())
 	})
 	return err
 }
 
-// release closes whatever is open.
+// release closes whatever is open. The connection that writes is the last: as it ends, SQLite brings what stands in the log
+// beside the database (-wal) into the database's file, so that a copy of that file is a whole one.
 func (b *sqlite) release() error {
 	var errs []error
 	if b.readDB != nil {
 		errs = append(errs, b.readDB.Close())
+	}
+	if b.writing != nil {
+		errs = append(errs, b.writing.close())
 	}
 	if b.writeDB != nil {
 		errs = append(errs, b.writeDB.Close())
