@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/controlplane": {"internal"},
 	"internal/testkit":      {"internal", "internal/uuid"},
 	"cmd/sallyport":         {"internal"},
-	"cmd/sallyport-host":    {"internal/fault", "internal/host", "internal/hostproto", "internal/ca", "internal/keyblob", "internal/sshkey"},
+	"cmd/sallyport-host":    {"internal/daemon", "internal/fault", "internal/host", "internal/hostproto", "internal/ca", "internal/keyblob", "internal/sshkey"},
 	"e2e":                   {"internal/testkit"},
 	"bench":                 {"internal"},
 }

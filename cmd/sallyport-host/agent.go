@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/daemon"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/enroll"
 )
@@ -29,6 +30,7 @@ func (c agentCommand) Run(ctx context.Context) error {
 		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 		Dismissed: c.dismissed,
 	}
+	go daemon.BoundLogs(ctx, enroll.AgentLog(c.Directory))
 	return agent.Run(ctx)
 }
 

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/controlplane"
+	"github.com/sallyport/sallyport/internal/daemon"
 )
 
 type serveCommand struct {
@@ -24,6 +26,7 @@ type serveCommand struct {
 	AllowPlainHTTP bool     `name:"allow-plain-http" help:"Let other machines use the API without TLS."`
 	CallRate       int      `name:"call-rate" placeholder:"N" help:"Calls a second of each user, ten times as many at once (default: 100)."`
 	Config         string   `type:"existingfile" placeholder:"FILE" help:"JSON file of the same settings; flags win, unknown keys are errors."`
+	BoundLog       []string `sep:"none" hidden:"" help:"Log of a daemon that sallyport up started, to keep from growing. Repeatable."`
 	LogFormat      string   `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json (${default})."`
 }
 
@@ -51,15 +54,21 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	}
 	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer release()
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
 	var handler slog.Handler = slog.NewTextHandler(term.err, nil)
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(term.err, nil)
 	}
-	server, err := controlplane.Start(ctx, config, slog.New(handler), clock.System(), rand.Reader)
+	log := slog.New(handler)
+	go ignoreHangUps(ctx, hangUp, log)
+	server, err := controlplane.Start(ctx, config, log, clock.System(), rand.Reader)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(term.out, "listening on %s and for machines on %s\n", server.Endpoint(), server.Advertised())
+	go daemon.BoundLogs(ctx, c.BoundLog...)
 	go tendMemory(ctx, server.Answered)
 	select {
 	case <-ctx.Done():
@@ -69,6 +78,18 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	stopping, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	return server.Close(stopping)
+}
+
+// ignoreHangUps goes on when the terminal is closed, or when somebody asks the server to read its settings anew.
+func ignoreHangUps(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			log.Info("SIGHUP changes nothing: settings are read at the start")
+		}
+	}
 }
 
 // config merges file and flags; flags win.

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 func TestServeMergesFileAndFlags(t *testing.T) {
@@ -37,5 +42,40 @@ func TestServeRefusesUnknownKeys(t *testing.T) {
 	}
 	if status, _, errs := runCommand(t, "serve"); status != 1 || !strings.Contains(errs, "--data") {
 		t.Errorf("without a directory: status %d, %s", status, errs)
+	}
+}
+
+// The terminal in which a control plane was started is closed, or somebody tells it to read its settings anew as other
+// daemons do: it used to end.
+func TestServeOutlivesItsTerminal(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), becomeServe+"="+data)
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	wait.For(t, "the control plane to start", func() bool {
+		_, err := os.Stat(filepath.Join(data, "credentials"))
+		return err == nil
+	})
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(log)
+	for heard := false; !heard && lines.Scan(); {
+		heard = strings.Contains(lines.Text(), "SIGHUP changes nothing")
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("it ended: %v", err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it did not end in order: %v", err)
 	}
 }

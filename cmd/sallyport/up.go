@@ -214,7 +214,7 @@ func (u *up) healthy(ctx context.Context) error {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("health check: %s", response.Status)
+		return fmt.Errorf("it cannot record anything (health check: %s)", response.Status)
 	}
 	return nil
 }

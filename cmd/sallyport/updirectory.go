@@ -49,10 +49,14 @@ func (d upDirectory) program() string      { return d.path("bin", "sallyport") }
 func (d upDirectory) hostProgram() string  { return d.path("bin", "sallyport-host") }
 func (d upDirectory) enrolledHost() string { return d.path("host", "sallyport-host") } // enrollment's own copy
 func (d upDirectory) controlPlane(port int) daemon.Daemon {
+	log := d.path("control-plane.log")
 	return daemon.Daemon{
 		Name: "control plane", Program: d.program(),
-		Args: []string{"serve", "--data", d.data(), "--listen", net.JoinHostPort(loopback, strconv.Itoa(port))},
-		Log:  d.path("control-plane.log"), Record: d.path("control-plane.process"),
+		Args: []string{
+			"serve", "--data", d.data(), "--listen", net.JoinHostPort(loopback, strconv.Itoa(port)),
+			"--bound-log", log, "--bound-log", privateSSHD{directory: d.sshd()}.daemon().Log,
+		},
+		Log: log, Record: d.path("control-plane.process"),
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -162,7 +161,7 @@ func (u *up) awaitLink(ctx context.Context) (string, error) {
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, daemon.Tail(filepath.Join(u.directory.host(), "agent.log")))
+		return "", fmt.Errorf("%w\n%s", err, daemon.Tail(enroll.AgentLog(u.directory.host())))
 	}
 	return "the agent is connected", nil
 }

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -22,6 +26,11 @@ const (
 	lockPatience = 2 * time.Second
 	// lockCheck is how often a silent connection is asked whether it lives, and how long it may take to answer.
 	lockCheck = 5 * time.Second
+	// connectTime bounds one attempt to reach a server that may not be there, and connectRetry is the pause between two.
+	connectTime  = 30 * time.Second
+	connectRetry = time.Second
+	// connectReport is how often it is said that a server is still waited for.
+	connectReport = 30 * time.Second
 	// lockRetry is how long to wait between attempts to take the lock again.
 	lockRetry = 100 * time.Millisecond
 )
@@ -56,6 +65,9 @@ func takeLock(ctx context.Context, url string, log *slog.Logger) (*soleLock, err
 		return nil, err
 	}
 	l := &soleLock{config: config, log: log}
+	if err := l.reach(ctx); err != nil {
+		return nil, err
+	}
 	for begun := time.Now(); ; {
 		taken, err := l.try(ctx)
 		switch {
@@ -72,6 +84,53 @@ func takeLock(ctx context.Context, url string, log *slog.Logger) (*soleLock, err
 			return nil, err
 		}
 	}
+}
+
+// reach waits until PostgreSQL takes connections: after a boot, or while it is upgraded, a control plane may be there first. It
+// says that it waits, and ends with the context, or with an error that waiting does not mend: a wrong password, or no such
+// database.
+func (l *soleLock) reach(ctx context.Context) error {
+	for said := (time.Time{}); ; {
+		err := l.connect(ctx)
+		switch {
+		case err == nil && !said.IsZero():
+			l.log.Info("PostgreSQL answers")
+			return nil
+		case ctx.Err() != nil && err != nil:
+			return fmt.Errorf("interrupted while waiting for PostgreSQL: %w", err)
+		case err == nil || !mayPass(err):
+			return err
+		}
+		if time.Since(said) >= connectReport {
+			said = time.Now()
+			l.log.Warn("PostgreSQL does not take connections; waiting for it", "host", l.config.Host, "port", l.config.Port, "error", err)
+		}
+		if pause(ctx, connectRetry) != nil {
+			return fmt.Errorf("interrupted while waiting for PostgreSQL: %w", err)
+		}
+	}
+}
+
+// connect makes a connection and ends it.
+func (l *soleLock) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, l.config)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// mayPass reports whether a connection failed for a reason that passes by itself: the network, or a server that starts, stops
+// or is full (PostgreSQL's error codes, classes 57P and 53).
+func mayPass(err error) bool {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return strings.HasPrefix(refused.Code, "57P") || strings.HasPrefix(refused.Code, "53")
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // try makes a new connection and takes the lock on it, unless another has it. The caller closes the connection if it

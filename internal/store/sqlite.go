@@ -25,7 +25,7 @@ type sqlite struct {
 	writeDB, readDB *sql.DB
 	lock            *os.File
 	writer          *writer
-	writing         *prepared // the writer's connection
+	writing         *prepared      // the writer's connection
 	readers         chan *prepared // those that are free
 	closed          chan struct{}
 	closeOnce       sync.Once

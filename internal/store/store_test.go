@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -112,6 +113,10 @@ func TestFiles(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+	// Whoever copies the file of a control plane that was stopped has everything: it used to lack what stood in the -wal.
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something is left beside the database: %v", err)
 	}
 	again, err := store.Open(t.Context(), path, slog.New(slog.DiscardHandler))
 	if err != nil {

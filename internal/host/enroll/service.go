@@ -211,12 +211,15 @@ func StopAgent(ctx context.Context, directory string) error {
 	return nil
 }
 
+// AgentLog is the file to which an agent that is a process of its own logs. Other agents log where their service does.
+func AgentLog(directory string) string { return filepath.Join(directory, "agent.log") }
+
 // agentDaemon is the agent of the enrollment as a process of its own.
 func agentDaemon(program, directory string) daemon.Daemon {
 	socket, _ := host.Places(directory)
 	return daemon.Daemon{
 		Name: "agent", Program: program, Args: agentCommand(program, directory)[1:],
-		Log: filepath.Join(directory, "agent.log"), Record: host.ProcessRecord(socket),
+		Log: AgentLog(directory), Record: host.ProcessRecord(socket),
 	}
 }
 
