@@ -143,7 +143,7 @@ func (h *Host) Disconnect() {
 // Stopped is closed when the agent has ended: by Disconnect, or because the control plane un-enrolled it.
 func (h *Host) Stopped() <-chan struct{} { return h.stopped }
 
-// Release does what the agent does when its keys helper hands a grant to sshd, as sshd does twice a login.
+// Release does what the agent does when its keys helper hands a grant to sshd.
 func (h *Host) Release(requestID, osUser string) {
 	h.outbox.add(hostproto.Release{EventID: uuid.New(time.Now(), rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now()})
 }
