@@ -107,6 +107,7 @@ type exchange struct {
 	claimed   string // the access key id the request claims
 	call      gate.Call
 	pass      gate.Pass
+	removed   []string // what redact has hidden of the parameters
 	code      string // of the error it is answered with
 }
 
@@ -299,6 +300,7 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	if x.call.Parameters, err = x.parameters(in); err != nil {
 		return nil, err
 	}
+	x.removed = redact(x.call.Parameters)
 	for _, field := range set {
 		if !slices.Contains(x.operation.Accepts, field) {
 			return nil, fault.New(fault.Unsupported, "parameter", "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
@@ -374,7 +376,7 @@ func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure
 	}
 	x.code = e.Code
 	failure := &gate.Failure{
-		Code: cmp.Or(e.Recorded, e.Code), Message: e.Message, Throttled: f.Kind == fault.Throttled,
+		Code: cmp.Or(e.Recorded, e.Code), Message: x.recordable(f.Kind, e.Message), Throttled: f.Kind == fault.Throttled,
 	}
 	return x.service.Codec.EncodeError(x.call.RequestID, e), failure
 }
@@ -401,8 +403,8 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 	if failure != nil {
 		message := failure.Message[:min(len(failure.Message), maxLogged)]
 		attributes = append(attributes, slog.String("code", x.code), slog.String("message", message))
-		if cause := fault.Of(err); cause.Cause != nil {
-			attributes = append(attributes, slog.String("cause", cause.Cause.Error()))
+		if f := fault.Of(err); f.Cause != nil {
+			attributes = append(attributes, slog.String("cause", x.recordable(f.Kind, f.Cause.Error())))
 		}
 		if status >= 500 && fault.Is(err, fault.Internal) {
 			level = slog.LevelError
