@@ -12,7 +12,8 @@ import (
 )
 
 // The limits on connections that have not said yet what they want. Whoever opens connections and says nothing,
-// or begins handshakes and never ends them, uses up their own share and nobody else's.
+// or begins handshakes and never ends them, uses up their own share and nobody else's: beyond it, their oldest connection is closed for the
+// newest. So those who share an address, behind a NAT or a proxy, are not locked out by one of them.
 const (
 	greetingTime      = 10 * time.Second // from accept to the end of the TLS handshake
 	pendingTotal      = 2048
@@ -29,14 +30,14 @@ type listener struct {
 	closed chan struct{}
 	close  sync.Once
 
-	mu      sync.Mutex
-	pending map[netip.Addr]int
-	total   int
-	failed  error // of the inner Accept; set before closed is closed
+	pending *shares // of connections that are not greeted yet
+
+	mu     sync.Mutex
+	failed error // of the inner Accept; set before closed is closed
 }
 
 func newListener(inner net.Listener, config *tls.Config) *listener {
-	l := &listener{Listener: inner, config: config, ready: make(chan net.Conn), closed: make(chan struct{}), pending: map[netip.Addr]int{}}
+	l := &listener{Listener: inner, config: config, ready: make(chan net.Conn), closed: make(chan struct{}), pending: newShares(pendingTotal, pendingFromSource)}
 	go l.acceptAll()
 	return l
 }
@@ -82,14 +83,10 @@ func (l *listener) acceptAll() {
 			return
 		}
 		pause = 0
-		source := sourceOf(conn)
-		if !l.enter(source) {
-			conn.Close()
-			continue
-		}
+		place := l.pending.enter(sourceOf(conn), 1, func() { conn.Close() })
 		go func() {
 			greeted := l.greet(conn)
-			l.leave(source)
+			place.leave()
 			if greeted == nil {
 				conn.Close()
 				return
@@ -128,26 +125,6 @@ func (l *listener) greet(conn net.Conn) net.Conn {
 		return nil
 	}
 	return greeted
-}
-
-func (l *listener) enter(source netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.total >= pendingTotal || l.pending[source] >= pendingFromSource {
-		return false
-	}
-	l.total++
-	l.pending[source]++
-	return true
-}
-
-func (l *listener) leave(source netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
-	if l.pending[source]--; l.pending[source] == 0 {
-		delete(l.pending, source)
-	}
 }
 
 // sourceOf is who a connection counts for: an IPv4 address, or the /64 that one IPv6 customer has.

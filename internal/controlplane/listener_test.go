@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -89,33 +91,72 @@ func TestSilenceHoldsNobodyUp(t *testing.T) {
 	if got := fetch(t, client, "https://"+address); got != "tls=true" {
 		t.Errorf("got %q", got)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.total > 61 {
-		t.Errorf("%d connections are counted as pending", l.total)
+	l.pending.mu.Lock()
+	defer l.pending.mu.Unlock()
+	if l.pending.held > 61 {
+		t.Errorf("%d connections are counted as pending", l.pending.held)
+	}
+}
+
+// Somebody opens more silent connections than one address may have, from behind the NAT or the proxy that everybody
+// else comes from too. The next one is served, as the oldest silent one makes room.
+func TestSilenceLocksOutNoAddress(t *testing.T) {
+	address, l, roots := serveBoth(t)
+	var first net.Conn
+	for range pendingFromSource + 20 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if first == nil {
+			first = conn
+		}
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
+	if got := fetch(t, client, "https://"+address); got != "tls=true" {
+		t.Errorf("got %q", got)
+	}
+	first.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest silent connection: %v", err)
+	}
+	l.pending.mu.Lock()
+	defer l.pending.mu.Unlock()
+	if l.pending.held > pendingFromSource {
+		t.Errorf("%d connections are pending", l.pending.held)
 	}
 }
 
 func TestSourcesHaveShares(t *testing.T) {
-	l := &listener{pending: map[netip.Addr]int{}}
-	greedy, modest := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	for range pendingFromSource {
-		if !l.enter(greedy) {
-			t.Fatal("refused within the share")
-		}
+	s := newShares(10, 4)
+	dropped := map[string]int{}
+	enter := func(from string, weight int) *place {
+		return s.enter(netip.MustParseAddr(from), weight, func() { dropped[from]++ })
 	}
-	if l.enter(greedy) {
-		t.Error("let in beyond the share")
+	var last *place
+	for range 7 {
+		last = enter("192.0.2.1", 1)
 	}
-	if !l.enter(modest) {
-		t.Error("one source's connections keep another out")
+	if dropped["192.0.2.1"] != 3 || s.held != 4 {
+		t.Errorf("%v were dropped, %d are held", dropped, s.held)
 	}
-	for range pendingFromSource {
-		l.leave(greedy)
+	modest := enter("192.0.2.2", 1)
+	enter("192.0.2.3", 4)
+	enter("192.0.2.4", 2) // pushes out one of the greediest
+	if dropped["192.0.2.2"] != 0 || dropped["192.0.2.1"]+dropped["192.0.2.3"] != 4 {
+		t.Errorf("%v were dropped", dropped)
 	}
-	l.leave(modest)
-	if l.total != 0 || len(l.pending) != 0 {
-		t.Errorf("something is left over: %d, %v", l.total, l.pending)
+	last.leave()
+	last.leave()
+	modest.leave()
+	for range 4 {
+		enter("192.0.2.5", 4).leave()
+	}
+	if s.held > 10 || s.held < 0 || s.sources[netip.MustParseAddr("192.0.2.5")] != nil {
+		t.Errorf("%d are held, %v", s.held, s.sources)
 	}
 }
 
