@@ -61,7 +61,7 @@ func shownKey(text string) string {
 	case !isPlain(strings.ReplaceAll(key.Comment, " ", "")):
 		return key.Line
 	}
-	return strings.TrimSpace(text)
+	return text
 }
 
 // redactRefused hides in the parameters of a call that was refused as malformed, in place, every text that its refusal
