@@ -131,7 +131,7 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 }
 
 // findSSHD finds the server with the options that its daemon runs with. Where the caller names no configuration it is the
-// one that the daemon reads.
+// one that the daemon reads which wrote the usual PidFile; a private daemon beside a socket of systemd's is not meant.
 func (e *enrollment) findSSHD(ctx context.Context) (sshd.Server, error) {
 	if e.SSHDConfig != "" {
 		return sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
@@ -143,9 +143,6 @@ func (e *enrollment) findSSHD(ctx context.Context) (sshd.Server, error) {
 	}
 	settings, _ := server.Effective(ctx, e.SSHDConfig, "")
 	running, ok := sshd.FindRunning(e.SSHDConfig, cmp.Or(e.PIDFile, settings.Get("pidfile")))
-	if !ok {
-		running, ok = sshd.FindRunning("", "")
-	}
 	if !ok || running.Config == e.SSHDConfig {
 		return server, nil
 	}

@@ -27,8 +27,7 @@ type Running struct {
 	pidFile string // "" if it writes none
 }
 
-// FindRunning finds the daemon that wrote the PidFile or, if none did, one that was started for the configuration, for
-// any if that is "". ok is
+// FindRunning finds the daemon that wrote the PidFile or, if none did, one that was started for the configuration. ok is
 // false if none runs: because it was not started, or because systemd starts one for the first connection, or for each,
 // and that needs no reload. Daemons of containers on this machine are not found. It needs root.
 func FindRunning(config, pidFile string) (running Running, ok bool) {
@@ -42,7 +41,7 @@ func FindRunning(config, pidFile string) (running Running, ok bool) {
 	processes, _ := filepath.Glob("/proc/[0-9]*")
 	for _, process := range processes {
 		pid, err := strconv.Atoi(filepath.Base(process))
-		if running, ok = daemon(pid); ok && err == nil && (config == "" || running.Config == config) {
+		if running, ok = daemon(pid); ok && err == nil && running.Config == config {
 			return running, true
 		}
 	}
