@@ -108,7 +108,7 @@ type exchange struct {
 	call      gate.Call
 	pass      gate.Pass
 	removed   []string // what redact has hidden of the parameters
-	code      string // of the error it is answered with
+	code      string   // of the error it is answered with
 }
 
 // ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
@@ -191,6 +191,10 @@ func (s *Server) authenticate(ctx context.Context, x *exchange, claim *sigv4.Cla
 func (s *Server) readBody(x *exchange) error {
 	if encoding := x.request.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return fault.New(fault.Invalid, "request", "The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
+	}
+	claim, err := sigv4.Parse(x.request, s.Now())
+	if err == nil && !s.Gate.Knows(x.request.Context(), claim.AccessKeyID) {
+		return nil // it is refused for its key, whatever it would go on to say
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))
 	var tooLarge *http.MaxBytesError

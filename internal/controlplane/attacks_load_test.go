@@ -2,11 +2,13 @@ package controlplane_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -104,5 +106,28 @@ func TestTooManyCalls(t *testing.T) {
 	}
 	if !strings.Contains(s.Log.String(), "Rate exceeded") {
 		t.Error("the log does not say it")
+	}
+}
+
+// A stranger announces a large body under an access key that does not exist, and holds it back. They are answered
+// without it: nobody's memory and time wait for what they may send.
+func TestUnknownKeyIsAnsweredWithoutItsBody(t *testing.T) {
+	s := testkit.Start(t)
+	stranger := credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "x", "")
+	c := capture(t, s, stranger, "iam", formHeader, strings.Repeat("x", 1<<20))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, never := io.Pipe()
+	defer never.Close()
+	request.Header, request.Host, request.Body, request.ContentLength = c.header, c.host, held, 1<<20
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Error(response.Status)
 	}
 }

@@ -100,6 +100,13 @@ func (c Caller) Guessed() bool { return c.guessed }
 // Identity is who the caller is; nobody for the zero Caller.
 func (c Caller) Identity() trail.Identity { return c.principal.Identity }
 
+// Knows reports whether the access key is one of ours that is active, or whether that cannot be told now. It proves
+// nothing about who named it.
+func (g *Gate) Knows(ctx context.Context, accessKeyID string) bool {
+	_, err := g.principals.Principal(ctx, accessKeyID)
+	return !fault.Is(err, fault.NotFound)
+}
+
 // Authenticate finds the owner of the access key and lets verify check the request's signature with the
 // owner's secret. Of the call, its source and region are known. Errors are Unauthenticated faults whose Resource tells
 // them apart: "access-key" for an unknown key, "session" for a wrong session token, "expired-session" for one that is
