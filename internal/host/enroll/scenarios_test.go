@@ -409,8 +409,9 @@ func allowUsers(t *testing.T) {
 	if err := m.pushedLogin(t, "alice"); err != nil {
 		t.Error(err)
 	}
-	if m.pushedLogin(t, "root") == nil {
-		t.Error("root may log in by a pushed key, though sshd forbids root to")
+	ack := m.plane.grant(t, "root", writeKey(t, "/root/pushed"))
+	if ack.Code == "" || !strings.Contains(ack.Message, "PermitRootLogin") {
+		t.Errorf("a push for root, whom sshd forbids to log in: %+v", ack)
 	}
 }
 

@@ -188,6 +188,14 @@ func (s *standIn) hostKeys() []string {
 // push grants a key for a minute and returns once the agent has it.
 func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
 	t.Helper()
+	if ack := s.grant(t, user, key); ack.Code != "" {
+		t.Fatalf("the agent refuses the grant: %s %s", ack.Code, ack.Message)
+	}
+}
+
+// grant grants a key for a minute and returns what the agent says.
+func (s *standIn) grant(t *testing.T, user string, key ssh.PublicKey) hostproto.Ack {
+	t.Helper()
 	statement := keyblob.Statement{
 		Expires: s.now().Add(time.Minute), InstanceID: standInInstance, OSUser: user, RequestID: "request-1",
 		Caller: "arn:aws:iam::123456789012:user/test", PublicKey: key.Type() + " " + base64Key(key),
@@ -201,10 +209,7 @@ func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
 		t.Fatal(err)
 	}
 	grant := hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob, Until: clock.Uptime() + keyblob.Lifetime}
-	ack := s.call(t, hostproto.Message{Grant: &grant, Clocks: s.clocks()})
-	if ack.Code != "" {
-		t.Fatalf("the agent refuses the grant: %s %s", ack.Code, ack.Message)
-	}
+	return s.call(t, hostproto.Message{Grant: &grant, Clocks: s.clocks()})
 }
 
 // now is its time of day.
