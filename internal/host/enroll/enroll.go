@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/fault"
@@ -194,9 +195,12 @@ func (e *enrollment) step(ctx context.Context, name string, run func(context.Con
 	return err
 }
 
-// warn tells the user now and in the result.
+// warn tells the user now and in the result, once: some steps are made twice.
 func (e *enrollment) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if slices.Contains(e.result.Warnings, text) {
+		return
+	}
 	e.result.Warnings = append(e.result.Warnings, text)
 	e.progress.warn(text)
 }

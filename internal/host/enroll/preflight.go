@@ -263,7 +263,7 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 		}
 	}
 	e.result.KeysUser = name
-	ours := keysCommand(e.Directory) + " %u %f"
+	ours := helperCommand(e.Directory)
 	command, err := sshd.Chain(ours, e.existing)
 	if err != nil {
 		return err
@@ -278,6 +278,9 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 func keysCommand(directory string) string {
 	return defaultProgram(directory) + " " + host.KeysArguments(directory)
 }
+
+// helperCommand is the AuthorizedKeysCommand that asks us alone.
+func helperCommand(directory string) string { return keysCommand(directory) + " %u %f" }
 
 // overridesUser returns the user whom all Match blocks' commands run as; "" if there is no such one.
 func (e *enrollment) overridesUser() string {

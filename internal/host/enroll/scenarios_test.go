@@ -26,6 +26,7 @@ func scenarios() map[string]func(*testing.T) {
 		"existing command matched":  existingMatched,
 		"existing command fails":    existingFails,
 		"existing command unsafe":   existingUnsafe,
+		"helper fails":              helperFails,
 		"broken configuration":      brokenConfiguration,
 		"refused by sshd at last":   refusedAtLast,
 		"no include":                noInclude,
@@ -308,7 +309,32 @@ func existingMatched(t *testing.T) {
 	before.equals(t, after)
 }
 
-func existingFails(t *testing.T) { existing(t, "echo ssh-ed25519 half; exit 3\n") }
+// existingFails: sshd takes no key of a command that ends with another status than 0. Enrollment took that for a fault of
+// its own helper, and refused.
+func existingFails(t *testing.T) {
+	key := t.TempDir() + "/third"
+	public := writeKey(t, key)
+	existing(t, "echo '"+public.Type()+" "+base64Key(public)+"'; exit 3\n")
+	if login("alice", key) == nil {
+		t.Error("sshd takes a key of a command that fails")
+	}
+}
+
+// helperFails: a helper that cannot run, on a file system without programs, is not taken for an existing command that
+// fails as before.
+func helperFails(t *testing.T) {
+	m := newMachine(t, configured("AuthorizedKeysCommand /bin/false\nAuthorizedKeysCommandUser nobody"))
+	must(t, os.MkdirAll("/usr/lib/sallyport", 0o755))
+	run(t, "mount", "-t", "tmpfs", "-o", "noexec,mode=0755", "tmpfs", "/usr/lib/sallyport")
+	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "not content with the keys helper") {
+		t.Errorf("%v\n%s", err, output)
+	}
+	run(t, "umount", "/usr/lib/sallyport")
+	if output := m.mustEnroll(t); strings.Count(output, "/bin/false) fails for root") != 1 {
+		t.Errorf("it is not said once that the existing command fails:\n%s", output)
+	}
+	m.bothWork(t)
+}
 
 // existingUnsafe: sshd refuses to run a command that others may write, and must go on refusing.
 func existingUnsafe(t *testing.T) {

@@ -111,11 +111,39 @@ func (e *enrollment) tryLogin(ctx context.Context) error {
 		if !outcome.CommandRan {
 			return fault.New(fault.WrongState, "sshd", "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
 		}
-		if outcome.CommandProblem != "" {
-			return fault.New(fault.WrongState, "sshd", "sshd is not content with the keys helper: %s", outcome.CommandProblem)
+		if outcome.CommandProblem == "" {
+			return nil
 		}
-		return nil
+		return e.judgeCommand(ctx, config, directory, outcome.CommandProblem)
 	})
+}
+
+// judgeCommand decides about a keys command that did not end well in a login of e.login. The command that was there
+// before may go on failing, and sshd then takes none of its keys; ours must end well without it.
+func (e *enrollment) judgeCommand(ctx context.Context, config, directory, problem string) error {
+	trial := sshd.Trial{Server: e.server, Config: e.SSHDConfig, Login: e.login, Directory: directory, Random: e.Random}
+	before, err := trial.Run(ctx)
+	if err != nil {
+		return err
+	}
+	if before.CommandProblem != "" {
+		trial.Config = config
+		trial.Server.Arguments = append(slices.Clone(e.server.Arguments), "-oAuthorizedKeysCommand="+helperCommand(e.Directory))
+		alone, err := trial.Run(ctx)
+		if err != nil {
+			return err
+		}
+		problem = alone.CommandProblem
+	}
+	if problem != "" {
+		return fault.New(fault.WrongState, "sshd", "sshd is not content with the keys helper: %s", problem)
+	}
+	settings, err := e.server.Effective(ctx, e.SSHDConfig, e.login)
+	if err == nil {
+		e.warn("The AuthorizedKeysCommand that was there (%s) fails for %s, so sshd takes none of its keys. It stays so.",
+			settings.KeysCommand().Command, e.login)
+	}
+	return err
 }
 
 // writeTrialConfig writes what sshd's configuration will come to: our setting, and then theirs.
