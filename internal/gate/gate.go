@@ -217,18 +217,18 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 // is zero if the call did not get that far. An error means that the record could not be written, and then the
 // call must fail whatever else it did.
 //
-// Calls of strangers, whose identity is trail.Unknown, are recorded too, though not more of them than strangersASecond: what is beyond stands in
-// the log only. Guesses at an access key of ours, and calls that are too many, have limits of their own (rates.go). What fails counts
-// for more than one call of its caller. Nothing a stranger does makes an event of somebody else's fail to be written.
+// Calls of strangers, whose identity is trail.Unknown, are recorded too, though not more of them than strangersASecond:
+// what is beyond stands in the log only. Guesses at an access key of ours, and calls that are too many, have limits of
+// their own (rates.go), which never drop another caller's event. A call that got no Pass counts for more than one.
 func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
 	state, now := pass.call, g.clock.Now()
 	if state == nil && !g.recordable(identity, call, failure, now) {
 		return nil
 	}
-	if failure != nil && !failure.Throttled && isCaller(identity) {
-		g.calls.charge(identity.PrincipalID, now, failureCost+len(call.Resources))
-	}
 	if state == nil {
+		if failure != nil && !failure.Throttled && isCaller(identity) {
+			g.calls.charge(identity.PrincipalID, now, refusalCost+len(call.Resources))
+		}
 		state = g.open(identity, call, trail.AwsAPICall).call
 	}
 	if failure == nil && state.recorded {

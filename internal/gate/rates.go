@@ -15,7 +15,7 @@ const DefaultCallRate = 100
 // otherwise, and then nobody's call could be recorded.
 const (
 	callsAtOnce = 10 // times the rate
-	failureCost = 5  // what a failed call counts for, and one more for each resource that it names
+	refusalCost = 5  // what a call that no policy allowed counts for, and one more for each resource that it names
 
 	// Of strangers' calls, of all together, so many become events.
 	strangersASecond = 5

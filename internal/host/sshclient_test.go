@@ -123,7 +123,7 @@ func TestFindConnection(t *testing.T) {
 	if next.client == client || id(next, "u", "f") == id(got, "u", "f") {
 		t.Errorf("the next connection of the same process is the same event: %+v", next)
 	}
-	if id(sshConnection{}, "u", "f") == id(sshConnection{}, "u", "f") {
+	if first := id(sshConnection{}, "u", "f"); first == id(sshConnection{}, "u", "f") {
 		t.Error("questions for connections that were not found are one event")
 	}
 }

@@ -61,6 +61,7 @@ func (w *world) serve(s iam.Store) {
 	w.ok(err)
 	w.service = iam.New(account, s, seal, w.clock.Read, rand.Reader)
 	w.gate = gate.New(account, w.service, w.service, w.store, w.clock.Read, rand.Reader)
+	w.gate.LimitCalls(1_000_000) // the tests ask as fast as they can
 }
 
 // ticking is a machine's clocks, in which time passes whenever they are read.
