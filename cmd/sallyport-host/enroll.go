@@ -30,6 +30,7 @@ type enrollCommand struct {
 	KeysUser      string `help:"The user sshd runs the keys helper as. Without it a system user 'sallyport' is made, or that of an AuthorizedKeysCommand already there is kept." placeholder:"USER"`
 	Service       string `help:"How the agent is kept running: by systemd, by an init script (sysv), as a process of its own that does not come back after a boot (detached), or not (none). ${default}: the first that the machine has." enum:"auto,systemd,sysv,detached,none" default:"auto"`
 	NoService     bool   `help:"You run the agent yourself: the same as --service none."`
+	Repair        bool   `help:"Put back what this machine's enrollment has lost: the helper, the service, sshd's lines. It needs no token."`
 	SkipTestLogin bool   `help:"Go on if there is no user to try a login with."`
 	Output        string `help:"How the result is printed: text or json. Progress goes to standard error." enum:"text,json" default:"text"`
 }
@@ -41,15 +42,18 @@ func (enrollCommand) Help() string {
     sallyport host-token > token          where the control plane runs
     sallyport-host enroll - < token       on the machine, as root
 
-'sallyport-host unenroll' leaves no trace.`
+'sallyport-host unenroll' leaves no trace; 'sallyport-host enroll --repair' puts back what was lost since.`
 }
 
 func (c enrollCommand) Run(ctx context.Context) error {
-	token, err := c.token(os.Stdin)
+	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	program, err := os.Executable()
+	if c.Repair {
+		return c.repair(ctx, program)
+	}
+	token, err := c.token(os.Stdin)
 	if err != nil {
 		return err
 	}
@@ -66,6 +70,25 @@ func (c enrollCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return plain(err)
 	}
+	return c.print(result)
+}
+
+// repair mends the enrollment that is there.
+func (c enrollCommand) repair(ctx context.Context, program string) error {
+	if c.Token != "" {
+		return errors.New("--repair goes on with the identity that this machine has: leave the token out")
+	}
+	result, err := enroll.Repair(ctx, enroll.Options{
+		Directory: c.Directory, Program: program, Version: version, SkipTestLogin: c.SkipTestLogin,
+		Now: time.Now, Random: rand.Reader,
+	}, showProgress(os.Stderr))
+	if err != nil {
+		return plain(err)
+	}
+	return c.print(result)
+}
+
+func (c enrollCommand) print(result enroll.Result) error {
 	if c.Output == "json" {
 		return printJSON(os.Stdout, result)
 	}

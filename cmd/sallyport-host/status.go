@@ -17,7 +17,9 @@ type statusCommand struct {
 
 // Help is what the command's --help says after the flags' line.
 func (statusCommand) Help() string {
-	return `Tells whether this machine is enrolled, whether its agent is linked, and whether sshd asks it. The exit status is 0 only if pushed keys work.`
+	return `Tells whether this machine is enrolled, whether its agent is linked, and whether sshd asks it. The exit status is 0 only if pushed keys work.
+
+What is lost of an enrollment, 'sallyport-host enroll --repair' puts back.`
 }
 
 func (c statusCommand) Run(ctx context.Context) error {
@@ -62,6 +64,9 @@ func printStatus(status enroll.Status) {
 	}
 	for _, exception := range status.NotFor {
 		fmt.Printf("          not for %s\n", exception)
+	}
+	for _, problem := range status.Problems {
+		fmt.Printf("Problem   %s\n", problem)
 	}
 	if !status.Enrolled {
 		fmt.Println("Enrollment did not end: run enroll again, or unenroll.")

@@ -78,5 +78,15 @@ func Of(err error) *Error {
 	return &Error{Kind: Internal, Message: "An internal error occurred. The server's log has the details under this request id.", Cause: err}
 }
 
+// Explain returns what a person may read who is at the machine where err happened: the public message of an Error, and
+// the text of any other error, which no log has for them.
+func Explain(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Message != "" {
+		return e.Message
+	}
+	return err.Error()
+}
+
 // Is reports whether err's chain holds an Error of the kind.
 func Is(err error, kind Kind) bool { return err != nil && Of(err).Kind == kind }

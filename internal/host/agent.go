@@ -76,14 +76,15 @@ func (a Agent) Run(ctx context.Context) error {
 		a.Log.Error("no pushed key can be used: that it is used could not be recorded", "spool", config.Spool, "error", err)
 	}
 	grants.Room = spool.Room
-	status := &linkStatus{now: a.Now}
+	linked := &linkStatus{now: a.Now}
+	status := func() AgentStatus { return AgentStatus{Link: linked.get(), Problems: watch.Look(ctx).problems()} }
 	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
 	reporter, again := NewReporter(config, a.Version, watch), make(chan struct{}, 1)
 	link := Link{
 		Server: config.Server, InstanceID: config.InstanceID,
 		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(pin, certificate, a.Random) },
 		Clock: serverClock, Holder: grants, Outbox: spool, Report: reporter.Report, Again: again, Random: a.Random, Log: a.Log,
-		Changed: status.set,
+		Changed: linked.set,
 	}
 	err = together(ctx, link.Run,
 		func(ctx context.Context) error { return desk.Serve(ctx, listener) },

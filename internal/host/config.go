@@ -63,6 +63,19 @@ func Places(directory string) (socket, spool string) {
 // It stands beside the socket: whoever can reach the one can read the other.
 func ProcessRecord(socket string) string { return filepath.Join(filepath.Dir(socket), "agent.process") }
 
+// LogFile is what an agent that runs as a process of its own writes its log to, in the enrollment's directory.
+const LogFile = "agent.log"
+
+// Files returns the files that an enrollment's agent keeps, and its identity: whatever else is in their directories
+// is somebody else's.
+func Files(directory string) []string {
+	socket, spool := Places(directory)
+	return []string{
+		filepath.Join(directory, ConfigFile), filepath.Join(directory, KeyFile), filepath.Join(directory, AuthorityFile),
+		filepath.Join(directory, LogFile), socket, ProcessRecord(socket), spool,
+	}
+}
+
 // ErrNotEnrolled says that the directory holds no enrollment.
 var ErrNotEnrolled = errors.New("host: this machine is not enrolled")
 

@@ -34,14 +34,14 @@ const (
 type question struct {
 	User        string `json:"user"`
 	Fingerprint string `json:"fingerprint,omitempty"`
-	Status      bool   `json:"status,omitempty"` // nothing but how the link is
+	Status      bool   `json:"status,omitempty"` // nothing but how the agent is
 }
 
 // answer holds the grants, to be verified by who asked, and the control plane's time by which they are live.
 type answer struct {
-	Time   time.Time   `json:"time"`
-	Grants []Live      `json:"grants"`
-	Status *LinkStatus `json:"status,omitempty"`
+	Time   time.Time    `json:"time"`
+	Grants []Live       `json:"grants"`
+	Status *AgentStatus `json:"status,omitempty"`
 }
 
 // Recorder records releases. *Spool is one.
@@ -57,7 +57,7 @@ type Desk struct {
 	Askers   []uint32  // user ids that may ask, beside root
 	Random   io.Reader // makes event ids
 	Log      *slog.Logger
-	Status   *linkStatus // may be nil
+	Status   func() AgentStatus // may be nil
 }
 
 // ListenSocket listens on a unix socket that only root and its owner may connect to. It takes the place of a
@@ -142,7 +142,7 @@ func (d *Desk) answer(conn net.Conn) error {
 // recorded is not.
 func (d *Desk) release(q question, asker int) answer {
 	if q.Status {
-		return answer{Status: d.Status.get()}
+		return answer{Status: d.status()}
 	}
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
 	if len(found) == 0 {
@@ -231,4 +231,12 @@ func converse(conn net.Conn, q question) (answer, error) {
 		return answer{}, fmt.Errorf("read the agent's answer: %w", err)
 	}
 	return a, nil
+}
+
+func (d *Desk) status() *AgentStatus {
+	if d.Status == nil {
+		return nil
+	}
+	status := d.Status()
+	return &status
 }

@@ -13,6 +13,12 @@ type LinkStatus struct {
 	Error  string    `json:"error,omitempty"` // why it is not linked, or was not the last time
 }
 
+// AgentStatus is how a running agent is.
+type AgentStatus struct {
+	Link     LinkStatus `json:"link"`
+	Problems []string   `json:"problems,omitempty"` // sentences: why pushed keys do not work here, or soon will not
+}
+
 // linkStatus keeps the LinkStatus of a running agent. It is safe for concurrent use.
 type linkStatus struct {
 	now func() time.Time
@@ -33,24 +39,20 @@ func (s *linkStatus) set(err error) {
 	}
 }
 
-func (s *linkStatus) get() *LinkStatus {
-	if s == nil {
-		return nil
-	}
+func (s *linkStatus) get() LinkStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	status := s.status
-	return &status
+	return s.status
 }
 
-// AskStatus asks the enrollment's agent how its link is. The error says that no agent answers.
-func AskStatus(config Config) (LinkStatus, error) {
+// AskStatus asks the enrollment's agent how it is. The error says that no agent answers.
+func AskStatus(config Config) (AgentStatus, error) {
 	a, err := ask(config.Socket, question{Status: true})
 	if err != nil {
-		return LinkStatus{}, err
+		return AgentStatus{}, err
 	}
 	if a.Status == nil {
-		return LinkStatus{}, errors.New("the agent does not tell how its link is")
+		return AgentStatus{}, errors.New("the agent does not tell how it is")
 	}
 	return *a.Status, nil
 }

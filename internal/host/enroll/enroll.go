@@ -91,16 +91,16 @@ func Run(ctx context.Context, options Options, progress Progress) (Result, error
 	if err == nil {
 		return e.result, nil
 	}
-	progress.note("Rolling back: " + fault.Of(err).Message)
+	progress.note("Rolling back: " + fault.Explain(err))
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	if undoErr := e.manifest.undo(undoing, progress); undoErr != nil {
 		return Result{}, fault.Wrap(fmt.Errorf("%w; rolling back: %w", err, undoErr), fault.WrongState, "enrollment",
-			"%s Rolling back did not succeed whole: mend what is reported above, then run `sallyport-host unenroll --directory %s`.", fault.Of(err).Message, options.Directory)
+			"%s Rolling back did not succeed whole: mend what is reported above, then run `sallyport-host unenroll --directory %s`.", fault.Explain(err), options.Directory)
 	}
 	if e.result.InstanceID != "" {
 		return Result{}, fault.Wrap(err, fault.Of(err).Kind, "enrollment", "%s The machine is as it was before. The control plane lists it as %s, which will not come up: remove it with `aws ec2 terminate-instances --instance-ids %s`.",
-			fault.Of(err).Message, e.result.InstanceID, e.result.InstanceID)
+			fault.Explain(err), e.result.InstanceID, e.result.InstanceID)
 	}
 	return Result{}, err
 }
@@ -158,10 +158,7 @@ type enrollment struct {
 // apply makes the changes. What can fail without the control plane comes before the token is used up, and sshd's
 // files last.
 func (e *enrollment) apply(ctx context.Context) error {
-	steps := []struct {
-		name string
-		run  func(context.Context) error
-	}{
+	return e.steps(ctx, []step{
 		{"Install the keys helper", e.install},
 		{"Choose the keys helper's user", e.chooseUser},
 		{"Compare sshd's settings", e.compareSettings},
@@ -173,9 +170,19 @@ func (e *enrollment) apply(ctx context.Context) error {
 		{"Try a login with the agent running", e.tryLogin},
 		{"Write sshd's configuration", e.configureSSHD},
 		{"Reload sshd", e.reloadSSHD},
-	}
-	for _, step := range steps {
-		if err := e.step(ctx, step.name, step.run); err != nil {
+	})
+}
+
+// step is a part of an enrollment that people see the progress of.
+type step struct {
+	name string
+	run  func(context.Context) error
+}
+
+// steps runs the steps up to the first that fails.
+func (e *enrollment) steps(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		if err := e.step(ctx, s.name, s.run); err != nil {
 			return err
 		}
 	}

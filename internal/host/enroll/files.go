@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
@@ -38,25 +39,44 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// undoFile removes a file that we made.
+// undoFile removes a file that we made. One that was never made, as on a read-only file system, is no error.
 func (c change) undoFile() error {
 	directory := filepath.Dir(c.Path)
-	err := ignoreMissing(os.Remove(c.Path))
-	return errors.Join(err, durable.RemoveLeftovers(directory), setModTime(directory, c.Mtime))
+	if _, err := os.Stat(directory); err != nil {
+		return ignoreMissing(err)
+	}
+	if removed, err := removeIfThere(c.Path); !removed || err != nil {
+		return errors.Join(err, durable.RemoveLeftovers(directory))
+	}
+	return errors.Join(durable.RemoveLeftovers(directory), setModTime(directory, c.Mtime))
+}
+
+// removeIfThere removes a file or an empty directory, and reports whether it was there. It looks first: a read-only
+// file system refuses to remove even what does not exist.
+func removeIfThere(path string) (removed bool, err error) {
+	if _, err := os.Lstat(path); err != nil {
+		return false, ignoreMissing(err)
+	}
+	return true, os.Remove(path)
 }
 
 // undoDirectory removes a directory that we made if nobody put anything in it.
 func (c change) undoDirectory() error {
-	err := ignoreMissing(os.Remove(c.Path))
-	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
+	removed, err := removeIfThere(c.Path)
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || !removed && err == nil {
 		return nil
 	}
 	return errors.Join(err, setModTime(filepath.Dir(c.Path), c.Mtime))
 }
 
-// undoTree removes a directory of ours with all that is in it.
-func (c change) undoTree() error {
-	return errors.Join(os.RemoveAll(c.Path), setModTime(filepath.Dir(c.Path), c.Mtime))
+// undoIdentity removes the files of the agent and of the machine's identity, one by one.
+func (c change) undoIdentity() error {
+	var errs []error
+	for _, path := range host.Files(c.Path) {
+		file := change{Kind: madeFile, Path: path}
+		errs = append(errs, file.undoFile())
+	}
+	return errors.Join(errs...)
 }
 
 // addBlock puts the block in front of the file, as a change.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,6 +43,7 @@ type change struct {
 	Edited  time.Time `json:"edited,omitzero"`   // of the file before the block
 	Before  string    `json:"before,omitempty"`  // SHA-256 of the file before the block
 	Name    string    `json:"name,omitempty"`    // of a user or service
+	Group   string    `json:"group,omitempty"`   // made with the user; empty if the name was an operator's group before
 	Program string    `json:"program,omitempty"` // sshd's
 	PIDFile string    `json:"pidFile,omitempty"` // sshd's
 }
@@ -51,9 +53,9 @@ type kind string
 
 const (
 	madeDirectory kind = "directory" // removed if it is empty
-	madeTree      kind = "tree"      // a directory that is ours with all that is in it
 	madeFile      kind = "file"
-	madeBlock     kind = "block" // text in front of somebody's file
+	madeIdentity  kind = "identity" // the host's Files; Path is the enrollment
+	madeBlock     kind = "block"    // text in front of somebody's file
 	madeUser      kind = "user"
 	madeService   kind = "systemd"
 	madeInit      kind = "init"    // an init script
@@ -66,12 +68,13 @@ func newManifest(directory string, now time.Time) *manifest {
 	return &manifest{Version: manifestVersion, Started: now.UTC(), directory: directory}
 }
 
-// readManifest returns nil if the directory holds none.
+// readManifest returns the directory's manifest. Where it is lost, it returns one of what can be recognised of the
+// enrollment, or nil if there is nothing.
 func readManifest(directory string) (*manifest, error) {
 	path := filepath.Join(directory, ManifestFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return recognise(directory)
 	}
 	if err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func (m *manifest) record(c change) error {
 }
 
 // makeDirectory makes the directory and those above it, as changes.
-func (m *manifest) makeDirectory(path string, k kind) error {
+func (m *manifest) makeDirectory(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() {
 			return fault.New(fault.WrongState, "enrollment", "%s is in the way: it is not a directory.", path)
@@ -111,14 +114,14 @@ func (m *manifest) makeDirectory(path string, k kind) error {
 		return nil
 	}
 	parent := filepath.Dir(path)
-	if err := m.makeDirectory(parent, madeDirectory); err != nil {
+	if err := m.makeDirectory(parent); err != nil {
 		return err
 	}
 	mtime, err := modTime(parent)
 	if err != nil {
 		return err
 	}
-	if err := m.record(change{Kind: k, Path: path, Mtime: mtime}); err != nil {
+	if err := m.record(change{Kind: madeDirectory, Path: path, Mtime: mtime}); err != nil {
 		return err
 	}
 	if err := os.Mkdir(path, 0o755); err != nil {
@@ -130,7 +133,7 @@ func (m *manifest) makeDirectory(path string, k kind) error {
 // makeFile writes a file that must not exist yet, as a change.
 func (m *manifest) makeFile(path string, content []byte, mode fs.FileMode) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Exists, "enrollment", "%s exists already and was not written by this enrollment. Move it away and try again.", path)
+		return inTheWay(path)
 	}
 	mtime, err := modTime(filepath.Dir(path))
 	if err != nil {
@@ -142,34 +145,50 @@ func (m *manifest) makeFile(path string, content []byte, mode fs.FileMode) error
 	return durable.WriteFile(path, content, mode)
 }
 
+func inTheWay(path string) error {
+	return fault.New(fault.Exists, "enrollment",
+		"%s exists already and was not written by this enrollment. Move it away and try again.", path)
+}
+
 // undo takes the changes back, the last first. What fails is reported and stays in the manifest, the rest is
-// undone all the same. With nothing left the directory goes too.
+// undone all the same. With nothing left the manifest goes, and with it the directory if nobody put anything in it.
 func (m *manifest) undo(ctx context.Context, progress Progress) error {
-	var failed []change
+	m.Complete = false
+	return m.undoOnly(ctx, progress, func(change) bool { return true })
+}
+
+// undoOnly takes back the chosen changes.
+func (m *manifest) undoOnly(ctx context.Context, progress Progress, chosen func(change) bool) error {
+	var left []change
 	var errs []error
-	for i := len(m.Changes) - 1; i >= 0; i-- {
-		c := m.Changes[i]
-		if c.Path == m.directory && c.Kind == madeTree && len(failed) > 0 {
-			failed = append(failed, c)
+	for _, c := range slices.Backward(m.Changes) {
+		switch isHome := c.Kind == madeDirectory && c.Path == m.directory; {
+		case !chosen(c), isHome && len(left) > 0:
+			left = append(left, c)
 			continue
+		case isHome:
+			errs = append(errs, m.remove())
 		}
 		if err := c.undo(ctx); err != nil {
-			failed = append(failed, c)
+			left = append(left, c)
 			errs = append(errs, fmt.Errorf("%s: %w", c, err))
-			progress.note(fmt.Sprintf("not undone: %s: %v", c, fault.Of(err).Error()))
+			progress.note(fmt.Sprintf("not undone: %s: %v", c, err))
 			continue
 		}
 		progress.undone(c.String())
 	}
-	if len(failed) == 0 {
-		return nil
+	slices.Reverse(left)
+	m.Changes = left
+	if len(left) > 0 {
+		errs = append(errs, m.save())
 	}
-	m.Changes = nil
-	for i := len(failed) - 1; i >= 0; i-- {
-		m.Changes = append(m.Changes, failed[i])
-	}
-	m.Complete = false
-	return errors.Join(append(errs, m.save())...)
+	return errors.Join(errs...)
+}
+
+// remove removes the manifest itself.
+func (m *manifest) remove() error {
+	err := ignoreMissing(os.Remove(filepath.Join(m.directory, ManifestFile)))
+	return errors.Join(err, os.RemoveAll(trialDirectory(m.directory)), durable.RemoveLeftovers(m.directory))
 }
 
 // String says what was done, for the progress of undoing it.
@@ -181,6 +200,8 @@ func (c change) String() string {
 		return "service " + c.Name
 	case madeProcess:
 		return "the agent's process"
+	case madeIdentity:
+		return "the agent's files"
 	case reloadedSSHD:
 		return "sshd's reload"
 	case madeBlock:

@@ -23,19 +23,12 @@ import (
 // preflight finds out what can be known without changing anything of what is there: it makes the directory that an sshd
 // which does not run may lack.
 func (e *enrollment) preflight(ctx context.Context) error {
-	for _, check := range []struct {
-		name string
-		run  func(context.Context) error
-	}{
+	return e.steps(ctx, []step{
 		{"Look at this machine", e.lookAround},
 		{"Check sshd's configuration", e.lookAtSSHD},
+		{"Look for files in the way", e.nothingInTheWay},
 		{"Reach the control plane", e.reachControlPlane},
-	} {
-		if err := e.step(ctx, check.name, check.run); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func (e *enrollment) lookAround(ctx context.Context) (err error) {
@@ -61,7 +54,7 @@ func (e *enrollment) lookAround(ctx context.Context) (err error) {
 		return err
 	}
 	if m == nil {
-		return e.nothingInTheWay()
+		return e.nothingInDirectory()
 	}
 	return e.refuseComplete(m)
 }
@@ -78,8 +71,8 @@ func (e *enrollment) refuseComplete(m *manifest) error {
 	return fault.New(fault.Exists, "enrollment", "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
 }
 
-// nothingInTheWay refuses a directory that holds what is not ours.
-func (e *enrollment) nothingInTheWay() error {
+// nothingInDirectory refuses a directory that holds what is not ours.
+func (e *enrollment) nothingInDirectory() error {
 	entries, err := os.ReadDir(e.Directory)
 	if err != nil {
 		return ignoreMissing(err)
@@ -90,6 +83,36 @@ func (e *enrollment) nothingInTheWay() error {
 		}
 	}
 	return nil
+}
+
+// nothingInTheWay refuses to go on where a file that enrollment will make is somebody else's: not in the manifest of
+// an earlier enrollment, which is undone first. It is found out here, before the token is used up.
+func (e *enrollment) nothingInTheWay(context.Context) error {
+	earlier, err := readManifest(e.Directory)
+	if err != nil {
+		return err
+	}
+	made := func(path string) bool {
+		return earlier != nil && slices.ContainsFunc(earlier.Changes, func(c change) bool { return c.Path == path })
+	}
+	for _, path := range e.filesToMake() {
+		if _, err := os.Lstat(path); err == nil && !made(path) {
+			return inTheWay(path)
+		}
+	}
+	return nil
+}
+
+// filesToMake returns the files that enrollment will make outside its directory, or may.
+func (e *enrollment) filesToMake() []string {
+	files := []string{defaultProgram(e.Directory), dropInPath(e.SSHDConfig, e.Directory)}
+	switch e.Service {
+	case ServiceSystemd:
+		files = append(files, unitPath(e.Directory))
+	case ServiceSysV:
+		files = append(files, initPath(e.Directory))
+	}
+	return files
 }
 
 func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
@@ -103,7 +126,7 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 		return fault.Wrap(err, fault.NotFound, "sshd", "sshd's configuration %s cannot be read.", e.SSHDConfig)
 	}
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
-		return fault.Wrap(err, fault.WrongState, "sshd", "%s. Mend that first: nothing was changed", fault.Of(err).Message)
+		return fault.Wrap(err, fault.WrongState, "sshd", "%s. Mend that first: nothing was changed", fault.Explain(err))
 	}
 	if e.settings, err = e.server.Effective(ctx, e.SSHDConfig, ""); err != nil {
 		return err
@@ -193,6 +216,9 @@ func (e *enrollment) begin() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if m, err := readManifest(e.Directory); err != nil || m != nil {
+		return nil, fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left in %s cannot be undone.", e.Directory)
+	}
 	return e.begin() // what was locked is gone
 }
 
@@ -207,7 +233,6 @@ func (e *enrollment) startJournal(missing []string, mtime time.Time) error {
 		e.manifest.Changes = append(e.manifest.Changes, change{Kind: madeDirectory, Path: path})
 	}
 	e.manifest.Changes[0].Mtime = mtime
-	e.manifest.Changes[len(missing)].Kind = madeTree
 	return e.manifest.save()
 }
 
@@ -222,7 +247,7 @@ func (e *enrollment) cleanUp(old *manifest) error {
 	if err := old.undo(ctx, e.progress); err != nil {
 		return fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
 	}
-	return ignoreMissing(os.Remove(filepath.Join(e.Directory, ManifestFile))) // gone with the directory, if the manifest named that
+	return old.remove() // gone already, if the manifest named the directory
 }
 
 // missingDirectories returns which directories of the path do not exist, the highest first, and the time of the

@@ -38,7 +38,7 @@ func (p Progress) undone(what string) { p.tell(Step{Phase: Undone, Text: what}) 
 
 func (p Progress) end(name string, err error) {
 	if err != nil {
-		p.tell(Step{Phase: Failed, Text: name, Error: fault.Of(err).Message})
+		p.tell(Step{Phase: Failed, Text: name, Error: fault.Explain(err)})
 		return
 	}
 	p.tell(Step{Phase: Done, Text: name})

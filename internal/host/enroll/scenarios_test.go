@@ -38,6 +38,13 @@ func scenarios() map[string]func(*testing.T) {
 		"interrupted":               interrupted,
 		"bad token":                 badToken,
 		"dismissed":                 dismissed,
+		"operator's group":          operatorsGroup,
+		"read-only usr":             readOnlyUsr,
+		"full disk":                 fullDisk,
+		"file in the way":           fileInTheWay,
+		"unit file lost":            unitFileLost,
+		"directory lost":            directoryLost,
+		"repair":                    repair,
 	}
 }
 

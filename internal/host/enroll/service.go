@@ -64,6 +64,13 @@ func serviceName(directory string) string {
 	return "sallyport-host-" + hex.EncodeToString(digest[:4])
 }
 
+// unitPath and initPath return the files by which a service manager knows the agent.
+
+func unitPath(directory string) string {
+	return "/etc/systemd/system/" + serviceName(directory) + ".service"
+}
+func initPath(directory string) string { return "/etc/init.d/" + serviceName(directory) }
+
 // agentCommand is how the agent of an enrollment is run.
 func agentCommand(program, directory string) []string {
 	return []string{program, "agent", "--directory", directory}
@@ -73,9 +80,16 @@ func agentCommand(program, directory string) []string {
 func (m *manifest) startService(ctx context.Context, service Service, program string) error {
 	name := serviceName(m.directory)
 	agent := strings.Join(agentCommand(program, m.directory), " ")
+	if service == ServiceNone {
+		return nil
+	}
+	// What is recorded first is undone last: whatever agent a service manager did not stop ends then.
+	if err := m.record(change{Kind: madeProcess, Path: m.directory, Program: program}); err != nil {
+		return err
+	}
 	switch service {
 	case ServiceSystemd:
-		path := "/etc/systemd/system/" + name + ".service"
+		path := unitPath(m.directory)
 		if err := m.makeFile(path, []byte(systemdUnit(agent, m.directory)), 0o644); err != nil {
 			return err
 		}
@@ -87,7 +101,7 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 		}
 		return command(ctx, "systemctl", "enable", "--now", name+".service")
 	case ServiceSysV:
-		path := "/etc/init.d/" + name
+		path := initPath(m.directory)
 		if err := m.makeFile(path, []byte(initScript(name, agentCommand(program, m.directory))), 0o755); err != nil {
 			return err
 		}
@@ -99,13 +113,13 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 		}
 		return command(ctx, "/etc/init.d/"+name, "start")
 	case ServiceDetached:
-		if err := m.record(change{Kind: madeProcess, Path: m.directory, Program: program}); err != nil {
-			return err
-		}
 		return startDetached(program, m.directory)
 	}
 	return nil
 }
+
+// serviceMark stands in the unit and the init script, and says that they are ours.
+const serviceMark = "Sallyport host agent"
 
 // systemdUnit runs the agent as root, since its directory is root's, with little else of root's powers. It needs
 // CAP_SYS_PTRACE to see which connection an sshd has open: ptrace(2), PTRACE_MODE_READ.
@@ -115,7 +129,7 @@ func systemdUnit(agent, directory string) string {
 		writable = "ReadWritePaths=" + directory + "\n" // its socket and spool stand there
 	}
 	return `[Unit]
-Description=Sallyport host agent
+Description=` + serviceMark + `
 Documentation=https://github.com/sallyport/sallyport
 Wants=network-online.target
 After=network-online.target
@@ -155,7 +169,7 @@ func initScript(name string, agent []string) string {
 # Required-Stop:     $remote_fs $network
 # Default-Start:     2 3 4 5
 # Default-Stop:      0 1 6
-# Short-Description: Sallyport host agent
+# Short-Description: ` + serviceMark + `
 ### END INIT INFO
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 PIDFILE=/run/` + name + `.pid
@@ -243,7 +257,8 @@ func (c change) undoService(ctx context.Context) error {
 			return nil
 		}
 		_ = command(ctx, "systemctl", "stop", c.Name+".service") // fails if it was never started
-		return command(ctx, "systemctl", "daemon-reload")
+		err := ignoreMissing(os.Remove("/etc/systemd/system/multi-user.target.wants/" + c.Name + ".service"))
+		return errors.Join(err, command(ctx, "systemctl", "daemon-reload"))
 	}
 	if err := command(ctx, "systemctl", "disable", "--now", c.Name+".service"); err != nil {
 		return err
@@ -251,10 +266,13 @@ func (c change) undoService(ctx context.Context) error {
 	return errors.Join(os.Remove(c.Path), command(ctx, "systemctl", "daemon-reload"))
 }
 
-// undoInit stops the service and takes its script out of the runlevels.
+// undoInit stops the service and takes its script out of the runlevels, also where the script itself is gone.
 func (c change) undoInit(ctx context.Context) error {
-	if _, err := os.Lstat(c.Path); err != nil {
-		return ignoreMissing(err)
+	if _, err := os.Lstat(c.Path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := exec.LookPath("update-rc.d"); err != nil {
+			return nil
+		}
+		return command(ctx, "update-rc.d", c.Name, "remove")
 	}
 	if err := command(ctx, c.Path, "stop"); err != nil {
 		return err

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
@@ -26,6 +28,7 @@ type Status struct {
 	KeysCommand string           `json:"keysCommand,omitempty"` // sshd's present AuthorizedKeysCommand
 	SSHD        string           `json:"sshd,omitempty"`        // "asks us", or what is wrong
 	NotFor      []string         `json:"notFor,omitempty"`      // the Match blocks for whose logins it does not
+	Problems    []string         `json:"problems,omitempty"`    // sentences: what else keeps pushed keys from working, or soon will
 }
 
 // The good words of a Status.
@@ -34,9 +37,10 @@ const (
 	SSHDAsksUs = "asks us"
 )
 
-// Healthy tells whether pushed keys work.
+// Healthy reports whether pushed keys work.
 func (s Status) Healthy() bool {
-	return s.Enrolled && s.Agent == AgentRuns && s.Link != nil && s.Link.Linked && s.SSHD == SSHDAsksUs
+	return s.Enrolled && s.Agent == AgentRuns && s.Link != nil && s.Link.Linked && s.SSHD == SSHDAsksUs &&
+		len(s.Problems) == 0
 }
 
 // ReadStatus looks at an enrollment. A machine that is not enrolled is no error. sshd's settings and the agent
@@ -64,18 +68,34 @@ func ReadStatus(ctx context.Context, directory string) (Status, error) {
 	}
 	status.Enrolled = m != nil && m.Complete
 	status.Agent = AgentRuns
-	if link, err := host.AskStatus(config); err != nil {
+	if agent, err := host.AskStatus(config); err != nil {
 		status.Agent = "does not answer: " + err.Error()
 	} else {
-		status.Link = &link
+		status.Link, status.Problems = &agent.Link, agent.Problems
 	}
 	path := cmp.Or(config.SSHDConfig, sshd.DefaultConfig)
 	status.KeysCommand, status.SSHD = lookAtKeysCommand(ctx, path, status.Directory)
+	status.Problems = slices.DeleteFunc(status.Problems, func(p string) bool { return p == status.SSHD })
+	status.Problems = append(status.Problems, m.missing()...)
 	exceptions, err := unasked(path, status.Directory)
 	for _, o := range exceptions {
 		status.NotFor = append(status.NotFor, o.String())
 	}
 	return status, err
+}
+
+// missing names, as sentences, the files that enrollment made and that are gone.
+func (m *manifest) missing() []string {
+	var sentences []string
+	if m == nil {
+		return nil
+	}
+	for _, c := range m.Changes {
+		if _, err := os.Lstat(c.Path); c.Kind == madeFile && errors.Is(err, fs.ErrNotExist) {
+			sentences = append(sentences, c.Path+" is gone: `sallyport-host enroll --repair` puts it back.")
+		}
+	}
+	return sentences
 }
 
 func lookAtKeysCommand(ctx context.Context, path, directory string) (command, verdict string) {

@@ -30,13 +30,21 @@ func (e *enrollment) install(ctx context.Context) error {
 		return err
 	}
 	path := defaultProgram(e.Directory)
-	if err := e.manifest.makeDirectory(filepath.Dir(path), madeDirectory); err != nil {
+	if err := e.manifest.makeDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if err := e.manifest.makeFile(path, content, 0o755); err != nil {
 		return err
 	}
 	return sshd.CheckSafePath(path)
+}
+
+// trialDirectory is where the files of a trial stand, while it lasts.
+func trialDirectory(directory string) string { return filepath.Join(directory, "trial") }
+
+// dropInPath returns the file that enrollment puts into the directory that sshd's configuration usually includes.
+func dropInPath(sshdConfig, directory string) string {
+	return filepath.Join(filepath.Dir(sshdConfig), "sshd_config.d", "00-"+serviceName(directory)+".conf")
 }
 
 // redeem uses the token up, after everything that might have failed without.
@@ -50,9 +58,12 @@ func (e *enrollment) redeem(ctx context.Context) error {
 	}
 	config.Socket, config.Spool = host.Places(e.Directory)
 	for _, directory := range []string{filepath.Dir(config.Socket), filepath.Dir(config.Spool)} {
-		if err := e.manifest.makeDirectory(directory, madeTree); err != nil {
+		if err := e.manifest.makeDirectory(directory); err != nil {
 			return err
 		}
+	}
+	if err := e.manifest.record(change{Kind: madeIdentity, Path: e.Directory}); err != nil {
+		return err
 	}
 	report := host.NewReporter(config, e.Version, host.NewWatch(config, e.Directory, slog.New(slog.DiscardHandler))).Report(ctx)
 	report.Problems = nil // sshd does not ask us yet; the agent will tell
@@ -87,14 +98,14 @@ func (e *enrollment) awaitLink(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
-	var status host.LinkStatus
+	var status host.AgentStatus
 	for {
-		if status, err = host.AskStatus(config); err == nil && status.Linked {
+		if status, err = host.AskStatus(config); err == nil && status.Link.Linked {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			why := status.Error
+			why := status.Link.Error
 			if err != nil {
 				why = err.Error()
 			}
@@ -116,11 +127,10 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 	}
 	block := e.dropIn()
 	if e.version.HasInclude() {
-		directory := filepath.Join(filepath.Dir(e.SSHDConfig), "sshd_config.d")
-		if err := e.manifest.makeDirectory(directory, madeDirectory); err != nil {
+		path := dropInPath(e.SSHDConfig, e.Directory)
+		if err := e.manifest.makeDirectory(filepath.Dir(path)); err != nil {
 			return err
 		}
-		path := filepath.Join(directory, "00-"+serviceName(e.Directory)+".conf")
 		if err := e.manifest.makeFile(path, []byte(block), 0o644); err != nil {
 			return err
 		}

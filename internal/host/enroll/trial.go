@@ -19,7 +19,7 @@ import (
 // withTrialConfig calls do with the configuration that is about to be, and the directory for a trial's files. It stands in
 // the enrollment's, so that it goes with it.
 func (e *enrollment) withTrialConfig(do func(config, directory string) error) error {
-	directory := filepath.Join(e.Directory, "trial")
+	directory := trialDirectory(e.Directory)
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (ss
 		reasons = append(reasons, err)
 		trial.Config = e.SSHDConfig
 		if _, before := trial.Run(ctx); before == nil {
-			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, "sshd", "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Of(err).Message)
+			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, "sshd", "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Explain(err))
 		}
 	}
 	if judged, err := e.judgeUsers(ctx, config, candidates); judged || err != nil {
@@ -201,7 +201,7 @@ func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (ss
 	}
 	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, "sshd",
 		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, with or without the new configuration. The last answer: %s If that is as it should be, use --skip-test-login.",
-		strings.Join(candidates, ", "), fault.Of(reasons[len(reasons)-1]).Message)
+		strings.Join(candidates, ", "), fault.Explain(reasons[len(reasons)-1]))
 }
 
 // judgeUsers looks for a user who gets in in a way that cannot be tried from here, by a key alone, and judges by what sshd

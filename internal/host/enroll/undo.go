@@ -12,10 +12,10 @@ func (c change) undo(ctx context.Context) error {
 	switch c.Kind {
 	case madeDirectory:
 		return c.undoDirectory()
-	case madeTree:
-		return c.undoTree()
 	case madeFile:
 		return c.undoFile()
+	case madeIdentity:
+		return c.undoIdentity()
 	case madeBlock:
 		return c.undoBlock()
 	case madeUser:

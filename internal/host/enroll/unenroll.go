@@ -1,7 +1,10 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,22 +26,46 @@ func Unenroll(ctx context.Context, directory string, progress Progress) error {
 		directory = host.DefaultDirectory
 	}
 	directory = filepath.Clean(directory)
-	var m *manifest
-	release, err := lockDirectory(directory)
-	if err == nil {
-		defer release()
-		m, err = readManifest(directory)
-	}
-	if err := ignoreMissing(err); err != nil {
+	m, release, err := lockToUndo(directory)
+	if err != nil {
 		return err
 	}
-	if m == nil {
-		return fault.New(fault.NotFound, "enrollment", "This machine is not enrolled: there is no %s.", filepath.Join(directory, ManifestFile))
-	}
+	defer release()
 	if err := m.undo(ctx, progress); err != nil {
 		return fault.Wrap(err, fault.WrongState, "enrollment", "The machine is not wholly un-enrolled. Mend what is reported above and run `sallyport-host unenroll --directory %s` again.", directory)
 	}
 	return nil
+}
+
+// lockToUndo locks the directory and returns what is to be undone there. Where the directory itself is lost, it is
+// made again, for the lock and for what cannot be undone.
+func lockToUndo(directory string) (*manifest, func(), error) {
+	absent := fault.New(fault.NotFound, "enrollment",
+		"This machine is not enrolled: there is no %s.", filepath.Join(directory, ManifestFile))
+	if !isThere(directory) {
+		if m, err := recognise(directory); m == nil {
+			return nil, nil, cmp.Or(err, error(absent))
+		}
+		if err := os.MkdirAll(directory, 0o755); err != nil {
+			return nil, nil, err
+		}
+	}
+	release, err := lockDirectory(directory)
+	if errors.Is(err, fs.ErrNotExist) { // who had the lock has un-enrolled the machine
+		return nil, nil, absent
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := readManifest(directory)
+	if err == nil && m == nil {
+		err = absent
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return m, release, nil
 }
 
 // LaunchUnenroll starts `sallyport-host unenroll --dismissed` as a process that outlives the caller, which is the

@@ -33,7 +33,7 @@ func TestUndoIsIdempotent(t *testing.T) {
 		}
 		if made {
 			if err := errors.Join(
-				m.makeDirectory(filepath.Join(directory, "a/b"), madeTree),
+				m.makeDirectory(filepath.Join(directory, "a/b")),
 				m.makeFile(filepath.Join(directory, "a/b/file"), []byte("x"), 0o600),
 				m.addBlock(target, "# ours\nInclude x\n"),
 			); err != nil {
@@ -42,7 +42,7 @@ func TestUndoIsIdempotent(t *testing.T) {
 		} else {
 			m.Changes = []change{
 				{Kind: madeDirectory, Path: filepath.Join(directory, "a")},
-				{Kind: madeTree, Path: filepath.Join(directory, "a/b")},
+				{Kind: madeDirectory, Path: filepath.Join(directory, "a/b")},
 				{Kind: madeFile, Path: filepath.Join(directory, "a/b/file")},
 				{Kind: madeBlock, Path: target, Text: "# ours\nInclude x\n", Before: sum([]byte("Port 22\n"))},
 				{Kind: madeService, Name: "none", Path: filepath.Join(directory, "none.service")},
@@ -75,7 +75,7 @@ func TestUndoGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Complete = true
-	m.Changes = []change{{Kind: madeTree, Path: directory}, {Kind: madeFile, Path: file}, {Kind: "later-release"}}
+	m.Changes = []change{{Kind: madeDirectory, Path: directory}, {Kind: madeFile, Path: file}, {Kind: "later-release"}}
 	if err := m.undo(context.Background(), nil); err == nil {
 		t.Fatal("an unknown change was undone")
 	}
@@ -86,7 +86,7 @@ func TestUndoGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Complete || len(again.Changes) != 2 || again.Changes[0].Kind != madeTree || again.Changes[1].Kind != "later-release" {
+	if again.Complete || len(again.Changes) != 2 || again.Changes[0].Kind != madeDirectory || again.Changes[1].Kind != "later-release" {
 		t.Errorf("the manifest holds %+v", again)
 	}
 }
@@ -127,7 +127,7 @@ func TestManifestIsReadUnderTheLock(t *testing.T) {
 					release()
 				}
 			}
-			_, err = manifest.WriteString(`{"version":1,"changes":[{"kind":"tree","path":"` + directory + `"}]}`)
+			_, err = manifest.WriteString(`{"version":1,"changes":[{"kind":"directory","path":"` + directory + `"}]}`)
 			if err := errors.Join(err, manifest.Close(), <-ended); err != nil {
 				t.Error(err)
 			}
@@ -157,7 +157,7 @@ func TestBeginAfterAManifestWithoutItsDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	if len(e.manifest.Changes) != 1 || e.manifest.Changes[0].Kind != madeTree {
+	if len(e.manifest.Changes) != 1 || e.manifest.Changes[0].Kind != madeDirectory {
 		t.Errorf("the journal begins with %+v", e.manifest.Changes)
 	}
 }

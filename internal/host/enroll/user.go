@@ -24,21 +24,37 @@ func (m *manifest) makeUser(ctx context.Context, name string) error {
 	if _, err := exec.LookPath("useradd"); err != nil {
 		return fault.Wrap(err, fault.Unsupported, "user", "This machine has no useradd. Make a system user for the keys helper yourself and name it with --keys-user.")
 	}
-	if err := m.record(change{Kind: madeUser, Name: name}); err != nil {
+	group, membership := name, []string{"--user-group"}
+	if _, err := user.LookupGroup(name); err == nil { // somebody else's, whose members and rights are their business
+		group, membership = "", []string{"--no-user-group"}
+	}
+	if err := m.record(change{Kind: madeUser, Name: name, Group: group}); err != nil {
 		return err
 	}
 	shell := "/usr/sbin/nologin"
 	if _, err := os.Stat(shell); err != nil {
 		shell = "/sbin/nologin"
 	}
-	return command(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-		"--shell", shell, "--comment", "Sallyport keys helper", name)
+	return command(ctx, "useradd", append(membership, "--system", "--no-create-home", "--home-dir", "/nonexistent",
+		"--shell", shell, "--comment", userComment, name)...)
+}
+
+// userComment marks the user as made by enrollment: passwd(5), field 5.
+const userComment = "Sallyport keys helper"
+
+// isOurUser reports whether enrollment made the user of that name.
+func isOurUser(name string) bool {
+	found, err := user.Lookup(name)
+	return err == nil && found.Name == userComment
 }
 
 // undoUser removes the user. The tools keep the previous version of each of their files with a "-" at its end:
 // our line is taken out of these too. Otherwise they are as after any change of a user.
 func (c change) undoUser(ctx context.Context) error {
-	if _, err := user.Lookup(c.Name); err == nil {
+	if _, err := user.Lookup(c.Name); err == nil && !isOurUser(c.Name) {
+		return nil // an operator has made another since
+	}
+	if isOurUser(c.Name) {
 		err := command(ctx, "userdel", c.Name)
 		for attempt := 0; err != nil && attempt < 20; attempt++ { // a keys helper may be about to end
 			time.Sleep(100 * time.Millisecond)
@@ -48,14 +64,19 @@ func (c change) undoUser(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := user.LookupGroup(c.Name); err == nil {
-		if err := command(ctx, "groupdel", c.Name); err != nil {
+	if _, err := user.LookupGroup(c.Group); c.Group != "" && err == nil {
+		if err := command(ctx, "groupdel", c.Group); err != nil {
 			return err
 		}
 	}
 	var errs []error
-	for _, backup := range []string{"/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-"} {
+	for _, backup := range []string{"/etc/passwd-", "/etc/shadow-"} {
 		errs = append(errs, withoutLineOf(backup, c.Name))
+	}
+	for _, backup := range []string{"/etc/group-", "/etc/gshadow-"} {
+		if c.Group != "" {
+			errs = append(errs, withoutLineOf(backup, c.Group))
+		}
 	}
 	return errors.Join(errs...)
 }

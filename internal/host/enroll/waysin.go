@@ -80,7 +80,7 @@ func (w otherWays) certificates(ctx context.Context) error {
 			continue
 		}
 		if err := w.trial(w.config, login).Certificate(ctx, principals); err != nil {
-			return fault.Wrap(err, fault.WrongState, "sshd", "%s can log in by a certificate now, and could not under the new configuration: nothing of sshd's was changed. %s", login, fault.Of(err).Message)
+			return fault.Wrap(err, fault.WrongState, "sshd", "%s can log in by a certificate now, and could not under the new configuration: nothing of sshd's was changed. %s", login, fault.Explain(err))
 		}
 		return nil
 	}
@@ -104,7 +104,7 @@ func (w otherWays) commandsKey(ctx context.Context) error {
 		}
 		if err := w.trial(w.config, login).Accepts(ctx, key); err != nil {
 			return fault.Wrap(err, fault.WrongState, "sshd", "A key that %s prints for %s lets in now, and would not under the new configuration: nothing of sshd's was changed. %s",
-				w.existing.Command, login, fault.Of(err).Message)
+				w.existing.Command, login, fault.Explain(err))
 		}
 		return nil
 	}

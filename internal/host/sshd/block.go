@@ -23,3 +23,26 @@ func Remove(config, block string) (rest string, ok bool) {
 	}
 	return kept.String(), removed > 0
 }
+
+// FindBlock returns our block where only the configuration itself can say what it is: the Mark and the lines after it
+// that a block of ours has. It returns "" if there is none.
+func FindBlock(config string) string {
+	_, after, found := strings.Cut(config, Mark+"\n")
+	if !found {
+		return ""
+	}
+	block := Mark + "\n"
+	for line := range strings.Lines(after) {
+		keyword, _, _ := strings.Cut(line, " ")
+		switch {
+		case keyword == "Include":
+			return block + line
+		case line == principalsAgain, strings.HasPrefix(keyword, "AuthorizedKeysCommand"),
+			strings.HasPrefix(keyword, "AuthorizedPrincipalsCommand"):
+			block += line
+		default:
+			return block
+		}
+	}
+	return block
+}

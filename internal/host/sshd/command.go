@@ -40,7 +40,7 @@ func Chain(ours string, existing KeysCommand) (string, error) {
 	}
 	program, arguments := splitProgram(existing.Command)
 	if err := CheckSafePath(program); err != nil {
-		return "", fault.Wrap(err, fault.WrongState, "sshd", "sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Of(err).Message)
+		return "", fault.Wrap(err, fault.WrongState, "sshd", "sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Explain(err))
 	}
 	if strings.Contains(existing.User, "%") {
 		return "", fault.New(fault.Unsupported, "sshd", "sshd runs its AuthorizedKeysCommand as %s, a different user for each login, and the agent admits one. Set AuthorizedKeysCommandUser to one user.", existing.User)
@@ -73,7 +73,7 @@ type Matched struct {
 // that comes after an AuthorizedKeysCommand (its bug 3574), so there principals are said again before it.
 func (k KeysCommand) DropIn(principals KeysCommand, matched []Matched) string {
 	var text strings.Builder
-	text.WriteString(dropInMark + "\n" + principals.lines("", principalsAgain, "AuthorizedPrincipalsCommand"))
+	text.WriteString(Mark + "\n" + principals.lines("", principalsAgain, "AuthorizedPrincipalsCommand"))
 	text.WriteString(k.lines("", "", "AuthorizedKeysCommand"))
 	for _, m := range matched {
 		text.WriteString("Match " + m.Match + "\n" + m.Principals.lines("\t", "", "AuthorizedPrincipalsCommand"))
@@ -96,9 +96,10 @@ func (k KeysCommand) lines(indent, comment, keyword string) string {
 	return text
 }
 
-const dropInMark = "# Written by sallyport-host enroll. Remove it with: sallyport-host unenroll"
+// Mark is the first line of everything that enrollment writes into sshd's configuration.
+const Mark = "# Written by sallyport-host enroll. Remove it with: sallyport-host unenroll"
 
 // IncludeBlock is what makes a configuration read the drop-in before anything else: the first value wins.
 func IncludeBlock(dropIn string) string {
-	return dropInMark + "\nInclude " + dropIn + "\n"
+	return Mark + "\nInclude " + dropIn + "\n"
 }

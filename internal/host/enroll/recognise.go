@@ -1,0 +1,112 @@
+package enroll
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/host"
+	"github.com/sallyport/sallyport/internal/host/sshd"
+)
+
+// recognise makes a manifest of what is left of an enrollment whose own is lost, as after `rm -rf /etc/sallyport`: nil
+// if there is nothing. It names only what bears enrollment's mark, or can be nobody else's by its path. An enrollment
+// whose identity is there is complete.
+func recognise(directory string) (*manifest, error) {
+	m := &manifest{Version: manifestVersion, directory: directory}
+	socket, spool := host.Places(directory)
+	program := defaultProgram(directory)
+	found := []change{}
+	if isThere(program) {
+		found = append(found, change{Kind: madeFile, Path: program})
+	}
+	if slices.ContainsFunc(host.Files(directory), isThere) {
+		found = append(found, change{Kind: madeIdentity, Path: directory})
+	}
+	if isOurUser(DefaultKeysUser) && directory == host.DefaultDirectory {
+		found = append(found, change{Kind: madeUser, Name: DefaultKeysUser})
+	}
+	services, err := recogniseService(directory)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := recogniseSettings(sshd.DefaultConfig, directory)
+	if err != nil {
+		return nil, err
+	}
+	found = append(append(found, services...), settings...)
+	if len(found) == 0 {
+		return nil, nil
+	}
+	for _, path := range []string{directory, filepath.Dir(filepath.Dir(spool)), filepath.Dir(spool), filepath.Dir(socket), filepath.Dir(program)} {
+		m.Changes = append(m.Changes, change{Kind: madeDirectory, Path: path})
+	}
+	m.Changes = append(m.Changes, found...)
+	_, err = host.Load(directory)
+	m.Complete = err == nil
+	return m, nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// recogniseService finds the agent's unit or init script by what is in it, and the agent itself by its record.
+func recogniseService(directory string) ([]change, error) {
+	var found []change
+	if _, runs := agentDaemon("", directory).Running(); runs {
+		found = append(found, change{Kind: madeProcess, Path: directory, Program: defaultProgram(directory)})
+	}
+	for path, kind := range map[string]kind{unitPath(directory): madeService, initPath(directory): madeInit} {
+		text, err := readIfThere(path)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Contains(text, []byte(serviceMark)) {
+			found = append(found, change{Kind: madeFile, Path: path}, change{Kind: kind, Path: path, Name: serviceName(directory)})
+		}
+	}
+	return found, nil
+}
+
+// recogniseSettings finds our lines in sshd's configuration by the mark they begin with. sshd is to reload once they
+// are gone.
+func recogniseSettings(config, directory string) ([]change, error) {
+	var found []change
+	dropIn := dropInPath(config, directory)
+	text, err := readIfThere(dropIn)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(string(text), sshd.Mark) {
+		found = append(found, change{Kind: madeFile, Path: dropIn})
+	}
+	if text, err = readIfThere(config); err != nil {
+		return nil, err
+	}
+	if block := sshd.FindBlock(string(text)); strings.Contains(block, dropIn) || strings.Contains(block, keysCommand(directory)) {
+		found = append(found, change{Kind: madeBlock, Path: config, Text: block})
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	reload := change{Kind: reloadedSSHD, Path: config}
+	if server, err := sshd.Find(); err == nil {
+		reload.Program = server.Program
+	}
+	return append([]change{reload}, found...), nil
+}
+
+// readIfThere reads a file, and nothing if there is none.
+func readIfThere(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	return text, err
+}
