@@ -77,7 +77,13 @@ func (a Agent) Run(ctx context.Context) error {
 	}
 	grants.Room = spool.Room
 	linked := &linkStatus{now: a.Now}
-	status := func() AgentStatus { return AgentStatus{Link: linked.get(), Problems: watch.Look(ctx).problems()} }
+	status := func() AgentStatus {
+		problems := watch.Look(ctx).problems()
+		if err := spool.Room(""); err != nil {
+			problems = append(problems, fmt.Sprintf("No pushed key can be used, as that could not be recorded: %v.", err))
+		}
+		return AgentStatus{Link: linked.get(), Problems: problems}
+	}
 	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
 	reporter, again := NewReporter(config, a.Version, watch), make(chan struct{}, 1)
 	link := Link{
@@ -88,6 +94,7 @@ func (a Agent) Run(ctx context.Context) error {
 	}
 	err = together(ctx, link.Run,
 		func(ctx context.Context) error { return desk.Serve(ctx, listener) },
+		func(ctx context.Context) error { return keepSocket(ctx, config.Socket) },
 		func(ctx context.Context) error { return watch.Run(ctx, again) })
 	if errors.Is(err, ErrDismissed) {
 		a.Log.Info("the control plane has un-enrolled this machine", "instance", config.InstanceID)

@@ -88,6 +88,30 @@ func ListenSocket(path string, owner int) (net.Listener, error) {
 	return listener, nil
 }
 
+// socketInterval is how often an agent makes sure that its socket is still there.
+const socketInterval = time.Second
+
+// keepSocket returns an error once the path is no more the socket that it is now. An agent that nobody can ask must not
+// stay linked: each push would be answered with Success, and no key would open the machine.
+func keepSocket(ctx context.Context, path string) error {
+	ours, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("look at the socket: %w", err)
+	}
+	ticker := time.NewTicker(socketInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		if now, err := os.Lstat(path); err != nil || !os.SameFile(ours, now) {
+			return fmt.Errorf("the socket %s was removed or replaced, so nobody can ask this agent any more", path)
+		}
+	}
+}
+
 // Serve answers until the context is done, which also closes the listener.
 func (d *Desk) Serve(ctx context.Context, listener net.Listener) error {
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
