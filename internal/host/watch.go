@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -150,8 +151,23 @@ func (w *Watch) loadStamp(settings sshd.Settings) string {
 func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, sshdTimeout)
 	defer cancel()
-	settings, problem = sshd.Asks(ctx, w.config, "", w.helper)
+	settings, problem = AsksUs(ctx, w.config, w.helper)
 	return settings, problem, ctx.Err() == nil
+}
+
+// AsksUs returns sshd's settings and, as a sentence, why it does not ask the helper; "" if it does. sshd runs no command
+// as a user that does not exist: sshd_config(5), AuthorizedKeysCommandUser.
+func AsksUs(ctx context.Context, config, helper string) (settings sshd.Settings, why string) {
+	settings, why = sshd.Asks(ctx, config, "", helper)
+	if why != "" {
+		return settings, why
+	}
+	name := settings.KeysCommand().User
+	if _, ok, err := lookup(ctx, name); err == nil && !ok {
+		why = fmt.Sprintf("sshd is to ask the agent as the user %s, who does not exist: "+
+			"`sallyport-host enroll --repair` mends it.", name)
+	}
+	return settings, why
 }
 
 // foresee finds out what a configuration will bring that the daemon has not read yet. It is called with the mutex held.

@@ -99,6 +99,6 @@ func (m *manifest) missing() []string {
 }
 
 func lookAtKeysCommand(ctx context.Context, path, directory string) (command, verdict string) {
-	settings, why := sshd.Asks(ctx, path, "", host.KeysArguments(directory))
+	settings, why := host.AsksUs(ctx, path, host.KeysArguments(directory))
 	return settings.KeysCommand().Command, cmp.Or(why, SSHDAsksUs)
 }
