@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/host"
@@ -98,6 +100,23 @@ func (e *enrollment) nothingInTheWay(context.Context) error {
 	for _, path := range e.filesToMake() {
 		if _, err := os.Lstat(path); err == nil && !made(path) {
 			return inTheWay(path)
+		}
+	}
+	return e.canWrite()
+}
+
+// canWrite refuses a machine where a file could not be written that enrollment will make or change.
+func (e *enrollment) canWrite() error {
+	socket, spool := host.Places(e.Directory)
+	paths := append(e.filesToMake(), filepath.Join(e.Directory, ManifestFile), socket, spool)
+	for _, path := range append(paths, filepath.Join(e.SSHDConfig, "changed")) {
+		for path = filepath.Dir(path); !isThere(path); {
+			path = filepath.Dir(path)
+		}
+		// access(2) tells root of read-only file systems and immutable files.
+		if err := unix.Access(path, unix.W_OK); err != nil {
+			return fault.Wrap(err, fault.WrongState, "enrollment",
+				"%s cannot be written: %v. Enrollment has to, and has changed nothing yet.", path, err)
 		}
 	}
 	return nil
