@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -34,7 +35,8 @@ func recognise(directory string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, err := recogniseSettings(sshd.DefaultConfig, directory)
+	config, loadErr := host.Load(directory)
+	settings, err := recogniseSettings(cmp.Or(config.SSHDConfig, sshd.DefaultConfig), directory)
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +48,7 @@ func recognise(directory string) (*manifest, error) {
 		m.Changes = append(m.Changes, change{Kind: madeDirectory, Path: path})
 	}
 	m.Changes = append(m.Changes, found...)
-	_, err = host.Load(directory)
-	m.Complete = err == nil
+	m.Complete = loadErr == nil
 	return m, nil
 }
 
