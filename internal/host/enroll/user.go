@@ -64,6 +64,9 @@ func (c change) undoUser(ctx context.Context) error {
 			return err
 		}
 	}
+	if used, err := groupIsUsed(c.Group); err != nil || used {
+		return err
+	}
 	if _, err := user.LookupGroup(c.Group); c.Group != "" && err == nil {
 		if err := command(ctx, "groupdel", c.Group); err != nil {
 			return err
@@ -79,6 +82,35 @@ func (c change) undoUser(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// groupIsUsed reports whether the group has members: group(5), or passwd(5) for those whose primary group it is.
+// Operators may have added some to a group that enrollment made; it is theirs then.
+func groupIsUsed(name string) (bool, error) {
+	group, err := user.LookupGroup(name)
+	if err != nil {
+		return false, nil // there is none
+	}
+	groups, err := os.ReadFile("/etc/group")
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(groups)) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) == 4 && fields[0] == name && fields[3] != "" {
+			return true, nil
+		}
+	}
+	users, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(users)) {
+		if fields := strings.Split(line, ":"); len(fields) == 7 && fields[3] == group.Gid {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // withoutLineOf drops the line of a user or group from a file as passwd(5).
