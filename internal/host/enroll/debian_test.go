@@ -41,6 +41,7 @@ func TestDebian(t *testing.T) {
 func all() map[string]func(*testing.T) {
 	found := scenarios()
 	maps.Copy(found, setups())
+	maps.Copy(found, lost())
 	return found
 }
 
