@@ -24,12 +24,17 @@ func modTime(path string) (time.Time, error) {
 	return info.ModTime(), nil
 }
 
-// setModTime puts the time back that a directory or file had. That the thing is gone is no error.
+// setModTime puts the time back that a directory or file had. That the thing is gone is no error, nor that its file
+// system is read-only: nothing has changed there.
 func setModTime(path string, mtime time.Time) error {
 	if mtime.IsZero() {
 		return nil
 	}
-	return ignoreMissing(os.Chtimes(path, time.Time{}, mtime))
+	err := os.Chtimes(path, time.Time{}, mtime)
+	if errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return ignoreMissing(err)
 }
 
 func ignoreMissing(err error) error {
@@ -45,25 +50,25 @@ func (c change) undoFile() error {
 	if _, err := os.Stat(directory); err != nil {
 		return ignoreMissing(err)
 	}
-	if removed, err := removeIfThere(c.Path); !removed || err != nil {
+	if err := removeIfThere(c.Path); err != nil {
 		return errors.Join(err, durable.RemoveLeftovers(directory))
 	}
 	return errors.Join(durable.RemoveLeftovers(directory), setModTime(directory, c.Mtime))
 }
 
-// removeIfThere removes a file or an empty directory, and reports whether it was there. It looks first: a read-only
-// file system refuses to remove even what does not exist.
-func removeIfThere(path string) (removed bool, err error) {
-	if _, err := os.Lstat(path); err != nil {
-		return false, ignoreMissing(err)
+// removeIfThere removes a file or an empty directory. It looks first: a read-only file system refuses to remove even
+// what does not exist.
+func removeIfThere(path string) error {
+	if !isThere(path) {
+		return nil
 	}
-	return true, os.Remove(path)
+	return os.Remove(path)
 }
 
 // undoDirectory removes a directory that we made if nobody put anything in it.
 func (c change) undoDirectory() error {
-	removed, err := removeIfThere(c.Path)
-	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || !removed && err == nil {
+	err := removeIfThere(c.Path)
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
 		return nil
 	}
 	return errors.Join(err, setModTime(filepath.Dir(c.Path), c.Mtime))

@@ -35,8 +35,8 @@ func operatorsGroup(t *testing.T) {
 	same()
 }
 
-// Where /usr cannot be written, enrollment fails at its first step. The rollback failed too, on a directory that had
-// never been made.
+// Where /usr cannot be written, enrollment says so before it changes anything. Undoing failed there, on a directory that
+// was not there.
 func readOnlyUsr(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
@@ -44,7 +44,7 @@ func readOnlyUsr(t *testing.T) {
 	must(t, unix.Mount("/usr", "/usr", "", unix.MS_BIND, ""))
 	must(t, unix.Mount("", "/usr", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	output, err := m.enroll(t)
-	if err == nil || !strings.Contains(output, "/usr/lib/sallyport: read-only file system") {
+	if err == nil || !strings.Contains(output, "/usr/lib cannot be written: read-only file system") {
 		t.Errorf("%v\n%s", err, output)
 	}
 	if strings.Contains(output, "not undone") || strings.Contains(output, "server's log") {
@@ -54,6 +54,11 @@ func readOnlyUsr(t *testing.T) {
 	before.same(t)
 	m.mustEnroll(t)
 	m.bothWork(t)
+	must(t, os.RemoveAll("/usr/lib/sallyport"))
+	must(t, unix.Mount("/usr", "/usr", "", unix.MS_BIND, ""))
+	must(t, unix.Mount("", "/usr", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	run(t, hostProgram, "unenroll")
+	m.noTrace(t)
 }
 
 // A machine whose disk is full was told of an internal error, and of a log that it does not have.
