@@ -25,6 +25,7 @@ import (
 // The bounds of the conversation on the socket: one line each way.
 const (
 	askTimeout  = time.Second
+	lookTimeout = 15 * time.Second // for a status, before which the agent looks at sshd
 	maxQuestion = 4 << 10
 	maxAnswer   = 16 << 20
 )
@@ -35,6 +36,14 @@ type question struct {
 	User        string `json:"user"`
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Status      bool   `json:"status,omitempty"` // nothing but how the agent is
+}
+
+// timeout bounds the conversation about the question.
+func (q question) timeout() time.Duration {
+	if q.Status {
+		return lookTimeout
+	}
+	return askTimeout
 }
 
 // answer holds the grants, to be verified by who asked, and the control plane's time by which they are live.
@@ -154,6 +163,9 @@ func (d *Desk) answer(conn net.Conn) error {
 	if err := json.Unmarshal(line, &q); err != nil {
 		return fmt.Errorf("read the question: %w", err)
 	}
+	if err := conn.SetDeadline(time.Now().Add(q.timeout())); err != nil {
+		return err
+	}
 	text, err := json.Marshal(d.release(q, asker))
 	if err != nil {
 		return err
@@ -223,9 +235,9 @@ func (d *Desk) admit(conn net.Conn) (pid int, err error) {
 	return int(peer.Pid), nil
 }
 
-// ask asks the agent at the socket, within a second in all.
+// ask asks the agent at the socket, within the question's timeout in all.
 func ask(socket string, q question) (answer, error) {
-	deadline := time.Now().Add(askTimeout)
+	deadline := time.Now().Add(q.timeout())
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.Dial("unix", socket)
 	if err != nil {
