@@ -1,6 +1,7 @@
 package enroll_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -301,6 +302,8 @@ func directoryComesAndGoes(t *testing.T) {
 	must(t, err)
 	run(t, "kill", strings.TrimSpace(string(pid)))
 	wait.For(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
+	socket, err := net.Listen("tcp", ":22") // as ssh.socket waits for connections
+	must(t, err)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -317,6 +320,7 @@ func directoryComesAndGoes(t *testing.T) {
 	status := run(t, hostProgram, "status")
 	close(stop)
 	<-stopped
+	must(t, socket.Close())
 	if !strings.Contains(status, "asks us") {
 		t.Errorf("the status is\n%s", status)
 	}
