@@ -81,8 +81,8 @@ func groupHasMembers(t *testing.T) {
 	m.bothWork(t)
 }
 
-// /run/sallyport was removed by hand. The agent went on, linked: pushes succeeded and opened nothing, unenroll and repair
-// did not find it.
+// /run/sallyport was removed by hand. The agent went on, linked: pushes succeeded and opened nothing, unenroll and
+// repair did not find it.
 func runLost(t *testing.T) {
 	m := newMachine(t, nil)
 	m.mustEnroll(t)

@@ -44,7 +44,10 @@ func recognise(directory string) (*manifest, error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
-	for _, path := range []string{directory, filepath.Dir(filepath.Dir(spool)), filepath.Dir(spool), filepath.Dir(socket), filepath.Dir(program)} {
+	directories := []string{
+		directory, filepath.Dir(filepath.Dir(spool)), filepath.Dir(spool), filepath.Dir(socket), filepath.Dir(program),
+	}
+	for _, path := range directories {
 		m.Changes = append(m.Changes, change{Kind: madeDirectory, Path: path})
 	}
 	m.Changes = append(m.Changes, found...)
@@ -69,7 +72,8 @@ func recogniseService(directory string) ([]change, error) {
 			return nil, err
 		}
 		if bytes.Contains(text, []byte(serviceMark)) {
-			found = append(found, change{Kind: madeFile, Path: path}, change{Kind: kind, Path: path, Name: serviceName(directory)})
+			service := change{Kind: kind, Path: path, Name: serviceName(directory)}
+			found = append(found, change{Kind: madeFile, Path: path}, service)
 		}
 	}
 	return found, nil
@@ -90,7 +94,8 @@ func recogniseSettings(config, directory string) ([]change, error) {
 	if text, err = readIfThere(config); err != nil {
 		return nil, err
 	}
-	if block := sshd.FindBlock(string(text)); strings.Contains(block, dropIn) || strings.Contains(block, keysCommand(directory)) {
+	block := sshd.FindBlock(string(text))
+	if strings.Contains(block, dropIn) || strings.Contains(block, keysCommand(directory)) {
 		found = append(found, change{Kind: madeBlock, Path: config, Text: block})
 	}
 	if len(found) == 0 {

@@ -13,8 +13,8 @@ import (
 
 // Repair puts back what an enrollment has lost on its machine: the helper, the service, sshd's lines, their user. It
 // takes back what is left of these and makes them anew, tried as Run tries them. The machine stays the instance that it
-// is, so there is no token; it needs Options' Directory, Program, Version, Now and Random, and goes by the enrollment for
-// the rest. NotFound says that there is no identity to go on with: un-enroll the machine and enroll it anew.
+// is, so there is no token; it needs Options' Directory, Program, Version, Now and Random, and goes by the enrollment
+// for the rest. NotFound says that there is no identity to go on with: un-enroll the machine and enroll it anew.
 func Repair(ctx context.Context, options Options, progress Progress) (Result, error) {
 	if os.Geteuid() != 0 {
 		return Result{}, fault.New(fault.Denied, "enrollment", "Only root can repair an enrollment. Try again with sudo.")

@@ -35,8 +35,8 @@ func operatorsGroup(t *testing.T) {
 	same()
 }
 
-// Where /usr cannot be written, enrollment says so before it changes anything. Undoing failed there, on a directory that
-// was not there.
+// Where /usr cannot be written, enrollment says so before it changes anything. Undoing failed there, on a directory
+// that was not there.
 func readOnlyUsr(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
@@ -67,7 +67,8 @@ func fullDisk(t *testing.T) {
 	must(t, os.MkdirAll("/usr/lib/sallyport", 0o755))
 	must(t, unix.Mount("tmpfs", "/usr/lib/sallyport", "tmpfs", 0, "size=64k,mode=755"))
 	output, err := m.enroll(t)
-	if err == nil || !strings.Contains(output, "/usr/lib/sallyport/") || !strings.Contains(output, "no space left on device") {
+	if err == nil || !strings.Contains(output, "/usr/lib/sallyport/") ||
+		!strings.Contains(output, "no space left on device") {
 		t.Errorf("%v\n%s", err, output)
 	}
 	if strings.Contains(output, "server's log") || strings.Contains(output, "not undone") {
@@ -120,7 +121,8 @@ func directoryLost(t *testing.T) {
 	settle(t)
 	m.mustEnroll(t)
 	must(t, os.RemoveAll("/etc/sallyport"))
-	if output, err := exec.Command(hostProgram, "enroll", "--repair").CombinedOutput(); err == nil || !strings.Contains(string(output), "enroll the machine anew") {
+	if output, err := exec.Command(hostProgram, "enroll", "--repair").CombinedOutput(); err == nil ||
+		!strings.Contains(string(output), "enroll the machine anew") {
 		t.Errorf("without an identity there is nothing to repair: %v\n%s", err, output)
 	}
 	end := m.loggingIn(t)
@@ -167,10 +169,12 @@ func repair(t *testing.T) {
 	before := snapshot(t)
 	m.mustEnroll(t)
 	for name, lose := range map[string]struct{ says, by string }{
-		"the drop-in":       {"00-sallyport-host.conf is gone", "rm /etc/ssh/sshd_config.d/00-sallyport-host.conf; kill -HUP $(cat /run/sshd.pid)"},
-		"the helper":        {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
-		"the agent":         {"does not answer", "pkill --exact sallyport-host"},
-		"everything but it": {"is gone", "rm -r /usr/lib/sallyport /etc/ssh/sshd_config.d/00-sallyport-host.conf; pkill --exact sallyport-host"},
+		"the drop-in": {"00-sallyport-host.conf is gone",
+			"rm /etc/ssh/sshd_config.d/00-sallyport-host.conf; kill -HUP $(cat /run/sshd.pid)"},
+		"the helper": {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
+		"the agent":  {"does not answer", "pkill --exact sallyport-host"},
+		"everything but it": {"is gone",
+			"rm -r /usr/lib/sallyport /etc/ssh/sshd_config.d/00-sallyport-host.conf; pkill --exact sallyport-host"},
 	} {
 		run(t, "sh", "-c", lose.by)
 		output, err := exec.Command(hostProgram, "status").CombinedOutput()
@@ -181,7 +185,8 @@ func repair(t *testing.T) {
 		m.plane.relinked(t, func() { run(t, hostProgram, "enroll", "--repair") })
 		end()
 		m.bothWork(t)
-		if status, err := exec.Command(hostProgram, "status").CombinedOutput(); err != nil || !strings.Contains(string(status), standInInstance) {
+		if status, err := exec.Command(hostProgram, "status").CombinedOutput(); err != nil ||
+			!strings.Contains(string(status), standInInstance) {
 			t.Errorf("%s was put back, and status says: %v\n%s", name, err, status)
 		}
 	}
