@@ -113,15 +113,30 @@ func keysUserLost(t *testing.T) {
 // The disk of the spool is full. status said that pushed keys work.
 func spoolFull(t *testing.T) {
 	m := newMachine(t, nil)
-	must(t, os.MkdirAll("/var/lib/sallyport", 0o755))
-	must(t, unix.Mount("tmpfs", "/var/lib/sallyport", "tmpfs", 0, "size=64k,mode=755"))
-	m.mustEnroll(t)
-	output, err := exec.Command(hostProgram, "status").CombinedOutput()
-	if err == nil || !strings.Contains(string(output), "no space left on device") ||
-		!strings.Contains(string(output), "/var/lib/sallyport") {
+	const disk = "/var/lib/sallyport"
+	must(t, os.MkdirAll(disk, 0o755))
+	must(t, unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k,mode=755"))
+	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "no space left on device") {
 		t.Errorf("%v\n%s", err, output)
 	}
-	must(t, unix.Mount("", "/var/lib/sallyport", "", unix.MS_REMOUNT, "size=64m,mode=755"))
+	m.plane.mu.Lock()
+	if len(m.plane.tokens) != 1 {
+		t.Error("the token was used up")
+	}
+	m.plane.mu.Unlock()
+
+	must(t, unix.Mount("", disk, "", unix.MS_REMOUNT, "size=16m,mode=755"))
+	m.mustEnroll(t)
+	run(t, "pkill", "--exact", "sallyport-host")
+	must(t, os.Remove(disk+"/host/releases"))
+	_ = exec.Command("dd", "if=/dev/zero", "of="+disk+"/full").Run() // ends when nothing is left
+	m.plane.relinked(t, func() { must(t, exec.Command("setsid", hostProgram, "agent").Start()) })
+	output, err := exec.Command(hostProgram, "status").CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "no space left on device") ||
+		!strings.Contains(string(output), disk) {
+		t.Errorf("%v\n%s", err, output)
+	}
+	must(t, os.Remove(disk+"/full"))
 	run(t, hostProgram, "status")
 	m.bothWork(t)
 }

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -65,6 +66,9 @@ func (e *enrollment) redeem(ctx context.Context) error {
 	if err := e.manifest.record(change{Kind: madeIdentity, Path: e.Directory}); err != nil {
 		return err
 	}
+	if err := reserveSpool(config.Spool); err != nil {
+		return err
+	}
 	report := host.NewReporter(config, e.Version, host.NewWatch(config, e.Directory, slog.New(slog.DiscardHandler))).Report(ctx)
 	report.Problems = nil // sshd does not ask us yet; the agent will tell
 	enrolled, err := e.plane.Redeem(ctx, report)
@@ -78,6 +82,18 @@ func (e *enrollment) redeem(ctx context.Context) error {
 		return err
 	}
 	return config.Save(e.Directory) // last: without it there is no enrollment
+}
+
+// reserveSpool takes the space in which the agent will record the use of keys. Without it every push would be refused.
+func reserveSpool(path string) error {
+	spool, err := host.OpenSpool(path)
+	if err == nil {
+		err = errors.Join(spool.Room(""), spool.Close())
+	}
+	if err != nil {
+		return fault.Wrap(err, fault.WrongState, "enrollment", "There is no room to record the use of keys in %s: %v.", path, err)
+	}
+	return nil
 }
 
 func (e *enrollment) startAgent(ctx context.Context) error {
