@@ -152,7 +152,7 @@ func (w *moments) restartPlane() {
 func (w *moments) restartAgent() {
 	w.linked = false
 	w.clock = host.NewClock(w.host.Uptime)
-	w.grants = host.NewGrants(w.root(), w.instance.ID, w.clock, testkit.Users{"debian"}, slog.New(slog.DiscardHandler))
+	w.grants = host.NewGrants(w.root(), w.instance.ID, w.clock, testkit.Users{"debian"}, func(string) error { return nil }, slog.New(slog.DiscardHandler))
 }
 
 func (w *moments) root() *x509.Certificate { return w.authority.Certificate() }

@@ -57,7 +57,6 @@ func (a Agent) Run(ctx context.Context) error {
 	}
 	serverClock := NewClock(clock.Uptime)
 	watch := NewWatch(config, a.Directory, a.Log)
-	grants := NewGrants(root, config.InstanceID, serverClock, NewMachine(watch, a.Now, a.Log), a.Log)
 	listener, err := ListenSocket(config.Socket, owner)
 	if err != nil {
 		return err
@@ -75,7 +74,7 @@ func (a Agent) Run(ctx context.Context) error {
 	if err := spool.Room(""); err != nil {
 		a.Log.Error("no pushed key can be used: that it is used could not be recorded", "spool", config.Spool, "error", err)
 	}
-	grants.Room = spool.Room
+	grants := NewGrants(root, config.InstanceID, serverClock, NewMachine(watch, a.Now, a.Log), spool.Room, a.Log)
 	linked := &linkStatus{now: a.Now}
 	status := func() AgentStatus {
 		problems := watch.Look(ctx).problems()

@@ -27,9 +27,7 @@ type Grants struct {
 	clock      *Clock
 	logins     Logins
 	log        *slog.Logger
-	// Room reports why a release of a caller's key could not be recorded now; nil if nothing is recorded. It is to be
-	// set before grants are added.
-	Room func(caller string) error
+	room       func(caller string) error
 
 	mu      sync.Mutex
 	held    map[string]held          // by request id
@@ -62,9 +60,12 @@ func (h held) over(now time.Time, uptime time.Duration) bool {
 	return !h.inTime(uptime) || left <= 0 || left > keyblob.Lifetime+keyblob.Slack
 }
 
-// NewGrants returns no grants. Those that are added must be signed under the root for the instance.
-func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, logins Logins, log *slog.Logger) *Grants {
-	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, logins: logins, log: log,
+// NewGrants returns no grants. Those that are added must be signed under the root for the instance. room says, as an
+// error, why a release of a caller's key could not be recorded now, which refuses the grant; Spool has one.
+func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, logins Logins, room func(caller string) error,
+	log *slog.Logger) *Grants {
+	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, logins: logins,
+		room: room, log: log,
 		held: make(map[string]held), revoked: make(map[string]time.Duration)}
 }
 
@@ -115,10 +116,7 @@ func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
 
 // recordable refuses a grant whose key would be withheld from sshd, because that it is handed out cannot be recorded.
 func (g *Grants) recordable(h held) hostproto.Ack {
-	if g.Room == nil {
-		return hostproto.Ack{}
-	}
-	err := g.Room(h.caller)
+	err := g.room(h.caller)
 	if err == nil {
 		return hostproto.Ack{}
 	}

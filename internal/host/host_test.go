@@ -157,7 +157,7 @@ func TestGrants(t *testing.T) {
 	issuer, stranger := newIssuer(t), newIssuer(t)
 	var uptime time.Duration
 	clock := NewClock(func() time.Duration { return uptime })
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": "", "bob": "", "ldap": hostproto.AckFailed, "old": hostproto.AckRefused}, quiet)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": "", "bob": "", "ldap": hostproto.AckFailed, "old": hostproto.AckRefused}, func(string) error { return nil }, quiet)
 	now := time.Now()
 	add := func(g hostproto.Grant) string { return grants.Add(context.Background(), g).Code }
 	ids := func(user, fingerprint string) []string {

@@ -26,7 +26,7 @@ func newTalker(t *testing.T) (agent talker, plane *hostproto.Stream) {
 	serverClock := NewClock(clock.Uptime)
 	agent.connection = &connection{
 		Link: &Link{
-			Clock: serverClock, Holder: NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{}, quiet), Log: quiet,
+			Clock: serverClock, Holder: NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{}, func(string) error { return nil }, quiet), Log: quiet,
 			Report: func(context.Context) hostproto.Report { return hostproto.Report{Hostname: "web-1"} },
 		},
 		stream: hostproto.NewStream(ours), end: func(error) {}, sent: map[uint64]string{},

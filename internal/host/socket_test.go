@@ -42,7 +42,7 @@ func serveDesk(t *testing.T, recorder Recorder, askers ...uint32) string {
 	issuer := newIssuer(t)
 	clock := NewClock(func() time.Duration { return 0 })
 	clock.Set(clocksAt(time.Now()), 0, 0)
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, func(string) error { return nil }, quiet)
 	if ack := grants.Add(context.Background(), issuer.grant(t, "r1", "alice", time.Now().Add(time.Minute))); ack.Code != "" {
 		t.Fatal(ack)
 	}
@@ -86,7 +86,7 @@ func TestDeskReleasesOneGrantOfAKey(t *testing.T) {
 	issuer := newIssuer(t)
 	clock := NewClock(func() time.Duration { return 0 })
 	clock.Set(clocksAt(time.Now()), 0, 0)
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, func(string) error { return nil }, quiet)
 	for i := range 40 {
 		grant := issuer.grant(t, fmt.Sprint("r", i), "alice", time.Now().Add(time.Duration(i+10)*time.Second))
 		if ack := grants.Add(t.Context(), grant); ack.Code != "" {
@@ -111,14 +111,14 @@ func TestGrantsThatCouldNotBeRecordedAreRefused(t *testing.T) {
 	issuer := newIssuer(t)
 	clock := NewClock(func() time.Duration { return 0 })
 	clock.Set(clocksAt(time.Now()), 0, 0)
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, quiet)
 	var full error
-	grants.Room = func(caller string) error {
+	room := func(caller string) error {
 		if caller != alice {
 			t.Errorf("the caller is %q", caller)
 		}
 		return full
 	}
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, room, quiet)
 	add := func(id string) hostproto.Ack {
 		return grants.Add(t.Context(), issuer.grant(t, id, "alice", time.Now().Add(time.Minute)))
 	}

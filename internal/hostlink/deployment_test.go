@@ -134,7 +134,7 @@ func (d *deployment) enroll(id string) *machine {
 	}
 	m := &machine{id: id, key: private, uptime: &uptime{}}
 	m.clock = host.NewClock(m.uptime.read)
-	m.grants = host.NewGrants(d.authority.Certificate(), id, m.clock, onlyUser("admin"), d.log)
+	m.grants = host.NewGrants(d.authority.Certificate(), id, m.clock, onlyUser("admin"), func(string) error { return nil }, d.log)
 	m.link = host.Link{
 		Server: "https://" + d.address, InstanceID: id, TLS: func() (*tls.Config, error) { return d.clientTLS(certificate) },
 		Clock: m.clock, Holder: m.grants, Random: rand.Reader, Log: d.log,

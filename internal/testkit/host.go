@@ -88,7 +88,7 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	}
 	serverClock, quiet := host.NewClock(clock.Uptime), slog.New(slog.DiscardHandler)
 	h := &Host{InstanceID: enrolled.InstanceID, users: users, outbox: &outbox{ready: make(chan struct{}, 1)}, linked: make(chan struct{}, 1)}
-	h.Grants = host.NewGrants(root, enrolled.InstanceID, serverClock, h.users, quiet)
+	h.Grants = host.NewGrants(root, enrolled.InstanceID, serverClock, h.users, func(string) error { return nil }, quiet)
 	h.link = host.Link{
 		Server: token.Server, InstanceID: enrolled.InstanceID,
 		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(token.Fingerprint, certificate, rand.Reader) },

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/host"
@@ -25,7 +24,8 @@ func recognise(directory string) (*manifest, error) {
 	if isThere(program) {
 		found = append(found, change{Kind: madeFile, Path: program})
 	}
-	if slices.ContainsFunc(host.Files(directory), isThere) {
+	config, loadErr := host.Load(directory)
+	if _, err := host.LoadKey(directory); err == nil || loadErr == nil { // an agent.log alone may be anybody's
 		found = append(found, change{Kind: madeIdentity, Path: directory})
 	}
 	if isOurUser(DefaultKeysUser) && directory == host.DefaultDirectory {
@@ -35,7 +35,6 @@ func recognise(directory string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, loadErr := host.Load(directory)
 	settings, err := recogniseSettings(cmp.Or(config.SSHDConfig, sshd.DefaultConfig), directory)
 	if err != nil {
 		return nil, err
