@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/host"
@@ -25,7 +26,9 @@ func recognise(directory string) (*manifest, error) {
 		found = append(found, change{Kind: madeFile, Path: program})
 	}
 	config, loadErr := host.Load(directory)
-	if _, err := host.LoadKey(directory); err == nil || loadErr == nil { // an agent.log alone may be anybody's
+	_, keyErr := host.LoadKey(directory)
+	named := directory == host.DefaultDirectory && slices.ContainsFunc(host.Files(directory), isThere)
+	if named || keyErr == nil || loadErr == nil { // elsewhere a file's name alone, as agent.log, may be anybody's
 		found = append(found, change{Kind: madeIdentity, Path: directory})
 	}
 	if isOurUser(DefaultKeysUser) && directory == host.DefaultDirectory {
