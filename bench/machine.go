@@ -32,7 +32,7 @@ func insideMachine(name string) func(context.Context, string) ([]row, error) {
 		for _, program := range []string{"sallyport", "sallyport-host"} {
 			files[filepath.Join(bin, program)] = filepath.Join(programs, program)
 		}
-		cmd, err := debian.Command(ctx, files, name)
+		cmd, err := debian.Command(ctx, debian.Bookworm, files, name)
 		if err != nil {
 			return nil, err
 		}

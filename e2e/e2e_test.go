@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			debian.Rerun(t, bin, script+"="+filepath.Base(path), scriptText+"="+string(text))
+			debian.Rerun(t, debian.Bookworm, bin, script+"="+filepath.Base(path), scriptText+"="+string(text))
 		})
 	}
 }

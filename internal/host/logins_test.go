@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 // refuses nobody whom an ordinary key lets in, and admits nobody whom it does not.
 func TestJudgesAsSSHDDoes(t *testing.T) {
 	if !debian.Inside() {
-		debian.Rerun(t, nil)
+		debian.Rerun(t, debian.Bookworm, nil)
 		return
 	}
 	users := makeAccounts(t)

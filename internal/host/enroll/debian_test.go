@@ -22,17 +22,24 @@ const hostProgram = "/root/sallyport-host"
 func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 
 // TestDebian enrolls Debian machines made for it, one for each scenario.
-func TestDebian(t *testing.T) {
+func TestDebian(t *testing.T) { onDebian(t, debian.Bookworm, all()) }
+
+// TestDebian11 enrolls what Debian 11 does in a way of its own.
+func TestDebian11(t *testing.T) { onDebian(t, debian.Bullseye, debian11()) }
+
+// onDebian runs each of the scenarios in a Debian of the suite.
+func onDebian(t *testing.T, suite debian.Suite, scenarios map[string]func(*testing.T)) {
+	t.Helper()
 	if debian.Inside() {
 		name := os.Getenv(scenario)
-		t.Run(name, all()[name])
+		t.Run(name, scenarios[name])
 		return
 	}
 	program := debian.Programs(t, "/root", "sallyport-host")
-	for name := range all() {
+	for name := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			debian.Rerun(t, program, scenario+"="+name)
+			debian.Rerun(t, suite, program, scenario+"="+name)
 		})
 	}
 }

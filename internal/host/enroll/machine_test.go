@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -81,7 +82,9 @@ func (m *machine) awaitUp(t *testing.T) {
 // reboot reboots it, and returns when its agent has come back without anybody's help.
 func (m *machine) reboot(t *testing.T) {
 	t.Helper()
-	m.plane.relinked(t, func() { _ = m.command("systemctl", "reboot").Run() }) // which ends the ssh session too
+	m.plane.relinked(t, func() {
+		_, _ = unlessLost(m.commander("sh", "-c", "echo; systemctl reboot")) // which ends the ssh session too
+	})
 }
 
 // units says what systemd knows beside sessions and mounts, and makes sure that nothing failed or is left in /run.
@@ -108,10 +111,39 @@ func (m *machine) command(argv ...string) *exec.Cmd {
 	return exec.Command(argv[0], argv[1:]...)
 }
 
+// commander returns what makes such a command, for unlessLost.
+func (m *machine) commander(argv ...string) func() *exec.Cmd {
+	return func() *exec.Cmd { return m.command(argv...) }
+}
+
 // run runs a program on the machine and fails the test if it fails.
 func (m *machine) run(t *testing.T, argv ...string) string {
 	t.Helper()
-	return run(t, m.command(argv...).Args...)
+	output, err := unlessLost(m.commander(argv...))
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, output)
+	}
+	return output
+}
+
+// unlessLost runs a command, and once more if it is an ssh that lost its connection before it came as far as to be
+// refused. sshd does not answer in the instant of a reload, whoever asks for it, nor Debian 11's ssh.socket in the one
+// in which another connection ends: a connection that comes just then is lost, and the next one gets in.
+func unlessLost(command func() *exec.Cmd) (output string, err error) {
+	text, err := command().CombinedOutput()
+	if lostConnection(string(text), err) {
+		time.Sleep(200 * time.Millisecond)
+		text, err = command().CombinedOutput()
+	}
+	return string(text), err
+}
+
+// lostConnection reports whether ssh did not come as far as to be refused. In the middle of a key exchange it says
+// nothing of it at the log level of these tests.
+func lostConnection(output string, err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() == 255 && (output == "" ||
+		strings.Contains(output, "Connection reset") || strings.Contains(output, "Connection closed by remote host"))
 }
 
 // newUsers gives the Debian its users.
@@ -143,10 +175,11 @@ func writeKey(t *testing.T, path string) ssh.PublicKey {
 
 // login tries the stock client.
 func login(user, key string) error {
-	cmd := exec.Command("ssh", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectionAttempts=5", user+"@127.0.0.1", "echo in as $(id -un)")
-	output, err := cmd.CombinedOutput()
-	if err == nil && !strings.Contains(string(output), "in as "+user) {
+	output, err := unlessLost(func() *exec.Cmd {
+		return exec.Command("ssh", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+			"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectionAttempts=5", user+"@127.0.0.1", "echo in as $(id -un)")
+	})
+	if err == nil && !strings.Contains(output, "in as "+user) {
 		err = fmt.Errorf("the output is %q", output)
 	}
 	if err != nil {
@@ -166,10 +199,12 @@ func (m *machine) pushedLogin(t *testing.T, user string) error {
 // enroll runs sallyport-host enroll.
 func (m *machine) enroll(t *testing.T, flags ...string) (output string, err error) {
 	t.Helper()
-	cmd := m.command(append([]string{hostProgram, "enroll", "-"}, flags...)...)
-	cmd.Stdin = strings.NewReader(m.plane.token(t))
-	text, err := cmd.CombinedOutput()
-	return string(text), err
+	token := m.plane.token(t)
+	return unlessLost(func() *exec.Cmd {
+		cmd := m.command(append([]string{hostProgram, "enroll", "-"}, flags...)...)
+		cmd.Stdin = strings.NewReader(token)
+		return cmd
+	})
 }
 
 func (m *machine) mustEnroll(t *testing.T, flags ...string) string {
@@ -183,8 +218,7 @@ func (m *machine) mustEnroll(t *testing.T, flags ...string) string {
 }
 
 // loggingIn logs in by the ordinary key all the time, until the returned function is called, which fails the
-// test if somebody was locked out. sshd does not answer in the instant of a reload, whoever asks for it: a
-// connection that comes just then is lost, and the next one gets in.
+// test if somebody was locked out.
 func (m *machine) loggingIn(t *testing.T) (end func()) {
 	t.Helper()
 	stop, done := make(chan struct{}), make(chan error, 1)
@@ -196,12 +230,7 @@ func (m *machine) loggingIn(t *testing.T) (end func()) {
 				return
 			default:
 			}
-			err := login("alice", m.ordinary)
-			if lostConnection(err) {
-				time.Sleep(200 * time.Millisecond)
-				err = login("alice", m.ordinary)
-			}
-			if err != nil {
+			if err := login("alice", m.ordinary); err != nil {
 				done <- err
 				return
 			}
@@ -214,14 +243,6 @@ func (m *machine) loggingIn(t *testing.T) (end func()) {
 			t.Errorf("an ordinary login failed meanwhile: %v", err)
 		}
 	}
-}
-
-// lostConnection tells whether ssh did not come as far as to be refused.
-func lostConnection(err error) bool {
-	if err == nil {
-		return false
-	}
-	return strings.Contains(err.Error(), "Connection reset") || strings.Contains(err.Error(), "Connection closed by remote host")
 }
 
 // bothWork makes sure that ordinary and pushed keys let people in, and that nothing else does.

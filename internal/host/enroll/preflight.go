@@ -154,8 +154,8 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 		return fault.New(fault.WrongState, "sshd", "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
 	}
 	if options := (sshd.Options{Arguments: e.server.Arguments}); options.Sets("AuthorizedKeysCommand") || options.Sets("AuthorizedKeysCommandUser") {
-		return fault.New(fault.WrongState, "sshd", "The sshd that runs was started with an option that beats its configuration: -o AuthorizedKeysCommand=%s. "+
-			"Take it from the command line (`systemctl cat ssh` shows where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
+		return fault.New(fault.WrongState, "sshd", "sshd is started with an option that beats its configuration: -o AuthorizedKeysCommand=%s. "+
+			"Take it from the command line (`systemctl cat ssh ssh@` or /etc/default/ssh shows where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
 			e.settings.Get("authorizedkeyscommand"))
 	}
 	e.existing = e.settings.KeysCommand()
@@ -172,8 +172,9 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	return nil
 }
 
-// findSSHD finds the server with the options that its daemon runs with. Where the caller names no configuration it is the
-// one that the daemon reads which wrote the usual PidFile; a private daemon beside a socket of systemd's is not meant.
+// findSSHD finds the server with the options that its daemon runs with, or will be started with by systemd. Where the
+// caller names no configuration it is the one that the daemon reads which wrote the usual PidFile, or else the one of
+// systemd's unit; a private daemon beside a socket of systemd's is not meant.
 func (e *enrollment) findSSHD(ctx context.Context) (sshd.Server, error) {
 	if e.SSHDConfig != "" {
 		return sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
@@ -184,12 +185,12 @@ func (e *enrollment) findSSHD(ctx context.Context) (sshd.Server, error) {
 		return server, err
 	}
 	settings, _ := server.Effective(ctx, e.SSHDConfig, "")
-	running, ok := sshd.FindRunning(e.SSHDConfig, cmp.Or(e.PIDFile, settings.Get("pidfile")))
-	if !ok || running.Config == e.SSHDConfig {
+	started, ok := sshd.FindStarted(ctx, e.SSHDConfig, cmp.Or(e.PIDFile, settings.Get("pidfile")))
+	if !ok || started.Config == e.SSHDConfig {
 		return server, nil
 	}
-	e.progress.note("The sshd that runs reads " + running.Config + ", so it is this that is set up.")
-	e.SSHDConfig = running.Config
+	e.progress.note("This machine's sshd reads " + started.Config + ", so it is this that is set up.")
+	e.SSHDConfig = started.Config
 	return sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
 }
 

@@ -61,7 +61,7 @@ func commandByOption(t *testing.T) {
 	m.bothWork(t)
 	restartSSHD(t, "-o", "AuthorizedKeysCommand /bin/echo %u %f", "-o", "AuthorizedKeysCommandUser nobody")
 	status, err := exec.Command(hostProgram, "status").CombinedOutput()
-	if err == nil || !strings.Contains(string(status), "options that sshd was started with") {
+	if err == nil || !strings.Contains(string(status), "options that sshd is started with") {
 		t.Errorf("%v\n%s", err, status)
 	}
 }

@@ -195,7 +195,9 @@ func unasked(config, directory string) ([]sshd.Override, error) {
 func (e *enrollment) reloadSSHD(ctx context.Context) error {
 	running, ok := sshd.FindRunning(e.SSHDConfig, e.PIDFile)
 	if !ok {
-		e.warn("no daemon of sshd runs here for %s: if sshd is started for each connection it has the new configuration already, else start it.", e.SSHDConfig)
+		if !e.settings.Answered() { // else what starts for a connection reads the new configuration
+			e.warn("No daemon of sshd runs here for %s, and nothing waits for connections in its place: start it.", e.SSHDConfig)
+		}
 		return nil
 	}
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {

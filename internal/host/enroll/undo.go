@@ -37,8 +37,8 @@ func (c change) undo(ctx context.Context) error {
 // ordinary keys in even with our command gone, and the error says what to mend.
 func (c change) undoReload(ctx context.Context) error {
 	server := sshd.Server{Program: c.Program}
-	if running, ok := sshd.FindRunning(c.Path, c.PIDFile); ok {
-		server.Arguments = running.Arguments
+	if started, ok := sshd.FindStarted(ctx, c.Path, c.PIDFile); ok && started.Config == c.Path {
+		server.Arguments = started.Arguments
 	}
 	if err := server.Check(ctx, c.Path); err != nil {
 		return err

@@ -25,7 +25,7 @@ func Asks(ctx context.Context, config, user, helper string) (settings Settings, 
 	}
 	why = settings.AsksAnother(config, helper)
 	if why != "" && (Options{Arguments: server.Arguments}).Sets("AuthorizedKeysCommand") {
-		why += " It stands in the options that sshd was started with, which beat its configuration."
+		why += " It stands in the options that sshd is started with, which beat its configuration."
 	}
 	return settings, why
 }

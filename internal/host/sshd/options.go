@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Options are what a daemon was started with, as far as they decide what it makes of its configuration. They hold
+// Options are what an sshd is started with, as far as they decide what it makes of its configuration. They hold
 // before everything that stands in a file.
 type Options struct {
 	Config    string   // -f; DefaultConfig if it was started without
@@ -34,7 +34,7 @@ const (
 // since OpenSSH 8.1 shows its arguments in its title, "sshd: /usr/sbin/sshd -D -o A B [listener] 0 of 10-100 startups",
 // in which nothing tells a space within an argument from one between two: a value of -o goes on up to what can be the
 // next flag.
-func parseOptions(cmdline string) (options Options, ok bool) {
+func parseOptions(cmdline string) (Options, bool) {
 	words := strings.Split(strings.TrimRight(cmdline, "\x00"), "\x00")
 	title, joined := strings.CutPrefix(words[0], "sshd: ")
 	if joined {
@@ -44,15 +44,25 @@ func parseOptions(cmdline string) (options Options, ok bool) {
 		}
 		words = strings.Fields(title[:end])
 	}
-	options.Config = DefaultConfig
-	for rest := words[1:]; len(rest) > 0; {
+	options, listens := readFlags(words[1:], joined)
+	if !listens {
+		return Options{}, false
+	}
+	return options, true
+}
+
+// readFlags reads what follows the program on a command line; joined says that nothing tells where its words began.
+// listens is false if the flags are those of a run that listens to nobody.
+func readFlags(words []string, joined bool) (options Options, listens bool) {
+	options.Config, listens = DefaultConfig, true
+	for rest := words; len(rest) > 0; {
 		flags := strings.TrimPrefix(rest[0], "-")
 		rest = rest[1:]
 		for flags != "" {
 			flag, value := flags[:1], ""
 			flags = flags[1:]
 			if strings.Contains(flagsNoDaemon, flag) {
-				return Options{}, false
+				listens = false
 			}
 			if strings.Contains(flagsWithValue, flag) {
 				value, rest = optionValue(flags, rest, joined && flag == "o")
@@ -66,7 +76,7 @@ func parseOptions(cmdline string) (options Options, ok bool) {
 			}
 		}
 	}
-	return options, true
+	return options, listens
 }
 
 // optionValue takes a flag's value, which begins in the flag's own word or is the next. One that was joined with

@@ -19,12 +19,26 @@ import (
 // reloadTimeout bounds how long sshd may take to come back from a reload.
 const reloadTimeout = 30 * time.Second
 
-// Running is an sshd that runs as a daemon.
-type Running struct {
-	PID     int
+// Started is how an sshd is started.
+type Started struct {
 	Program string // its file, absolute
 	Options
+}
+
+// Running is an sshd that runs as a daemon.
+type Running struct {
+	PID int
+	Started
 	pidFile string // "" if it writes none
+}
+
+// FindStarted returns how the sshd is started that takes connections: the daemon of FindRunning or, where none runs, the
+// one that systemd starts, whatever its configuration. ok is false if there is neither.
+func FindStarted(ctx context.Context, config, pidFile string) (started Started, ok bool) {
+	if running, ok := FindRunning(config, pidFile); ok {
+		return running.Started, true
+	}
+	return findUnit(ctx)
 }
 
 // FindRunning finds the daemon that wrote the PidFile or, if none did, one that was started for the configuration. ok is
@@ -59,7 +73,8 @@ func daemon(pid int) (Running, bool) {
 	}
 	options, ok := parseOptions(string(cmdline))
 	program, err := os.Readlink(inProc(pid, "exe"))
-	return Running{PID: pid, Program: strings.TrimSuffix(program, " (deleted)"), Options: options}, ok && err == nil
+	started := Started{Program: strings.TrimSuffix(program, " (deleted)"), Options: options}
+	return Running{PID: pid, Started: started}, ok && err == nil
 }
 
 func inProc(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }

@@ -41,8 +41,8 @@ func Find() (Server, error) {
 }
 
 // FindFor returns the program that the daemon of a configuration runs, with the daemon's own options: what it does is
-// known only with these. If none runs, it is what Find returns: after a boot systemd may wait for the first connection
-// before it starts sshd. The error is one of Find.
+// known only with these. If none runs, they are those of systemd's unit, which may start sshd for the first connection,
+// or for each, and if that is for another configuration what Find returns. The error is one of Find.
 func FindFor(ctx context.Context, config, pidFile string) (Server, error) {
 	server, err := Find()
 	if err != nil {
@@ -52,10 +52,16 @@ func FindFor(ctx context.Context, config, pidFile string) (Server, error) {
 		settings, _ := server.Effective(ctx, config, "")
 		pidFile = settings.Get("pidfile")
 	}
-	if running, ok := FindRunning(config, pidFile); ok {
-		server.Arguments = running.Arguments
-		if _, err := os.Stat(running.Program); err == nil {
-			server.Program = running.Program
+	running, ok := FindRunning(config, pidFile)
+	started := running.Started
+	if !ok {
+		started, ok = findUnit(ctx)
+		ok = ok && started.Config == config
+	}
+	if ok {
+		server.Arguments = started.Arguments
+		if _, err := os.Stat(started.Program); err == nil {
+			server.Program = started.Program
 		}
 	}
 	return server, nil

@@ -25,11 +25,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// suite and packages are what the Debian is made of: what the tests use, beside the minimum.
+// Suite is a release of Debian.
+type Suite string
+
+// The releases that tests use.
 const (
-	suite    = "bookworm"
-	packages = "openssh-server,openssh-client,awscli,python3-boto3,procps,curl,systemd-sysv,dbus,libpam-systemd"
+	Bookworm Suite = "bookworm" // Debian 12, with clients for tests
+	Bullseye Suite = "bullseye" // Debian 11: OpenSSH 8.4, of which its ssh.socket starts one for each connection
 )
+
+// packages are what a Debian has beside the minimum.
+func (s Suite) packages() string {
+	if s == Bookworm {
+		return "openssh-server,openssh-client,awscli,python3-boto3,procps,curl,systemd-sysv,dbus,libpam-systemd"
+	}
+	return "openssh-server,openssh-client,procps,systemd-sysv,dbus,libpam-systemd"
+}
 
 // entryVariable carries the entry into the new process.
 const entryVariable = "SALLYPORT_TEST_DEBIAN"
@@ -43,14 +54,14 @@ type entry struct {
 	Files map[string]string // programs to copy: where they are, where they shall be
 }
 
-// Command returns a command that starts this program again inside a fresh Debian, with the arguments. The files
-// are copied into it with mode 0755: keys are paths here, values paths there. Errors wrap ErrUnavailable where
+// Command returns a command that starts this program again inside a fresh Debian of the suite, with the arguments.
+// The files are copied into it with mode 0755: keys are paths here, values paths there. Errors wrap ErrUnavailable where
 // the machine cannot provide a Debian.
-func Command(ctx context.Context, files map[string]string, args ...string) (*exec.Cmd, error) {
+func Command(ctx context.Context, suite Suite, files map[string]string, args ...string) (*exec.Cmd, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: namespaces and mounts need root", ErrUnavailable)
 	}
-	root, err := build(ctx)
+	root, err := suite.build(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +214,7 @@ func loopbackUp() error {
 }
 
 // build returns the cached Debian, which it makes if there is none.
-func build(ctx context.Context) (string, error) {
+func (s Suite) build(ctx context.Context) (string, error) {
 	mmdebstrap, err := exec.LookPath("mmdebstrap")
 	if err != nil {
 		return "", fmt.Errorf("%w: there is no mmdebstrap (Debian: apt-get install mmdebstrap)", ErrUnavailable)
@@ -212,7 +223,7 @@ func build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	digest := sha256.Sum256([]byte(suite + " " + packages))
+	digest := sha256.Sum256([]byte(string(s) + " " + s.packages()))
 	root := filepath.Join(cache, "sallyport-test", "debian-"+hex.EncodeToString(digest[:6]))
 	if err := os.MkdirAll(filepath.Dir(root), 0o755); err != nil {
 		return "", err
@@ -230,11 +241,12 @@ func build(ctx context.Context) (string, error) {
 	}
 	building := root + ".building"
 	var failures []string
-	for _, source := range aptSources() {
+	for _, source := range s.aptSources() {
 		if err := os.RemoveAll(building); err != nil {
 			return "", err
 		}
-		cmd := exec.CommandContext(ctx, mmdebstrap, append([]string{"--mode=root", "--variant=minbase", "--include=" + packages, suite, building}, source...)...)
+		cmd := exec.CommandContext(ctx, mmdebstrap, append([]string{"--mode=root", "--variant=minbase",
+			"--include=" + s.packages(), string(s), building}, source...)...)
 		output, err := cmd.CombinedOutput()
 		if err == nil {
 			return root, os.Rename(building, root)
@@ -245,9 +257,9 @@ func build(ctx context.Context) (string, error) {
 }
 
 // aptSources are where to get the packages from: as this machine does, if it is a Debian, else Debian's own mirror.
-func aptSources() (sources [][]string) {
+func (s Suite) aptSources() (sources [][]string) {
 	for _, file := range []string{"/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"} {
-		if content, err := os.ReadFile(file); err == nil && bytes.Contains(content, []byte(suite)) {
+		if content, err := os.ReadFile(file); err == nil && bytes.Contains(content, []byte(s)) {
 			sources = append(sources, []string{file})
 		}
 	}

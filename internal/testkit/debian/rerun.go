@@ -36,13 +36,13 @@ func Main(m *testing.M) int {
 // allowed bounds what runs in a Debian, on a machine that is busy with something else. No test needs a tenth of it.
 const allowed = 20 * time.Minute
 
-// Rerun runs the test that calls it once more, from its top, inside a fresh Debian; there, where Inside says so, it
+// Rerun runs the test that calls it once more, from its top, inside a fresh Debian of the suite; there, where Inside says so, it
 // does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or hangs, the outer fails; if it is
 // skipped, so is the outer. The files are those of Command.
-func Rerun(t *testing.T, files map[string]string, variables ...string) {
+func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...string) {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
-	cmd, err := Command(t.Context(), files, "-test.run=^"+test+"$", "-test.v", "-test.timeout="+allowed.String())
+	cmd, err := Command(t.Context(), suite, files, "-test.run=^"+test+"$", "-test.v", "-test.timeout="+allowed.String())
 	if errors.Is(err, ErrUnavailable) {
 		prerequisite.Missing(t, err)
 	}

@@ -1,0 +1,96 @@
+package enroll_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// debian11 are scenarios on Debian 11, whose ssh.socket starts an sshd for each connection, and takes /run/sshd away
+// with each that ends.
+func debian11() map[string]func(*testing.T) {
+	return map[string]func(*testing.T){
+		"an sshd for each connection": perConnection,
+		"options of a unit":           unitOptions,
+	}
+}
+
+// bootPerConnection boots a machine on which no daemon of sshd runs.
+func bootPerConnection(t *testing.T) *machine {
+	t.Helper()
+	run(t, "systemctl", "disable", "ssh.service")
+	run(t, "systemctl", "enable", "ssh.socket")
+	return bootMachine(t)
+}
+
+func perConnection(t *testing.T) {
+	m := bootPerConnection(t)
+	settle(t)
+	before := snapshot(t)
+	end := m.loggingIn(t)
+	output := m.mustEnroll(t)
+	end()
+	if strings.Contains(output, "Note:") {
+		t.Errorf("enrolling warns:\n%s", output)
+	}
+	m.bothWork(t)
+	m.plane.relinked(t, func() { m.run(t, "systemctl", "kill", "--signal=KILL", "sallyport-host.service") })
+	m.bothWork(t)
+	m.reboot(t)
+	m.bothWork(t)
+	if status := m.run(t, hostProgram, "status"); !strings.Contains(status, "asks us") {
+		t.Errorf("the status is\n%s", status)
+	}
+	end = m.loggingIn(t)
+	m.run(t, hostProgram, "unenroll")
+	end()
+	before.same(t)
+	if err := login("alice", m.ordinary); err != nil {
+		t.Error(err)
+	}
+	m.units(t)
+}
+
+// unitOptions: an AuthorizedKeysCommand stands in the options with which systemd starts each sshd. No daemon runs that
+// could be asked for them: enrollment succeeded, and every push was denied.
+func unitOptions(t *testing.T) {
+	const defaults, dropIn = "/etc/default/ssh", "/etc/systemd/system/ssh@.service.d/keys.conf"
+	m := bootPerConnection(t)
+	usual, err := os.ReadFile(defaults)
+	must(t, err)
+	inDefaults := func() {
+		edit(t, defaults, func(string) string {
+			return "SSHD_OPTS='-o AuthorizedKeysCommand=/bin/true -oAuthorizedKeysCommandUser=nobody'\n"
+		})
+	}
+	refused := func(command string) {
+		t.Helper()
+		settle(t)
+		before := snapshot(t)
+		output, err := m.enroll(t)
+		if err == nil || !strings.Contains(output, "AuthorizedKeysCommand="+command+".") {
+			t.Errorf("%v\n%s", err, output)
+		}
+		before.same(t)
+	}
+	inDefaults()
+	refused("/bin/true")
+	must(t, os.WriteFile(defaults, usual, 0o644))
+
+	must(t, os.MkdirAll("/etc/systemd/system/ssh@.service.d", 0o755))
+	must(t, os.WriteFile(dropIn, []byte("[Service]\nExecStart=\nExecStart=-/usr/sbin/sshd -i $SSHD_OPTS "+
+		`-o "AuthorizedKeysCommand /bin/echo %%u %%f" -o "AuthorizedKeysCommandUser nobody"`+"\n"), 0o644))
+	m.run(t, "systemctl", "daemon-reload")
+	refused("/bin/echo %u %f")
+	must(t, os.Remove(dropIn))
+	m.run(t, "systemctl", "daemon-reload")
+
+	// Later, on an enrolled machine, the status says what beats us.
+	m.mustEnroll(t)
+	m.bothWork(t)
+	inDefaults()
+	status, err := unlessLost(m.commander(hostProgram, "status"))
+	if err == nil || !strings.Contains(status, "options that sshd is started with") {
+		t.Errorf("%v\n%s", err, status)
+	}
+}
