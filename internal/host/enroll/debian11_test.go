@@ -85,12 +85,17 @@ func unitOptions(t *testing.T) {
 	must(t, os.Remove(dropIn))
 	m.run(t, "systemctl", "daemon-reload")
 
-	// Later, on an enrolled machine, the status says what beats us.
+	// Later, on an enrolled machine, the status says what beats us, and whoever pushes is told.
 	m.mustEnroll(t)
 	m.bothWork(t)
 	inDefaults()
 	status, err := unlessLost(m.commander(hostProgram, "status"))
 	if err == nil || !strings.Contains(status, "options that sshd is started with") {
 		t.Errorf("%v\n%s", err, status)
+	}
+	m.plane.relinked(t, func() { m.run(t, "systemctl", "restart", "sallyport-host.service") }) // or a minute later
+	ack := m.plane.grant(t, "alice", writeKey(t, "/root/pushed"))
+	if ack.Code == "" || !strings.Contains(ack.Message, "options that sshd is started with") {
+		t.Errorf("a push that opens nothing: %+v", ack)
 	}
 }

@@ -45,14 +45,11 @@ type unit map[string][]string
 
 func (u unit) get(property string) string { return strings.Join(u[property], " ") }
 
-// showUnits asks systemd for properties of units; a pattern stands for all that are loaded. It returns nil where
-// systemd does not answer.
+// showUnits asks systemd for properties of units; a pattern stands for all that are loaded. Where systemd
+// does not answer they have none.
 func showUnits(ctx context.Context, properties string, names ...string) []unit {
 	arguments := append([]string{"show", "--property=" + properties, "--"}, names...)
-	output, err := exec.CommandContext(ctx, "systemctl", arguments...).Output()
-	if err != nil {
-		return nil
-	}
+	output, _ := exec.CommandContext(ctx, "systemctl", arguments...).Output() // it fails if it knows one of them not
 	units := []unit{{}}
 	for line := range strings.Lines(string(output)) {
 		property, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "=")
