@@ -28,6 +28,10 @@ import (
 // MaxBody is the largest request body, in bytes. The largest legitimate one is a policy document in a form.
 const MaxBody = 1 << 20
 
+// maxUnsigned is how much is read, in bytes, of a body that no signature covers: enough to tell in which of AWS's
+// dialects to refuse it.
+const maxUnsigned = 8 << 10
+
 // The bounds of what a request, that may be refused, leaves behind: in the trail's resources, and in the log.
 const (
 	maxARN    = 2048 // characters; AWS's own limit
@@ -193,7 +197,11 @@ func (s *Server) readBody(x *exchange) error {
 		return fault.New(fault.Invalid, "request", "The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
 	}
 	claim, err := sigv4.Parse(x.request, s.Now())
-	if err == nil && !s.Gate.Knows(x.request.Context(), claim.AccessKeyID) {
+	switch {
+	case err != nil, s.checkTransport(x) != nil:
+		x.body, err = io.ReadAll(io.LimitReader(x.request.Body, maxUnsigned))
+		return unread(err)
+	case !s.Gate.Knows(x.request.Context(), claim.AccessKeyID):
 		return nil // it is refused for its key, whatever it would go on to say
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))
@@ -201,11 +209,17 @@ func (s *Server) readBody(x *exchange) error {
 	if errors.As(err, &tooLarge) {
 		return fault.New(fault.Invalid, "request", "The request is larger than %d bytes.", MaxBody)
 	}
-	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "request", "The request's body could not be read to its end.")
-	}
 	x.body = body
-	return nil
+	return unread(err)
+}
+
+// unread returns why a body could not be read, for the caller. A fault says so itself.
+func unread(err error) error {
+	var told *fault.Error
+	if err == nil || errors.As(err, &told) {
+		return err
+	}
+	return fault.Wrap(err, fault.Invalid, "request", "The request's body could not be read to its end.")
 }
 
 // checkTransport refuses requests without TLS from other machines. Signatures keep their secrets all the same, but

@@ -131,3 +131,70 @@ func TestUnknownKeyIsAnsweredWithoutItsBody(t *testing.T) {
 		t.Error(response.Status)
 	}
 }
+
+// Access key ids are no secret. With one, anybody could have the server hold a megabyte for every connection they opened,
+// since the signature covers a body that never comes to its end. The bodies of one source have room for eight; then the
+// one that has been on its way longest makes room, in words by which a client sends it again.
+func TestBodiesThatNeverEnd(t *testing.T) {
+	s := testkit.Start(t)
+	known := s.User(t, "known", "")
+	c := capture(t, s, known, "ec2", formHeader, strings.Repeat("x", 1<<20))
+	answers := make(chan string, 20)
+	for range 20 {
+		held, never := io.Pipe()
+		t.Cleanup(func() { never.Close() })
+		go func() { never.Write(make([]byte, 1<<20-1)) }()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url, held)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header, request.Host, request.ContentLength = c.header, c.host, 1<<20
+		go func() {
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer response.Body.Close()
+			body, _ := io.ReadAll(response.Body)
+			answers <- response.Status + string(body)
+		}()
+	}
+	for range 12 {
+		if answer := <-answers; !strings.HasPrefix(answer, "503") || !strings.Contains(answer, "RequestLimitExceeded") {
+			t.Errorf("a body that was pushed out is answered with %s", answer)
+		}
+	}
+	if _, err := s.Clients(known).STS.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); err != nil {
+		t.Error(err)
+	}
+	select {
+	case answer := <-answers:
+		t.Errorf("a body that has room is answered with %s", answer)
+	default:
+	}
+}
+
+// A request that nobody signed is read no further than it takes to refuse it in its own dialect.
+func TestUnsignedBodiesAreNotRead(t *testing.T) {
+	s := testkit.Start(t)
+	held, never := io.Pipe()
+	defer never.Close()
+	go func() {
+		never.Write([]byte("Action=DescribeInstances&Version=2016-11-15&x=" + strings.Repeat("x", 16<<10)))
+	}()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Endpoint, held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.ContentLength = 1 << 20
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); !strings.Contains(string(body), "<Response><Errors>") {
+		t.Errorf("%s: %s", response.Status, body)
+	}
+}

@@ -21,7 +21,7 @@ func route(api, hosts, metrics, health http.Handler, allowPlain bool) http.Handl
 	mux.Handle("GET /metrics", plain(metrics))
 	mux.Handle(hostproto.EnrollPath, onlyTLS(hosts))
 	mux.Handle(hostproto.LinkPath, onlyTLS(hosts))
-	mux.Handle("/", api) // it refuses plain HTTP itself, in words that AWS's clients understand
+	mux.Handle("/", boundBodies(api)) // which refuses plain HTTP itself, in words that AWS's clients understand
 	return mux
 }
 

@@ -83,7 +83,7 @@ func (l *listener) acceptAll() {
 			return
 		}
 		pause = 0
-		place := l.pending.enter(sourceOf(conn), 1, func() { conn.Close() })
+		place := l.pending.enter(sourceOf(conn.RemoteAddr().String()), 1, func() { conn.Close() })
 		go func() {
 			greeted := l.greet(conn)
 			place.leave()
@@ -128,8 +128,8 @@ func (l *listener) greet(conn net.Conn) net.Conn {
 }
 
 // sourceOf is who a connection counts for: an IPv4 address, or the /64 that one IPv6 customer has.
-func sourceOf(conn net.Conn) netip.Addr {
-	from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+func sourceOf(remote string) netip.Addr {
+	from, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}
