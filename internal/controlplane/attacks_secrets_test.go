@@ -1,14 +1,20 @@
 package controlplane_test
 
 import (
-	"context"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,8 +23,12 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
+	"github.com/sallyport/sallyport/internal/controlplane"
+	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
@@ -92,11 +102,15 @@ func TestSecretsInTheWrongField(t *testing.T) {
 				return err
 			},
 			"PolicyDocument": func() error {
-				_, err := mina.IAM.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String("mina"), PolicyName: aws.String("p"), PolicyDocument: &secret})
+				_, err := mina.IAM.PutUserPolicy(ctx, &iam.PutUserPolicyInput{
+					UserName: aws.String("mina"), PolicyName: aws.String("p"), PolicyDocument: &secret,
+				})
 				return err
 			},
 			"Resources": func() error {
-				_, err := mina.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{secret}, Tags: []ec2types.Tag{{Key: aws.String("a"), Value: &secret}}})
+				_, err := mina.EC2.CreateTags(ctx, &ec2.CreateTagsInput{
+					Resources: []string{secret}, Tags: []ec2types.Tag{{Key: aws.String("a"), Value: &secret}},
+				})
 				return err
 			},
 		} {
@@ -105,7 +119,9 @@ func TestSecretsInTheWrongField(t *testing.T) {
 			}
 		}
 		// In a place where any text may stand it is refused only if it is too long.
-		mina.EC2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{web.InstanceID}, Tags: []ec2types.Tag{{Key: aws.String("note"), Value: &secret}}})
+		mina.EC2.CreateTags(ctx, &ec2.CreateTagsInput{
+			Resources: []string{web.InstanceID}, Tags: []ec2types.Tag{{Key: aws.String("note"), Value: &secret}},
+		})
 	}
 	shown := s.Log.String()
 	for _, e := range s.Events(t) {
@@ -138,12 +154,167 @@ func TestSecretsInTheWrongField(t *testing.T) {
 		t.Fatal(code)
 	}
 	for _, e := range s.Events(t) {
-		if text, _ := e.Record(); e.Name == "SendSSHPublicKey" && e.ErrorCode == "" && !strings.Contains(string(text), publicKey) {
+		pushed := e.Name == "SendSSHPublicKey" && e.ErrorCode == ""
+		if text, _ := e.Record(); pushed && !strings.Contains(string(text), publicKey) {
 			t.Errorf("a public key is hidden: %s", text)
 		}
 	}
 }
 
-func push(ctx context.Context, who testkit.Clients, instance, user, key string) (*ec2instanceconnect.SendSSHPublicKeyOutput, error) {
-	return who.EIC.SendSSHPublicKey(ctx, &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &instance, InstanceOSUser: &user, SSHPublicKey: &key})
+// A stranger looks at what is answered without a signature, or with a forged one: no names are told there, and what
+// the request asks for makes no difference.
+func TestWhatAStrangerSees(t *testing.T) {
+	s := testkit.Start(t)
+	web := s.Host(t, "web", "debian")
+	if code := pushKey(t.Context(), s.Clients(s.User(t, "mina", pushAsDebian)), web.InstanceID, "debian"); code != "" {
+		t.Fatal(code)
+	}
+	for _, path := range []string{"/healthz", "/livez", "/metrics", "/host/link", "/host/enroll", "/"} {
+		response, err := http.Get(s.Endpoint + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{web.InstanceID, "web", "mina", "debian", testkit.Account} {
+			if strings.Contains(string(text), name) {
+				t.Errorf("%s tells %q: %s", path, name, text)
+			}
+		}
+	}
+	forger, err := s.Root.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forger.SecretAccessKey = strings.Repeat("x", 40)
+	for _, attempt := range [][2]string{
+		{"GetUser", "UserName=mina"}, {"GetUser", "UserName=eve"}, {"GetUser", "Bogus=1"}, {"GetUser", "UserName.1.2=x"},
+		{"NoSuchOperation", ""},
+	} {
+		if code := send(t, s, "iam", attempt[0], attempt[1], &forger); code != "SignatureDoesNotMatch" {
+			t.Errorf("%v: %s", attempt, code)
+		}
+	}
+}
+
+// A user without any right asks about others, to learn from the refusals who there is: the answer to a name that
+// exists must be that to one that does not.
+func TestRefusalsTellNothing(t *testing.T) {
+	s := testkit.Start(t)
+	nobody := s.Clients(s.User(t, "nobody", "")).IAM
+	root := s.Clients(s.Root).IAM
+	boss := &iam.CreateUserInput{UserName: aws.String("Boss"), Path: aws.String("/secret/")}
+	if _, err := root.CreateUser(t.Context(), boss); err != nil {
+		t.Fatal(err)
+	}
+	key, err := root.CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: aws.String("Boss")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal := func(ask func(name string) error, name string) string {
+		t.Helper()
+		err := ask(name)
+		if codeOf(err) != "AccessDenied" {
+			t.Errorf("%s: %v", name, err)
+			return ""
+		}
+		var answer interface{ ErrorMessage() string }
+		errors.As(err, &answer)
+		return strings.ReplaceAll(answer.ErrorMessage(), name, "NAME")
+	}
+	for what, ask := range map[string]func(string) error{
+		"GetUser": func(name string) error {
+			_, err := nobody.GetUser(t.Context(), &iam.GetUserInput{UserName: &name})
+			return err
+		},
+		"UpdateUser": func(name string) error {
+			_, err := nobody.UpdateUser(t.Context(), &iam.UpdateUserInput{UserName: &name, NewUserName: aws.String("x")})
+			return err
+		},
+		"GetAccessKeyLastUsed": func(name string) error {
+			if name == "boss" {
+				name = *key.AccessKey.AccessKeyId
+			}
+			_, err := nobody.GetAccessKeyLastUsed(t.Context(), &iam.GetAccessKeyLastUsedInput{AccessKeyId: &name})
+			return err
+		},
+	} {
+		there, absent := refusal(ask, "boss"), refusal(ask, "AKIAIOSFODNN7EXAMPLE")
+		there = strings.ReplaceAll(there, *key.AccessKey.AccessKeyId, "NAME")
+		if there != absent || strings.Contains(there, "secret") || strings.Contains(there, "Boss") {
+			t.Errorf("%s: %q for one that exists, %q for one that does not", what, there, absent)
+		}
+	}
+}
+
+// Somebody has a copy of the database: no secret stands in it that would sign a request, enroll a machine or sign a
+// grant. The keys that would open it stand beside it, closed to others.
+func TestStolenDatabase(t *testing.T) {
+	s := testkit.Start(t)
+	s.Host(t, "web", "debian")
+	secrets := map[string]string{}
+	mina := s.User(t, "mina", pushAsDebian)
+	for name, provider := range map[string]aws.CredentialsProvider{"root's secret": s.Root, "a user's secret": mina} {
+		keys, err := provider.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets[name] = keys.SecretAccessKey
+	}
+	out, err := s.Clients(mina).STS.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets["a session's secret"] = *out.Credentials.SecretAccessKey
+	secrets["a session's token"] = *out.Credentials.SessionToken
+	root := sallyport.NewFromConfig(s.Clients(s.Root).Config)
+	made, err := root.CreateHostToken(t.Context(), &sallyport.CreateHostTokenInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := hostproto.ParseToken(made.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets["a host token"], secrets["a host token's secret"] = made.Token, string(token.Secret)
+	secrets["a host token's secret in base64"] = base64.StdEncoding.EncodeToString(token.Secret)
+	s.Stop(t)
+	for _, file := range []string{controlplane.AuthorityKey, controlplane.SealFile} {
+		content, err := os.ReadFile(filepath.Join(s.Data, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets[file] = string(content)
+		if info, err := os.Stat(filepath.Join(s.Data, file)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", file, info.Mode(), err)
+		}
+	}
+	databases, err := filepath.Glob(filepath.Join(s.Data, controlplane.DatabaseFile+"*"))
+	if err != nil || len(databases) == 0 {
+		t.Fatal(databases, err)
+	}
+	sawName := false
+	for _, path := range databases {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sawName = sawName || bytes.Contains(content, []byte("SendSSHPublicKey"))
+		for name, secret := range secrets {
+			if bytes.Contains(content, []byte(secret)) {
+				t.Errorf("%s stands in %s", name, filepath.Base(path))
+			}
+		}
+	}
+	if !sawName {
+		t.Error("the database was not read")
+	}
+	for name, secret := range secrets {
+		if strings.Contains(s.Log.String(), secret) {
+			t.Errorf("%s stands in the log", name)
+		}
+	}
 }
