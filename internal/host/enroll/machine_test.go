@@ -176,8 +176,9 @@ func writeKey(t *testing.T, path string) ssh.PublicKey {
 // login tries the stock client.
 func login(user, key string) error {
 	output, err := unlessLost(func() *exec.Cmd {
-		return exec.Command("ssh", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-			"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectionAttempts=5", user+"@127.0.0.1", "echo in as $(id -un)")
+		return exec.Command("ssh", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+			"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+			"-o", "ConnectionAttempts=5", user+"@127.0.0.1", "echo in as $(id -un)")
 	})
 	if err == nil && !strings.Contains(output, "in as "+user) {
 		err = fmt.Errorf("the output is %q", output)

@@ -154,8 +154,9 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 		return fault.New(fault.WrongState, "sshd", "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
 	}
 	if options := (sshd.Options{Arguments: e.server.Arguments}); options.Sets("AuthorizedKeysCommand") || options.Sets("AuthorizedKeysCommandUser") {
-		return fault.New(fault.WrongState, "sshd", "sshd is started with an option that beats its configuration: -o AuthorizedKeysCommand=%s. "+
-			"Take it from the command line (`systemctl cat ssh ssh@` or /etc/default/ssh shows where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
+		return fault.New(fault.WrongState, "sshd", "sshd is started with an option that beats its configuration: "+
+			"-o AuthorizedKeysCommand=%s. Take it from the command line (`systemctl cat ssh ssh@` or /etc/default/ssh shows "+
+			"where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
 			e.settings.Get("authorizedkeyscommand"))
 	}
 	e.existing = e.settings.KeysCommand()

@@ -316,8 +316,8 @@ func existingMatched(t *testing.T) {
 	before.equals(t, after)
 }
 
-// existingFails: sshd takes no key of a command that ends with another status than 0. Enrollment took that for a fault of
-// its own helper, and refused.
+// existingFails: sshd takes no key of a command that ends with another status than 0. Enrollment took that for a fault
+// of its own helper, and refused.
 func existingFails(t *testing.T) {
 	key := t.TempDir() + "/third"
 	public := writeKey(t, key)

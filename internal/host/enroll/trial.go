@@ -128,7 +128,8 @@ func (e *enrollment) judgeCommand(ctx context.Context, config, directory, proble
 	}
 	if before.CommandProblem != "" {
 		trial.Config = config
-		trial.Server.Arguments = append(slices.Clone(e.server.Arguments), "-oAuthorizedKeysCommand="+helperCommand(e.Directory))
+		trial.Server.Arguments = append(slices.Clone(e.server.Arguments),
+			"-oAuthorizedKeysCommand="+helperCommand(e.Directory))
 		alone, err := trial.Run(ctx)
 		if err != nil {
 			return err

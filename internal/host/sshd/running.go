@@ -32,8 +32,8 @@ type Running struct {
 	pidFile string // "" if it writes none
 }
 
-// FindStarted returns how the sshd is started that takes connections: the daemon of FindRunning or, where none runs, the
-// one that systemd starts, whatever its configuration. ok is false if there is neither.
+// FindStarted returns how the sshd is started that takes connections: the daemon of FindRunning or, where none runs,
+// the one that systemd starts, whatever its configuration. ok is false if there is neither.
 func FindStarted(ctx context.Context, config, pidFile string) (started Started, ok bool) {
 	if running, ok := FindRunning(config, pidFile); ok {
 		return running.Started, true

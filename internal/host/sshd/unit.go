@@ -49,7 +49,7 @@ func (u unit) get(property string) string { return strings.Join(u[property], " "
 // does not answer they have none.
 func showUnits(ctx context.Context, properties string, names ...string) []unit {
 	arguments := append([]string{"show", "--property=" + properties, "--"}, names...)
-	output, _ := exec.CommandContext(ctx, "systemctl", arguments...).Output() // it fails if it knows one of them not
+	output, _ := exec.CommandContext(ctx, "systemctl", arguments...).Output() // it fails if one of them is unknown
 	units := []unit{{}}
 	for line := range strings.Lines(string(output)) {
 		property, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "=")
