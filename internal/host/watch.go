@@ -16,6 +16,10 @@ import (
 // askSSHDEvery is how old an answer of sshd may become although nothing has changed that is watched.
 const askSSHDEvery = time.Minute
 
+// askAgainAfter is how old an answer may become under which sshd lets nobody in: what is mended (the helper's mode, its
+// user, a socket) is not among what is watched.
+const askAgainAfter = time.Second
+
 // lookEvery is how often Run looks whether something has changed.
 const lookEvery = 5 * time.Second
 
@@ -99,7 +103,7 @@ func (w *Watch) look(ctx context.Context) {
 	case w.asked != 0 && loaded != "" && loaded == w.loaded && files != w.files:
 		w.foresee(ctx, files) // the daemon still goes by what it read before
 		return
-	case w.asked != 0 && clock.Uptime()-w.asked < askSSHDEvery && loaded == w.loaded && files == w.files:
+	case w.asked != 0 && clock.Uptime()-w.asked < w.keeps() && loaded == w.loaded && files == w.files:
 		w.view.Pending = ""
 		return
 	}
@@ -120,6 +124,14 @@ func (w *Watch) look(ctx context.Context) {
 	}
 	w.view = View{Settings: settings, Problem: problem}
 	w.asked, w.files, w.loaded, w.pending, w.users = clock.Uptime(), files, loaded, files, make(map[string]sshd.Settings)
+}
+
+// keeps is how long the answer holds while nothing changes that is watched. It is called with the mutex held.
+func (w *Watch) keeps() time.Duration {
+	if w.view.Problem != "" {
+		return askAgainAfter
+	}
+	return askSSHDEvery
 }
 
 // comesBack reports whether anything waits for connections, as it does within moments if sshd just restarts.

@@ -3,6 +3,8 @@ package host
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -88,8 +90,46 @@ func TestDrift(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	watch.asked -= askSSHDEvery
+	watch.asked -= askAgainAfter
 	expect("sshd is started for each connection", "", "", "")
+}
+
+// Somebody makes the keys helper writable for all, as a careless chmod -R does, reads in the refusal what to run, and runs
+// it. Pushes went on to be refused for up to a minute, with the advice that had been followed: neither sshd's files nor
+// its process had changed.
+func TestAdviceThatIsFollowedHelpsAtOnce(t *testing.T) {
+	d := startSSHD(t, "UsePAM no\n")
+	top, err := os.MkdirTemp("/root", "helper-") // below /tmp sshd would run nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	helper := filepath.Join(top, "sallyport-host")
+	write(t, helper, "#!/bin/sh\n", 0o755)
+	d.writeAll(t, strings.ReplaceAll(keysCommandLines, "/bin/true", helper)+"UsePAM no\n")
+	d.reload(t)
+	watch := NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet)
+	machine := NewMachine(watch, time.Now, quiet)
+	for _, broken := range []struct {
+		mode   os.FileMode
+		advice string
+	}{{0o777, "Run: chmod go-w " + helper}, {0o644, "is no program: " + helper}} {
+		if err := os.Chmod(helper, broken.mode); err != nil {
+			t.Fatal(err)
+		}
+		watch.asked -= askSSHDEvery
+		ack := machine.Judge(t.Context(), "root", d.publicKey)
+		if ack.Code != hostproto.AckRefused || !strings.Contains(ack.Message, broken.advice) {
+			t.Errorf("with mode %v: %+v, want the advice %q", broken.mode, ack, broken.advice)
+		}
+		if err := os.Chmod(helper, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		watch.asked -= askAgainAfter
+		if ack := machine.Judge(t.Context(), "root", d.publicKey); ack.Code != "" {
+			t.Errorf("after mode %v was mended: %+v", broken.mode, ack)
+		}
+	}
 }
 
 // What sshd says is remembered: a push asks no process, and a look at what has not changed takes no noticeable time.
