@@ -67,6 +67,10 @@ func TestJudgesAsSSHDDoes(t *testing.T) {
 				if ack.Code != "" && ack.Code != hostproto.AckUnknownUser && ack.Message == "" {
 					t.Errorf("%s: refused as %+v, without a reason", user, ack)
 				}
+				// The advice was `chage -E -1`, which answers with how it is used.
+				if strings.Contains(ack.Message, "chage ") && !strings.HasSuffix(ack.Message, " "+user) {
+					t.Errorf("%s: the advice names no account: %q", user, ack.Message)
+				}
 			}
 		})
 	}

@@ -77,7 +77,7 @@ func (m *Machine) refusal(ctx context.Context, found account, settings sshd.Sett
 		return why
 	}
 	if known {
-		if why := age.refusal(m.now(), settings.UsesPAM()); why != "" {
+		if why := age.refusal(found.name, m.now(), settings.UsesPAM()); why != "" {
 			return why
 		}
 	}

@@ -39,10 +39,10 @@ func shadowOf(ctx context.Context, user account) (s shadow, ok bool) {
 	}, true
 }
 
-// refusal returns, as a sentence, why the account's age keeps it out at the time; "" if it does not. sshd by itself
-// looks at the account's end. With pam, pam_unix looks at the password's too, although a key was shown, and has it changed
-// at the login, for which most who come by a key know no old one.
-func (s shadow) refusal(now time.Time, pam bool) string {
+// refusal returns, as a sentence, why the age of the named account keeps it out at the time; "" if it does not. sshd by
+// itself looks at the account's end. With pam, pam_unix looks at the password's too, although a key was shown, and has
+// it changed at the login, for which most who come by a key know no old one.
+func (s shadow) refusal(name string, now time.Time, pam bool) string {
 	today := int(now.Unix() / 86400)
 	date := func(day int) string { return time.Unix(int64(day)*86400, 0).UTC().Format(time.DateOnly) }
 	var options []string
@@ -59,14 +59,14 @@ func (s shadow) refusal(now time.Time, pam bool) string {
 	case s.missing:
 		return ""
 	case s.expires >= 0 && (today > s.expires || pam && today == s.expires):
-		return fmt.Sprintf("The account expired on %s. To let it live on: chage -E -1", date(s.expires))
+		return fmt.Sprintf("The account expired on %s. To let it live on: chage -E -1 %s", date(s.expires), name)
 	case !pam || slices.Contains(options, "no_pass_expiry"):
 		return ""
 	case s.changed == 0:
-		return "The account's password must be changed before anything else. To take that back: chage -d -1"
+		return "The account's password must be changed before anything else. To take that back: chage -d -1 " + name
 	case s.changed > 0 && s.maximum >= 0 && s.changed <= today && today > ends:
 		return fmt.Sprintf("The account's password expired on %s, and PAM lets nobody in before it is changed. "+
-			"To take that back: chage -M -1", date(ends))
+			"To take that back: chage -M -1 %s", date(ends), name)
 	}
 	return ""
 }
