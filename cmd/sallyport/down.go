@@ -67,17 +67,21 @@ func (c downCommand) Run(ctx context.Context, term terminal) error {
 func stopAgent(ctx context.Context, directory upDirectory) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
-	return "stopped", enroll.StopAgent(ctx, directory.host())
+	return stopped(enroll.StopAgent(ctx, directory.host()))
 }
 
 func stopDaemon(ctx context.Context, d daemon.Daemon) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
-	stopped, err := d.Stop(ctx)
-	if err != nil {
+	return stopped(d.Stop(ctx))
+}
+
+// stopped says what became of a program that was to be stopped.
+func stopped(ran bool, err error) (string, error) {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if !stopped {
+	case !ran:
 		return "did not run", nil
 	}
 	return "stopped", nil

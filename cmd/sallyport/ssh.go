@@ -149,7 +149,8 @@ func currentUser() string {
 func reachable(ctx context.Context, addresses []string, port string) (string, error) {
 	switch len(addresses) {
 	case 0:
-		return "", errors.New("it has no address")
+		return "", errors.New("it has no address: its agent found none to report. Enroll it with `sallyport-host enroll " +
+			"--address IP`, or push a key with the aws command and use ssh yourself")
 	case 1:
 		return addresses[0], nil
 	}

@@ -86,7 +86,7 @@ func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error
 		return "", err
 	}
 	if renewed || current.Server != config.Server || current.SSHPort != config.SSHPort {
-		if err := enroll.StopAgent(ctx, u.directory.host()); err != nil {
+		if _, err := enroll.StopAgent(ctx, u.directory.host()); err != nil {
 			return "", err
 		}
 		if err := current.Save(u.directory.host()); err != nil {

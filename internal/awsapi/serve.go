@@ -111,6 +111,7 @@ type exchange struct {
 	claimed   string // the access key id the request claims
 	call      gate.Call
 	pass      gate.Pass
+	unread    bool     // some of the body may still be on its way
 	removed   []string // what redact has hidden of the parameters
 	code      string   // of the error it is answered with
 }
@@ -131,6 +132,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.Header().Set("X-Amzn-Requestid", x.call.RequestID)
+	if x.unread {
+		w.Header().Set("Connection", "close") // or the server waits for the rest before it answers
+	}
 	w.WriteHeader(response.Status)
 	w.Write(response.Body)
 }
@@ -199,9 +203,11 @@ func (s *Server) readBody(x *exchange) error {
 	claim, err := sigv4.Parse(x.request, s.Now())
 	switch {
 	case err != nil, s.checkTransport(x) != nil:
+		x.unread = true
 		x.body, err = io.ReadAll(io.LimitReader(x.request.Body, maxUnsigned))
 		return unread(err)
 	case !s.Gate.Knows(x.request.Context(), claim.AccessKeyID):
+		x.unread = true
 		return nil // it is refused for its key, whatever it would go on to say
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))

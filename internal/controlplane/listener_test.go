@@ -160,6 +160,32 @@ func TestSourcesHaveShares(t *testing.T) {
 	}
 }
 
+// What has arrived whole keeps its place: it cannot be dropped any more, and counts until it is left.
+func TestPlacesThatAreKept(t *testing.T) {
+	s := newShares(10, 4)
+	from := netip.MustParseAddr("192.0.2.1")
+	dropped := 0
+	drop := func() { dropped++ }
+	kept := s.enter(from, 3, drop)
+	kept.keep()
+	waiting := s.enter(from, 1, drop)
+	if s.enter(from, 4, drop) != nil {
+		t.Error("somebody was let in beyond what is kept")
+	}
+	if next := s.enter(from, 1, drop); next == nil || dropped != 1 {
+		t.Errorf("a newcomer is let in: %v; %d were dropped", next != nil, dropped)
+	}
+	waiting.leave()
+	kept.leave()
+	kept.leave()
+	if s.held != 0 && s.held != 1 {
+		t.Errorf("%d are held", s.held)
+	}
+	if s.enter(from, 3, drop) == nil {
+		t.Error("what was left keeps others out")
+	}
+}
+
 func TestSourceOf(t *testing.T) {
 	for from, want := range map[string]string{
 		"192.0.2.7:4000":            "192.0.2.7",

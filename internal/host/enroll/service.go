@@ -213,16 +213,18 @@ func StartAgent(directory string) error {
 	return startDetached(program, directory)
 }
 
-// StopAgent ends the enrollment's agent, however it was started, and returns when it is gone. What the agent started
-// goes on: an un-enrollment may be among it.
-func StopAgent(ctx context.Context, directory string) error {
-	if agent, runs := agentDaemon("", directory).Running(); runs {
-		if err := daemon.Stop(ctx, agent); err != nil {
-			return fault.Wrap(err, fault.WrongState, "agent", "The agent of %s (process %d) does not end: %v.",
-				directory, agent.PID, err)
-		}
+// StopAgent ends the enrollment's agent, however it was started, and reports whether it ran. It returns when the agent
+// is gone. What the agent started goes on: an un-enrollment may be among it.
+func StopAgent(ctx context.Context, directory string) (ran bool, err error) {
+	agent, runs := agentDaemon("", directory).Running()
+	if !runs {
+		return false, nil
 	}
-	return nil
+	if err := daemon.Stop(ctx, agent); err != nil {
+		return true, fault.Wrap(err, fault.WrongState, "agent", "The agent of %s (process %d) does not end: %v.",
+			directory, agent.PID, err)
+	}
+	return true, nil
 }
 
 // AgentLog is the file to which an agent that is a process of its own logs. Other agents log where their service does.

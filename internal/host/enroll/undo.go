@@ -25,7 +25,8 @@ func (c change) undo(ctx context.Context) error {
 	case madeInit:
 		return c.undoInit(ctx)
 	case madeProcess:
-		return StopAgent(ctx, c.Path)
+		_, err := StopAgent(ctx, c.Path)
+		return err
 	case reloadedSSHD:
 		return c.undoReload(ctx)
 	}

@@ -116,7 +116,7 @@ func (s Settings) RefusesKey(line string) string {
 	}
 	types := s.KeyTypes()
 	if len(types) > 0 && !slices.Contains(types, key.Type()) {
-		return fmt.Sprintf("sshd takes no keys of type %s: its PubkeyAcceptedAlgorithms allow %s.",
+		return fmt.Sprintf("sshd takes no keys of type %s: its PubkeyAcceptedAlgorithms allow keys of type %s.",
 			key.Type(), strings.Join(types, ", "))
 	}
 	if least, err := strconv.Atoi(s.Get("requiredrsasize")); err == nil && rsaBits(key) > 0 && rsaBits(key) < least {
