@@ -228,7 +228,7 @@ func StopAgent(ctx context.Context, directory string) (ran bool, err error) {
 }
 
 // AgentLog is the file to which an agent that is a process of its own logs. Other agents log where their service does.
-func AgentLog(directory string) string { return filepath.Join(directory, "agent.log") }
+func AgentLog(directory string) string { return filepath.Join(directory, host.LogFile) }
 
 // agentDaemon is the agent of the enrollment as a process of its own.
 func agentDaemon(program, directory string) daemon.Daemon {

@@ -41,17 +41,24 @@ func (f *Files) read(path string, depth int, visit func(path string, text []byte
 			if depth >= maxIncludes {
 				continue
 			}
-			for _, pattern := range splitWords(value) {
-				if !filepath.IsAbs(pattern) {
-					pattern = filepath.Join("/etc/ssh", pattern) // as sshd does, wherever the file is
-				}
-				included, _ := filepath.Glob(pattern)
-				for _, file := range included {
-					f.read(file, depth+1, visit)
-				}
+			for _, file := range includedFiles(value) {
+				f.read(file, depth+1, visit)
 			}
 		}
 	}
+}
+
+// includedFiles returns the files that an Include directive names by its patterns.
+func includedFiles(patterns string) []string {
+	var files []string
+	for _, pattern := range splitWords(patterns) {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join("/etc/ssh", pattern) // as sshd does, wherever the file is
+		}
+		found, _ := filepath.Glob(pattern)
+		files = append(files, found...)
+	}
+	return files
 }
 
 // looksAtAddress reports whether a Match block's criteria are about addresses, ports or routing domains.

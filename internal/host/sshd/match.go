@@ -3,7 +3,6 @@ package sshd
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -87,18 +86,12 @@ func overridesIn(path, criteria string, depth int) ([]Override, error) {
 			if depth >= maxIncludes {
 				continue
 			}
-			for _, pattern := range splitWords(value) {
-				if !filepath.IsAbs(pattern) {
-					pattern = filepath.Join("/etc/ssh", pattern) // as sshd does, wherever the file is
+			for _, file := range includedFiles(value) {
+				more, err := overridesIn(file, block.Match, depth+1)
+				if err != nil {
+					return nil, err
 				}
-				files, _ := filepath.Glob(pattern)
-				for _, file := range files {
-					more, err := overridesIn(file, block.Match, depth+1)
-					if err != nil {
-						return nil, err
-					}
-					found = append(found, more...)
-				}
+				found = append(found, more...)
 			}
 		}
 	}
