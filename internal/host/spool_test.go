@@ -133,6 +133,9 @@ func inSmallFileSystem(t *testing.T, size int, f func(directory string)) {
 		if err == nil {
 			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 		}
+		if errors.Is(err, unix.EINVAL) { // in a chroot / is no mount point; others may see the mount until it is undone
+			err = nil
+		}
 		if err == nil {
 			err = unix.Mount("tmpfs", directory, "tmpfs", 0, fmt.Sprintf("size=%d", size))
 		}
