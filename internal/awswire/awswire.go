@@ -36,6 +36,10 @@ type Codec interface {
 	// times are in ISO 8601, EC2's lists are sets of items, what is not set is left out, and secrets are replaced by
 	// HIDDEN_DUE_TO_SECURITY_REASONS. It is nil for an input of which nothing is set.
 	Parameters(in any) (map[string]any, error)
+	// ResponseElements renders out, a pointer to an Output, as CloudTrail writes the responseElements of the call with
+	// the id: named as in Parameters, with what the answer holds and without its secrets. EC2's have the id and, where
+	// EC2 answers nothing but true, "_return". It is nil for an output of which nothing is set.
+	ResponseElements(requestID string, out any) (map[string]any, error)
 	// Encode writes out, a pointer to the operation's Output.
 	Encode(operation, requestID string, out any) (Response, error)
 	// EncodeError writes an error.

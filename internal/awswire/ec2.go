@@ -11,10 +11,8 @@ const (
 
 // EC2 returns the ec2 protocol in its version 2016-11-15.
 func EC2() Codec {
-	return ec2{
-		form: form{version: ec2Version, recorder: recorder{in: newPlans(inRequest), sets: true}},
-		xml:  xmlWriter{item: "item", out: newPlans(inResponse)},
-	}
+	r := recorder{in: newPlans(inRequest), out: newPlans(inResponse), ec2: true}
+	return ec2{form: form{version: ec2Version, recorder: r}, xml: xmlWriter{item: "item", out: r.out}}
 }
 
 type ec2 struct {

@@ -19,7 +19,7 @@ import (
 func JSON(targetPrefix, messageMember string) Codec {
 	target := targetPrefix[strings.LastIndexByte(targetPrefix, '.')+1:]
 	return jsonCodec{
-		target: target, message: messageMember, recorder: recorder{in: newPlans(inRequest)}, out: newPlans(inResponse),
+		target: target, message: messageMember, recorder: recorder{in: newPlans(inRequest), out: newPlans(inResponse)},
 	}
 }
 
@@ -27,7 +27,6 @@ type jsonCodec struct {
 	target  string // the prefix after its last dot
 	message string
 	recorder
-	out *plans
 }
 
 func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {

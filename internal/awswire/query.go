@@ -5,9 +5,10 @@ import "net/http"
 // Query returns the query protocol of a service: its XML namespace ("https://iam.amazonaws.com/doc/2010-05-08/")
 // and version ("2010-05-08").
 func Query(namespace, version string) Codec {
+	r := recorder{in: newPlans(inRequest), out: newPlans(inResponse)}
 	return query{
-		form:      form{version: version, member: "member", recorder: recorder{in: newPlans(inRequest)}},
-		xml:       xmlWriter{item: "member", out: newPlans(inResponse)},
+		form:      form{version: version, member: "member", recorder: r},
+		xml:       xmlWriter{item: "member", out: r.out},
 		namespace: namespace,
 	}
 }

@@ -1,0 +1,153 @@
+package awswire
+
+import (
+	"reflect"
+	"strings"
+	"time"
+)
+
+// hidden stands in a request where a secret was, in AWS's own words.
+const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
+
+// secret reports whether the trail must not show a field, by its Go name.
+func secret(field string) bool {
+	switch field {
+	case "Password", "OldPassword", "NewPassword", "SecretAccessKey", "SessionToken", "Token", "TokenCode",
+		"AuthenticationCode1", "AuthenticationCode2", "KeyMaterial", "PrivateKey", "UserData":
+		return true
+	}
+	return strings.HasSuffix(field, "Secret")
+}
+
+// recorder renders inputs and outputs as CloudTrail writes them.
+type recorder struct {
+	in, out *plans
+	ec2     bool // lists are sets: {"instancesSet": {"items": [{"instanceId": "i-1"}]}}
+}
+
+// Parameters implements Codec.
+func (r recorder) Parameters(in any) (map[string]any, error) {
+	v, shape, err := r.in.ofPointer(in)
+	if err != nil {
+		return nil, err
+	}
+	return orNil(rendering{ec2: r.ec2}.fields(v, shape)), nil
+}
+
+// ResponseElements implements Codec.
+func (r recorder) ResponseElements(requestID string, out any) (map[string]any, error) {
+	v, shape, err := r.out.ofPointer(out)
+	if err != nil {
+		return nil, err
+	}
+	elements := rendering{ec2: r.ec2, response: true}.fields(v, shape)
+	if r.ec2 {
+		elements["requestId"] = requestID
+		if len(shape.fields) == 0 { // as AWS answers CreateTags and its like
+			elements["_return"] = true
+		}
+	}
+	return orNil(elements), nil
+}
+
+func orNil(fields map[string]any) map[string]any {
+	if len(fields) == 0 {
+		return nil
+	}
+	return fields
+}
+
+// rendering makes JSON of a request or a response.
+type rendering struct{ ec2, response bool }
+
+func (r rendering) fields(v reflect.Value, s *shape) map[string]any {
+	fields := map[string]any{}
+	for _, f := range s.fields {
+		value, ok := given(v.Field(f.index))
+		if !ok || !r.response && v.Field(f.index).IsZero() {
+			continue // a false without a pointer is an answer in a response, and nothing in a request
+		}
+		switch {
+		case secret(f.name) && r.response:
+		case secret(f.name):
+			fields[lowerFirst(f.wire)] = hidden
+		case r.ec2 && f.shape.kind == list:
+			fields[r.setName(f.wire)] = r.set(value, f)
+		case r.ec2 && f.wire == "return":
+			fields["_return"] = r.value(value, f.shape)
+		default:
+			fields[lowerFirst(f.wire)] = r.value(value, f.shape)
+		}
+	}
+	return fields
+}
+
+func (r rendering) value(v reflect.Value, s *shape) any {
+	switch s.kind {
+	case structure:
+		return r.fields(v, s)
+	case list:
+		return r.items(v, s)
+	case boolean:
+		return v.Bool()
+	case integer:
+		return v.Int()
+	case timestamp:
+		return r.time(v.Interface().(time.Time))
+	default:
+		return v.String()
+	}
+}
+
+// time renders a time as CloudTrail does: a response's in the manner of the program that answered, which for EC2 is
+// another one than for the rest.
+func (r rendering) time(t time.Time) any {
+	switch {
+	case !r.response:
+		return timeText(t)
+	case r.ec2:
+		return t.UnixMilli()
+	}
+	return t.UTC().Format("Jan 2, 2006 3:04:05 PM")
+}
+
+func (r rendering) items(v reflect.Value, s *shape) []any {
+	items := make([]any, v.Len())
+	for i := range items {
+		items[i] = r.value(reflect.Indirect(v.Index(i)), s.elem)
+	}
+	return items
+}
+
+// set renders a list of EC2's. An item of a request that is no structure becomes one: {"instanceId": "i-1"}.
+func (r rendering) set(v reflect.Value, f field) map[string]any {
+	items := r.items(v, f.shape)
+	if len(items) == 0 {
+		return map[string]any{}
+	}
+	if f.shape.elem.kind != structure && !r.response {
+		for i, item := range items {
+			items[i] = map[string]any{lowerFirst(f.wire): item}
+		}
+	}
+	return map[string]any{"items": items}
+}
+
+// setName returns what CloudTrail calls an EC2 list. A response has the name already: "instancesSet". In a request wire
+// names an item, InstanceId or Filter; the set is called as in EC2's XML, by the thing in the singular and "Set".
+func (r rendering) setName(wire string) string {
+	if r.response {
+		return wire
+	}
+	switch wire {
+	case "InstanceId", "ImageId", "ResourceId": // the oldest sets are plural
+		return lowerFirst(strings.TrimSuffix(wire, "Id")) + "sSet"
+	case "ZoneName":
+		return "availabilityZoneSet"
+	case "ZoneId":
+		return "availabilityZoneIdSet"
+	}
+	return lowerFirst(strings.TrimSuffix(strings.TrimSuffix(wire, "Id"), "Name")) + "Set"
+}
+
+func lowerFirst(name string) string { return strings.ToLower(name[:1]) + name[1:] }
