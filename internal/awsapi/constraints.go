@@ -11,13 +11,14 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Constraint is what AWS's API model says of a member of an input.
+// Constraint is what AWS's API model says of a member of an input. The SDK knows an enum's values, but its schemas leave
+// out the rest, which a service therefore writes down.
 type Constraint struct {
 	Required bool
 	Min, Max int            // of a text's characters, a list's items, a number; a Max of 0 is none
 	Pattern  *regexp.Regexp // of the whole text; nil for any
 	Says     string         // AWS's sentence for a text that does not match; empty for the one that shows the pattern
-	Values   []string       // of an enum; nil for any
+	Values   []string       // of an enum; nil for those of its type
 	Items    Constraints    // of the structures in a list
 	Item     *Constraint    // of what else is in a list
 }
@@ -59,7 +60,11 @@ func (f *violations) any() bool { return f.sentence != "" || len(f.constraints) 
 func (f *violations) ofMembers(c Constraints, v reflect.Value, path string) {
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if member, ok := c[name]; ok {
+		member, ok := c[name]
+		if member.Values == nil {
+			member.Values = enumValues(v.Field(i))
+		}
+		if ok || member.Values != nil {
 			f.of(member, v.Field(i), path+strings.ToLower(name[:1])+name[1:])
 		}
 	}
@@ -117,6 +122,22 @@ func (f *violations) ofBounds(c Constraint, what string, n int, path string) {
 	if c.Max > 0 && n > c.Max {
 		f.add(path, "have %s less than or equal to %d", what, c.Max)
 	}
+}
+
+// enumValues returns the values that an enum of the SDK's can have; nil for anything else.
+func enumValues(v reflect.Value) []string {
+	if v.Kind() != reflect.String {
+		return nil
+	}
+	method := v.MethodByName("Values")
+	if !method.IsValid() {
+		return nil
+	}
+	var values []string
+	for _, value := range method.Call(nil)[0].Seq2() {
+		values = append(values, value.String())
+	}
+	return values
 }
 
 // unset reports whether the member was not given. An enum, which has no pointer, cannot be given as empty.

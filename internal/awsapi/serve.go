@@ -70,7 +70,8 @@ type service struct {
 }
 
 // New returns the pipeline over the services. It panics on a table that contradicts itself (two rows of one
-// name, an accepted field that the input does not have), as that is a mistake in the program.
+// name, an accepted field that the input does not have, a type that no codec carries), as that is a mistake in the
+// program.
 func New(config Config, services ...Service) *Server {
 	if config.Gate == nil || config.Observer == nil || config.Log == nil || config.Now == nil || config.Random == nil || len(config.Regions) == 0 {
 		panic("awsapi: New needs every field of Config")
@@ -89,6 +90,9 @@ func New(config Config, services ...Service) *Server {
 				if _, ok := op.Input.FieldByName(field); !ok {
 					panic(fmt.Sprintf("awsapi: %s accepts %s, which its input does not have", op.Name, field))
 				}
+			}
+			if err := sv.Codec.Prepare(op.Input, op.Output); err != nil {
+				panic("awsapi: " + op.Name + ": " + err.Error())
 			}
 			table[op.Name] = op
 		}

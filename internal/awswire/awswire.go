@@ -1,17 +1,20 @@
 // Package awswire reads requests and writes responses in AWS's three protocols of interest: ec2, query and
-// JSON 1.1, over the AWS SDK's own Go types. The names on the wire are tables generated from the SDK's
-// serializers (go generate), never typed by hand.
+// JSON 1.1, over the AWS SDK's own Go types. The names on the wire are the SDK's too, never typed by hand (names.go).
 //
 // A codec walks the Go types by reflection along a plan made once a type (plan.go). ec2 and query share the
 // reading of forms (form.go) and the writing of XML (xml.go); JSON 1.1 has its own (json_read.go,
-// json_write.go). To serve another operation, add its name to generate/operations.txt and run go generate.
+// json_write.go). What the trail shows of inputs and outputs is made along the same plans (record.go).
+//
+// Outputs that have a schema could write themselves, but the SDK's code leaves out what is false or 0, which AWS
+// answers; and inputs cannot read themselves.
 package awswire
 
-//go:generate go run ./generate -operations generate/operations.txt -out names.go
+//go:generate go run ./generate -out names.txt
 
 import (
 	"net/http"
 	"net/url"
+	"reflect"
 )
 
 // Request is a request taken apart as far as is possible without knowing its operation.
@@ -23,6 +26,9 @@ type Request struct {
 
 // Codec is one protocol. EC2, Query and JSON make them; they are safe for concurrent use.
 type Codec interface {
+	// Prepare makes the plans of an operation's Input and Output, both structs. It fails for a type that no plan can be
+	// made of: an interface (of the SDK's, a union), or one without an SDK's names.
+	Prepare(in, out reflect.Type) error
 	// Parse finds the operation. body is the whole body, already bounded. Errors are Invalid faults with
 	// Resource "request" (what cannot be read) or "operation" (no operation is named).
 	Parse(r *http.Request, body []byte) (*Request, error)

@@ -11,8 +11,9 @@ const (
 
 // EC2 returns the ec2 protocol in its version 2016-11-15.
 func EC2() Codec {
-	r := recorder{in: newPlans(inRequest), out: newPlans(inResponse), ec2: true}
-	return ec2{form: form{version: ec2Version, recorder: r}, xml: xmlWriter{item: "item", out: r.out}}
+	c := newCodec()
+	c.ec2 = true
+	return ec2{form: form{version: ec2Version, codec: c}, xml: xmlWriter{item: "item", out: c.out}}
 }
 
 type ec2 struct {

@@ -17,7 +17,7 @@ import (
 type form struct {
 	version string
 	member  string // between a list's name and its numbers; empty in ec2
-	recorder
+	codec
 }
 
 // Parse takes parameters from the URL's query and from the body; a presigned GET has them all in the query.
@@ -36,7 +36,8 @@ func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 		}
 	}
 	if len(body) > 0 {
-		if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
+		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || media != "application/x-www-form-urlencoded" {
 			return nil, fault.New(fault.Invalid, "request", "The body must be of type application/x-www-form-urlencoded.")
 		}
 		fields, err := url.ParseQuery(string(body))
@@ -48,7 +49,8 @@ func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 		}
 	}
 	if version := values.Get("Version"); version != "" && version != f.version {
-		return nil, fault.New(fault.Invalid, "request", "The version %s of the API is not served here; %s is.", short(version), f.version)
+		return nil, fault.New(fault.Invalid, "request",
+			"The version %s of the API is not served here; %s is.", short(version), f.version)
 	}
 	operation, err := operationName(values["Action"], "The request names no Action.")
 	if err != nil {
@@ -68,7 +70,8 @@ func operationName(given []string, none string) (string, error) {
 	if len(given) > 1 || len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	}) {
-		return "", fault.New(fault.Invalid, "operation", "%s is not the name of an operation.", short(strings.Join(given, ",")))
+		name = short(strings.Join(given, ","))
+		return "", fault.New(fault.Invalid, "operation", "%s is not the name of an operation.", name)
 	}
 	return name, nil
 }
@@ -174,6 +177,8 @@ func (d formDecoder) value(v reflect.Value, s *shape, n *node, path string) erro
 		return err
 	case list:
 		return d.list(v, s, n, path)
+	case mapping:
+		return d.mapping(v, s, n, path)
 	}
 	if !n.given {
 		return unknown(n.full(path), d.operation)
@@ -207,6 +212,47 @@ func (d formDecoder) list(v reflect.Value, s *shape, n *node, path string) error
 		}
 	}
 	v.Set(filled)
+	return nil
+}
+
+// mapping fills a map from "NAME.entry.1.key" and "NAME.entry.1.value".
+func (d formDecoder) mapping(v reflect.Value, s *shape, n *node, path string) error {
+	n, path, err := d.only(n, "entry", path)
+	if err != nil {
+		return err
+	}
+	indices, err := d.indices(n, path)
+	if err != nil {
+		return err
+	}
+	filled := reflect.MakeMap(v.Type())
+	for _, index := range indices {
+		name := strconv.Itoa(index)
+		if err := d.entry(filled, s, n.children[name], join(path, name)); err != nil {
+			return err
+		}
+	}
+	v.Set(filled)
+	return nil
+}
+
+// entry adds one entry to a map.
+func (d formDecoder) entry(filled reflect.Value, s *shape, n *node, path string) error {
+	key, value := n.children["key"], n.children["value"]
+	if n.given || key == nil || value == nil || len(n.children) > 2 {
+		return refuse(path, "is an entry of a map: give its key and its value as "+short(path)+".key and .value")
+	}
+	k, v := reflect.New(filled.Type().Key()).Elem(), reflect.New(filled.Type().Elem()).Elem()
+	if err := d.value(k, &shape{kind: text}, key, join(path, "key")); err != nil {
+		return err
+	}
+	if err := d.value(settle(v), s.elem, value, join(path, "value")); err != nil {
+		return err
+	}
+	if filled.MapIndex(k).IsValid() {
+		return refuse(path, "has a key that is given twice")
+	}
+	filled.SetMapIndex(k, v)
 	return nil
 }
 

@@ -18,15 +18,13 @@ import (
 // "com.amazonaws.cloudtrail.v20131101." before it.
 func JSON(targetPrefix, messageMember string) Codec {
 	target := targetPrefix[strings.LastIndexByte(targetPrefix, '.')+1:]
-	return jsonCodec{
-		target: target, message: messageMember, recorder: recorder{in: newPlans(inRequest), out: newPlans(inResponse)},
-	}
+	return jsonCodec{target: target, message: messageMember, codec: newCodec()}
 }
 
 type jsonCodec struct {
 	target  string // the prefix after its last dot
 	message string
-	recorder
+	codec
 }
 
 func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {

@@ -94,6 +94,11 @@ func (d *jsonReader) value(v reflect.Value, s *shape, path string, depth int) (b
 			return false, refuse(path, "must be a list")
 		}
 		err = d.list(v, s, path, depth+1)
+	case mapping:
+		if token != json.Delim('{') {
+			return false, refuse(path, "must be an object")
+		}
+		err = d.mapping(v, s, path, depth+1)
 	default:
 		err = setToken(v, s.kind, path, token)
 	}
@@ -115,6 +120,31 @@ func (d *jsonReader) list(v reflect.Value, s *shape, path string, depth int) err
 	return err
 }
 
+func (d *jsonReader) mapping(v reflect.Value, s *shape, path string, depth int) error {
+	filled := reflect.MakeMap(v.Type())
+	for d.tokens.More() {
+		name, err := d.key()
+		if err != nil {
+			return err
+		}
+		key, element := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		at := join(path, name)
+		if err := setText(key, text, at, name); err != nil {
+			return err
+		}
+		if filled.MapIndex(key).IsValid() {
+			return refuse(at, "is given twice")
+		}
+		if err := d.element(element, s.elem, at, depth); err != nil {
+			return err
+		}
+		filled.SetMapIndex(key, element)
+	}
+	v.Set(filled)
+	_, err := d.tokens.Token()
+	return err
+}
+
 // element is value where null means nothing.
 func (d *jsonReader) element(v reflect.Value, s *shape, path string, depth int) error {
 	present, err := d.value(v, s, path, depth)
@@ -127,7 +157,7 @@ func (d *jsonReader) element(v reflect.Value, s *shape, path string, depth int) 
 // setToken fills v, of the scalar kind.
 func setToken(v reflect.Value, k kind, path string, token json.Token) error {
 	switch k {
-	case text:
+	case text, blob:
 		value, ok := token.(string)
 		if !ok {
 			return refuse(path, "must be a string")
@@ -139,7 +169,7 @@ func setToken(v reflect.Value, k kind, path string, token json.Token) error {
 			return refuse(path, "must be true or false")
 		}
 		v.SetBool(value)
-	case integer:
+	case integer, float:
 		number, ok := token.(json.Number)
 		if !ok {
 			return refuse(path, "must be a number")

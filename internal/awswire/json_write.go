@@ -35,14 +35,22 @@ func appendJSON(b []byte, v reflect.Value, s *shape) []byte {
 			b = appendJSON(b, reflect.Indirect(v.Index(i)), s.elem)
 		}
 		return append(b, ']')
-	case boolean:
-		return strconv.AppendBool(b, v.Bool())
-	case integer:
-		return strconv.AppendInt(b, v.Int(), 10)
+	case mapping:
+		b = append(b, '{')
+		for i, e := range entries(v) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendString(b, e.key), ':')
+			b = appendJSON(b, reflect.Indirect(e.value), s.elem)
+		}
+		return append(b, '}')
+	case boolean, integer, float:
+		return append(b, scalarText(v, s.kind)...)
 	case timestamp:
 		return strconv.AppendFloat(b, float64(v.Interface().(time.Time).UnixMilli())/1000, 'f', -1, 64)
 	default:
-		return appendString(b, v.String())
+		return appendString(b, scalarText(v, s.kind))
 	}
 }
 

@@ -1,197 +1,116 @@
-// Code generated from the AWS SDK's source by go generate; DO NOT EDIT.
-
 package awswire
 
-// names holds, a line a shape, the wire names of fields that differ from their Go names.
-const names = `
-request cloudtrail.LookupEventsInput
-request cloudtrail/types.LookupAttribute
-response cloudtrail.LookupEventsOutput
-response cloudtrail/types.Event
-response cloudtrail/types.Resource
-request ec2.CreateTagsInput Resources=ResourceId Tags=Tag
-request ec2.DeleteTagsInput Resources=ResourceId Tags=Tag
-request ec2.DescribeAvailabilityZonesInput Filters=Filter ZoneIds=ZoneId ZoneNames=ZoneName
-request ec2.DescribeInstanceStatusInput Filters=Filter InstanceIds=InstanceId
-request ec2.DescribeInstancesInput Filters=Filter InstanceIds=InstanceId
-request ec2.DescribeRegionsInput Filters=Filter RegionNames=RegionName
-request ec2.DescribeTagsInput Filters=Filter
-request ec2.TerminateInstancesInput InstanceIds=InstanceId
-request ec2/types.Filter Values=Value
-request ec2/types.Tag
-response ec2.CreateTagsOutput
-response ec2.DeleteTagsOutput
-response ec2.DescribeAvailabilityZonesOutput AvailabilityZones=availabilityZoneInfo
-response ec2.DescribeInstanceStatusOutput InstanceStatuses=instanceStatusSet NextToken=nextToken
-response ec2.DescribeInstancesOutput NextToken=nextToken Reservations=reservationSet
-response ec2.DescribeRegionsOutput Regions=regionInfo
-response ec2.DescribeTagsOutput NextToken=nextToken Tags=tagSet
-response ec2.TerminateInstancesOutput TerminatingInstances=instancesSet
-response ec2/types.ApplicationStatusSummary ImpairedSince=impairedSince Status=status
-response ec2/types.AvailabilityZone Geography=geographySet GroupLongName=groupLongName GroupName=groupName Messages=messageSet NetworkBorderGroup=networkBorderGroup OptInStatus=optInStatus ParentZoneId=parentZoneId ParentZoneName=parentZoneName RegionName=regionName State=zoneState SubGeography=subGeographySet ZoneId=zoneId ZoneName=zoneName ZoneType=zoneType
-response ec2/types.AvailabilityZoneGeography Name=name
-response ec2/types.AvailabilityZoneMessage Message=message
-response ec2/types.AvailabilityZoneSubGeography Name=name
-response ec2/types.CapacityReservationSpecificationResponse CapacityReservationPreference=capacityReservationPreference CapacityReservationTarget=capacityReservationTarget
-response ec2/types.CapacityReservationTargetResponse CapacityReservationId=capacityReservationId CapacityReservationResourceGroupArn=capacityReservationResourceGroupArn
-response ec2/types.ConnectionTrackingSpecificationResponse TcpEstablishedTimeout=tcpEstablishedTimeout UdpStreamTimeout=udpStreamTimeout UdpTimeout=udpTimeout
-response ec2/types.CpuOptions AmdSevSnp=amdSevSnp CoreCount=coreCount NestedVirtualization=nestedVirtualization ThreadsPerCore=threadsPerCore
-response ec2/types.EbsInstanceBlockDevice AssociatedResource=associatedResource AttachTime=attachTime DeleteOnTermination=deleteOnTermination EbsCardIndex=ebsCardIndex Operator=operator Status=status VolumeId=volumeId VolumeOwnerId=volumeOwnerId
-response ec2/types.EbsStatusDetails ImpairedSince=impairedSince Name=name Status=status
-response ec2/types.EbsStatusSummary Details=details Status=status
-response ec2/types.ElasticGpuAssociation ElasticGpuAssociationId=elasticGpuAssociationId ElasticGpuAssociationState=elasticGpuAssociationState ElasticGpuAssociationTime=elasticGpuAssociationTime ElasticGpuId=elasticGpuId
-response ec2/types.ElasticInferenceAcceleratorAssociation ElasticInferenceAcceleratorArn=elasticInferenceAcceleratorArn ElasticInferenceAcceleratorAssociationId=elasticInferenceAcceleratorAssociationId ElasticInferenceAcceleratorAssociationState=elasticInferenceAcceleratorAssociationState ElasticInferenceAcceleratorAssociationTime=elasticInferenceAcceleratorAssociationTime
-response ec2/types.EnclaveOptions Enabled=enabled
-response ec2/types.GroupIdentifier GroupId=groupId GroupName=groupName
-response ec2/types.HibernationOptions Configured=configured
-response ec2/types.IamInstanceProfile Arn=arn Id=id
-response ec2/types.Instance AmiLaunchIndex=amiLaunchIndex Architecture=architecture BlockDeviceMappings=blockDeviceMapping BootMode=bootMode CapacityBlockId=capacityBlockId CapacityReservationId=capacityReservationId CapacityReservationSpecification=capacityReservationSpecification ClientToken=clientToken CpuOptions=cpuOptions CurrentInstanceBootMode=currentInstanceBootMode EbsOptimized=ebsOptimized ElasticGpuAssociations=elasticGpuAssociationSet ElasticInferenceAcceleratorAssociations=elasticInferenceAcceleratorAssociationSet EnaSupport=enaSupport EnclaveOptions=enclaveOptions HibernationOptions=hibernationOptions Hypervisor=hypervisor IamInstanceProfile=iamInstanceProfile ImageId=imageId InstanceId=instanceId InstanceLifecycle=instanceLifecycle InstanceType=instanceType Ipv6Address=ipv6Address KernelId=kernelId KeyName=keyName LaunchTime=launchTime Licenses=licenseSet MaintenanceOptions=maintenanceOptions MetadataOptions=metadataOptions Monitoring=monitoring NetworkInterfaces=networkInterfaceSet NetworkPerformanceOptions=networkPerformanceOptions Operator=operator OutpostArn=outpostArn Placement=placement Platform=platform PlatformDetails=platformDetails PrivateDnsName=privateDnsName PrivateDnsNameOptions=privateDnsNameOptions PrivateIpAddress=privateIpAddress ProductCodes=productCodes PublicDnsName=dnsName PublicIpAddress=ipAddress RamdiskId=ramdiskId RootDeviceName=rootDeviceName RootDeviceType=rootDeviceType SecondaryInterfaces=secondaryInterfaceSet SecurityGroups=groupSet SourceDestCheck=sourceDestCheck SpotInstanceRequestId=spotInstanceRequestId SriovNetSupport=sriovNetSupport State=instanceState StateReason=stateReason StateTransitionReason=reason SubnetId=subnetId Tags=tagSet TpmSupport=tpmSupport UsageOperation=usageOperation UsageOperationUpdateTime=usageOperationUpdateTime VirtualizationType=virtualizationType VpcId=vpcId
-response ec2/types.InstanceAttachmentEnaSrdSpecification EnaSrdEnabled=enaSrdEnabled EnaSrdUdpSpecification=enaSrdUdpSpecification
-response ec2/types.InstanceAttachmentEnaSrdUdpSpecification EnaSrdUdpEnabled=enaSrdUdpEnabled
-response ec2/types.InstanceBlockDeviceMapping DeviceName=deviceName Ebs=ebs
-response ec2/types.InstanceIpv4Prefix Ipv4Prefix=ipv4Prefix
-response ec2/types.InstanceIpv6Address Ipv6Address=ipv6Address IsPrimaryIpv6=isPrimaryIpv6
-response ec2/types.InstanceIpv6Prefix Ipv6Prefix=ipv6Prefix
-response ec2/types.InstanceMaintenanceOptions AutoRecovery=autoRecovery RebootMigration=rebootMigration
-response ec2/types.InstanceMetadataOptionsResponse HttpEndpoint=httpEndpoint HttpProtocolIpv6=httpProtocolIpv6 HttpPutResponseHopLimit=httpPutResponseHopLimit HttpTokens=httpTokens InstanceMetadataTags=instanceMetadataTags State=state
-response ec2/types.InstanceNetworkInterface Association=association Attachment=attachment ConnectionTrackingConfiguration=connectionTrackingConfiguration Description=description Groups=groupSet InterfaceType=interfaceType Ipv4Prefixes=ipv4PrefixSet Ipv6Addresses=ipv6AddressesSet Ipv6Prefixes=ipv6PrefixSet MacAddress=macAddress NetworkInterfaceId=networkInterfaceId Operator=operator OwnerId=ownerId PrivateDnsName=privateDnsName PrivateIpAddress=privateIpAddress PrivateIpAddresses=privateIpAddressesSet SourceDestCheck=sourceDestCheck Status=status SubnetId=subnetId VpcId=vpcId
-response ec2/types.InstanceNetworkInterfaceAssociation CarrierIp=carrierIp CustomerOwnedIp=customerOwnedIp IpOwnerId=ipOwnerId PublicDnsName=publicDnsName PublicIp=publicIp
-response ec2/types.InstanceNetworkInterfaceAttachment AttachTime=attachTime AttachmentId=attachmentId DeleteOnTermination=deleteOnTermination DeviceIndex=deviceIndex EnaQueueCount=enaQueueCount EnaSrdSpecification=enaSrdSpecification NetworkCardIndex=networkCardIndex Status=status
-response ec2/types.InstanceNetworkPerformanceOptions BandwidthWeighting=bandwidthWeighting
-response ec2/types.InstancePrivateIpAddress Association=association Primary=primary PrivateDnsName=privateDnsName PrivateIpAddress=privateIpAddress
-response ec2/types.InstanceSecondaryInterface Attachment=attachment InterfaceType=interfaceType MacAddress=macAddress OwnerId=ownerId PrivateIpAddresses=privateIpAddressSet SecondaryInterfaceId=secondaryInterfaceId SecondaryNetworkId=secondaryNetworkId SecondarySubnetId=secondarySubnetId SourceDestCheck=sourceDestCheck Status=status
-response ec2/types.InstanceSecondaryInterfaceAttachment AttachTime=attachTime AttachmentId=attachmentId DeleteOnTermination=deleteOnTermination DeviceIndex=deviceIndex NetworkCardIndex=networkCardIndex Status=status
-response ec2/types.InstanceSecondaryInterfacePrivateIpAddress PrivateIpAddress=privateIpAddress
-response ec2/types.InstanceState Code=code Name=name
-response ec2/types.InstanceStateChange CurrentState=currentState InstanceId=instanceId PreviousState=previousState
-response ec2/types.InstanceStatus ApplicationStatus=applicationStatus AttachedEbsStatus=attachedEbsStatus AvailabilityZone=availabilityZone AvailabilityZoneId=availabilityZoneId Events=eventsSet InstanceId=instanceId InstanceState=instanceState InstanceStatus=instanceStatus Operator=operator OutpostArn=outpostArn PerformanceStatus=performanceStatus SystemStatus=systemStatus
-response ec2/types.InstanceStatusDetails ImpairedSince=impairedSince Name=name Status=status
-response ec2/types.InstanceStatusEvent Code=code Description=description InstanceEventId=instanceEventId NotAfter=notAfter NotBefore=notBefore NotBeforeDeadline=notBeforeDeadline
-response ec2/types.InstanceStatusSummary Details=details Status=status
-response ec2/types.LicenseConfiguration LicenseConfigurationArn=licenseConfigurationArn
-response ec2/types.Monitoring State=state
-response ec2/types.OperatorResponse HiddenByDefault=hiddenByDefault Managed=managed Principal=principal
-response ec2/types.PerformanceStatusSummary ImpairedSince=impairedSince Remediation=remediation Status=status
-response ec2/types.Placement Affinity=affinity AvailabilityZone=availabilityZone AvailabilityZoneId=availabilityZoneId GroupId=groupId GroupName=groupName HostId=hostId HostResourceGroupArn=hostResourceGroupArn PartitionNumber=partitionNumber SpreadDomain=spreadDomain Tenancy=tenancy
-response ec2/types.PrivateDnsNameOptionsResponse EnableResourceNameDnsAAAARecord=enableResourceNameDnsAAAARecord EnableResourceNameDnsARecord=enableResourceNameDnsARecord HostnameType=hostnameType
-response ec2/types.ProductCode ProductCodeId=productCode ProductCodeType=type
-response ec2/types.Region Endpoint=regionEndpoint Geography=geographySet OptInStatus=optInStatus RegionName=regionName
-response ec2/types.RegionGeography Name=name
-response ec2/types.Reservation Groups=groupSet Instances=instancesSet OwnerId=ownerId RequesterId=requesterId ReservationId=reservationId
-response ec2/types.StateReason Code=code Message=message
-response ec2/types.Tag Key=key Value=value
-response ec2/types.TagDescription Key=key ResourceId=resourceId ResourceType=resourceType Value=value
-request ec2instanceconnect.SendSSHPublicKeyInput
-response ec2instanceconnect.SendSSHPublicKeyOutput
-request iam.AddUserToGroupInput
-request iam.AttachGroupPolicyInput
-request iam.AttachUserPolicyInput
-request iam.CreateAccessKeyInput
-request iam.CreateGroupInput
-request iam.CreatePolicyInput
-request iam.CreatePolicyVersionInput
-request iam.CreateUserInput
-request iam.DeleteAccessKeyInput
-request iam.DeleteGroupInput
-request iam.DeleteGroupPolicyInput
-request iam.DeletePolicyInput
-request iam.DeletePolicyVersionInput
-request iam.DeleteUserInput
-request iam.DeleteUserPolicyInput
-request iam.DetachGroupPolicyInput
-request iam.DetachUserPolicyInput
-request iam.GetAccessKeyLastUsedInput
-request iam.GetGroupInput
-request iam.GetGroupPolicyInput
-request iam.GetPolicyInput
-request iam.GetPolicyVersionInput
-request iam.GetUserInput
-request iam.GetUserPolicyInput
-request iam.ListAccessKeysInput
-request iam.ListAccountAliasesInput
-request iam.ListAttachedGroupPoliciesInput
-request iam.ListAttachedUserPoliciesInput
-request iam.ListEntitiesForPolicyInput
-request iam.ListGroupPoliciesInput
-request iam.ListGroupsForUserInput
-request iam.ListGroupsInput
-request iam.ListPoliciesInput
-request iam.ListPolicyVersionsInput
-request iam.ListUserPoliciesInput
-request iam.ListUserTagsInput
-request iam.ListUsersInput
-request iam.PutGroupPolicyInput
-request iam.PutUserPolicyInput
-request iam.RemoveUserFromGroupInput
-request iam.SetDefaultPolicyVersionInput
-request iam.TagUserInput
-request iam.UntagUserInput
-request iam.UpdateAccessKeyInput
-request iam.UpdateGroupInput
-request iam.UpdateUserInput
-request iam/types.Tag
-response iam.AddUserToGroupOutput
-response iam.AttachGroupPolicyOutput
-response iam.AttachUserPolicyOutput
-response iam.CreateAccessKeyOutput
-response iam.CreateGroupOutput
-response iam.CreatePolicyOutput
-response iam.CreatePolicyVersionOutput
-response iam.CreateUserOutput
-response iam.DeleteAccessKeyOutput
-response iam.DeleteGroupOutput
-response iam.DeleteGroupPolicyOutput
-response iam.DeletePolicyOutput
-response iam.DeletePolicyVersionOutput
-response iam.DeleteUserOutput
-response iam.DeleteUserPolicyOutput
-response iam.DetachGroupPolicyOutput
-response iam.DetachUserPolicyOutput
-response iam.GetAccessKeyLastUsedOutput
-response iam.GetGroupOutput
-response iam.GetGroupPolicyOutput
-response iam.GetPolicyOutput
-response iam.GetPolicyVersionOutput
-response iam.GetUserOutput
-response iam.GetUserPolicyOutput
-response iam.ListAccessKeysOutput
-response iam.ListAccountAliasesOutput
-response iam.ListAttachedGroupPoliciesOutput
-response iam.ListAttachedUserPoliciesOutput
-response iam.ListEntitiesForPolicyOutput
-response iam.ListGroupPoliciesOutput
-response iam.ListGroupsForUserOutput
-response iam.ListGroupsOutput
-response iam.ListPoliciesOutput
-response iam.ListPolicyVersionsOutput
-response iam.ListUserPoliciesOutput
-response iam.ListUserTagsOutput
-response iam.ListUsersOutput
-response iam.PutGroupPolicyOutput
-response iam.PutUserPolicyOutput
-response iam.RemoveUserFromGroupOutput
-response iam.SetDefaultPolicyVersionOutput
-response iam.TagUserOutput
-response iam.UntagUserOutput
-response iam.UpdateAccessKeyOutput
-response iam.UpdateGroupOutput
-response iam.UpdateUserOutput
-response iam/types.AccessKey
-response iam/types.AccessKeyLastUsed
-response iam/types.AccessKeyMetadata
-response iam/types.AttachedPermissionsBoundary
-response iam/types.AttachedPolicy
-response iam/types.Group
-response iam/types.Policy
-response iam/types.PolicyGroup
-response iam/types.PolicyRole
-response iam/types.PolicyUser
-response iam/types.PolicyVersion
-response iam/types.Tag
-response iam/types.User
-request sts.GetCallerIdentityInput
-request sts.GetSessionTokenInput
-response sts.GetCallerIdentityOutput
-response sts.GetSessionTokenOutput
-response sts/types.Credentials
-`
+import (
+	_ "embed"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/traits"
+)
+
+// The SDK says in one of two ways what a field is called on the wire. The newer modules (iam, sts,
+// ec2instanceconnect, lightsail) ship schemas, which their types hand to whoever serializes them. The older ones (ec2,
+// cloudtrail) say it in the code of their serializers and deserializers, from which go generate makes names.txt.
+// Types of our own are called on the wire as they are in Go.
+
+// names has a line for each shape of the older modules, with the fields whose names no rule gives:
+// "request ec2/types.Filter Values=Value". Where a list's elements are called otherwise than its protocol's, their name
+// follows: "Groups=groupSet/groupId".
+//
+//go:embed names.txt
+var names string
+
+// direction tells the two halves of names apart: a shape has other names in a request than in a response
+// ("Tag.1.Key" and "<tagSet><item><key>").
+type direction string
+
+const (
+	inRequest  direction = "request"
+	inResponse direction = "response"
+)
+
+// model completes a field with what the API's model says of it.
+type model func(*field) error
+
+// model returns the model of a struct, which may have a schema.
+func (d direction) model(t reflect.Type, schema *smithy.Schema) model {
+	if schema != nil {
+		return bySchema(schema)
+	}
+	return d.byName(t)
+}
+
+// schemaOf returns the schema of a struct that serializes itself. It is nil for any other, and for an Output that the
+// API does not have.
+func schemaOf(t reflect.Type) *smithy.Schema {
+	var found schemaFinder
+	if s, ok := reflect.New(t).Interface().(smithy.Serializable); ok {
+		s.Serialize(&found)
+	}
+	return found.schema
+}
+
+// schemaFinder is given the schema of a struct that serializes itself and has nothing set.
+type schemaFinder struct {
+	smithy.ShapeSerializer
+	schema *smithy.Schema
+}
+
+func (f *schemaFinder) WriteStruct(s *smithy.Schema) { f.schema = s }
+func (*schemaFinder) CloseStruct()                   {}
+
+// Fields without a pointer are written even if they are zero.
+func (*schemaFinder) WriteBool(*smithy.Schema, bool)       {}
+func (*schemaFinder) WriteInt32(*smithy.Schema, int32)     {}
+func (*schemaFinder) WriteInt64(*smithy.Schema, int64)     {}
+func (*schemaFinder) WriteFloat32(*smithy.Schema, float32) {}
+func (*schemaFinder) WriteFloat64(*smithy.Schema, float64) {}
+
+// bySchema is the model of a struct with a schema, whose members begin in upper or in lower case.
+func bySchema(schema *smithy.Schema) model {
+	return func(f *field) error {
+		member := schema.Member(f.name)
+		if member == nil {
+			member = schema.Member(lowerFirst(f.name))
+		}
+		if member == nil {
+			return fmt.Errorf("the schema %s has no such member", schema.ID())
+		}
+		_, sensitive := smithy.SchemaTrait[*traits.Sensitive](member)
+		f.wire, f.secret = member.MemberName(), sensitive || secret(f.name)
+		return nil
+	}
+}
+
+const sdk = "github.com/aws/aws-sdk-go-v2/service/"
+
+// byName is the model of any other struct. EC2's responses begin names in lower case.
+func (d direction) byName(t reflect.Type) model {
+	shape, isSDK := strings.CutPrefix(t.PkgPath(), sdk)
+	renamed := map[string]string{}
+	if isSDK {
+		_, after, _ := strings.Cut(names, "\n"+string(d)+" "+shape+"."+t.Name()+" ")
+		line, _, _ := strings.Cut(after, "\n")
+		for word := range strings.FieldsSeq(line) {
+			name, wire, _ := strings.Cut(word, "=")
+			renamed[name] = wire
+		}
+	}
+	lower := d == inResponse && (shape == "ec2" || shape == "ec2/types")
+	return func(f *field) error {
+		f.wire, f.item, _ = strings.Cut(renamed[f.name], "/")
+		switch {
+		case f.wire != "":
+		case lower:
+			f.wire = lowerFirst(f.name)
+		default:
+			f.wire = f.name
+		}
+		f.secret = secret(f.name)
+		return nil
+	}
+}
+
+func lowerFirst(name string) string { return strings.ToLower(name[:1]) + name[1:] }

@@ -3,18 +3,12 @@ package awswire
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-)
 
-// direction tells the two tables apart: a shape has other names in a request than in a response
-// ("Tag.1.Key" and "<tagSet><item><key>").
-type direction string
-
-const (
-	inRequest  direction = "request"
-	inResponse direction = "response"
+	"github.com/aws/smithy-go"
 )
 
 // kind is how a Go type travels.
@@ -23,38 +17,60 @@ type kind uint8
 const (
 	structure kind = iota + 1
 	list
-	text // strings and enums
+	mapping // from strings
+	text    // strings and enums
 	boolean
 	integer
+	float // finite
+	blob
 	timestamp
 )
 
 // shape is a Go type as a codec sees it. A pointer has the shape of what it points to.
 type shape struct {
 	kind   kind
-	elem   *shape // of a list
+	elem   *shape // of a list or a map
 	fields []field
 	byWire map[string]int // wire name to position in fields
+	schema *smithy.Schema // of a structure; nil if it has none
 }
 
 // field is a member of a structure.
 type field struct {
-	name  string // in Go
-	wire  string
-	index int // in the Go struct
-	shape *shape
+	name   string // in Go
+	wire   string
+	item   string // the element of an XML list; empty for the protocol's own
+	secret bool   // the trail must not show it
+	index  int    // in the Go struct
+	shape  *shape
+}
+
+// codec is what the protocols share: their shapes.
+type codec struct {
+	in, out *plans
+	ec2     bool
+}
+
+func newCodec() codec {
+	return codec{in: &plans{direction: inRequest}, out: &plans{direction: inResponse}}
+}
+
+// Prepare implements Codec.
+func (c codec) Prepare(in, out reflect.Type) error {
+	_, err := c.in.of(in)
+	if err == nil {
+		_, err = c.out.of(out)
+	}
+	return err
 }
 
 // plans makes the shapes of one direction and keeps them.
 type plans struct {
 	direction direction
-	names     table
 	built     sync.Map // reflect.Type -> *shape
 }
 
-func newPlans(d direction) *plans { return &plans{direction: d, names: parseNames(names)} }
-
-// of returns the shape of the type. The error is ours: a type no codec can carry, or an SDK type without names.
+// of returns the shape of the type. An error is a mistake of ours: a type no codec can carry.
 func (p *plans) of(t reflect.Type) (*shape, error) {
 	if s, ok := p.built.Load(t); ok {
 		return s.(*shape), nil
@@ -64,7 +80,9 @@ func (p *plans) of(t reflect.Type) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.built.Store(t, s)
+	for t, s := range draft {
+		p.built.LoadOrStore(t, s)
+	}
 	return s, nil
 }
 
@@ -83,54 +101,73 @@ func (p *plans) build(t reflect.Type, draft map[reflect.Type]*shape) (*shape, er
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if s, ok := p.built.Load(t); ok {
+		return s.(*shape), nil
+	}
 	if s, ok := draft[t]; ok {
 		return s, nil
 	}
-	s := &shape{}
+	s := &shape{kind: kindOf(t)}
 	draft[t] = s
 	var err error
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		s.kind = timestamp
-	case t.Kind() == reflect.String:
-		s.kind = text
-	case t.Kind() == reflect.Bool:
-		s.kind = boolean
-	case t.Kind() == reflect.Int, t.Kind() == reflect.Int32, t.Kind() == reflect.Int64:
-		s.kind = integer
-	case t.Kind() == reflect.Slice:
-		s.kind = list
-		s.elem, err = p.build(t.Elem(), draft)
-	case t.Kind() == reflect.Struct:
-		s.kind = structure
-		err = p.buildFields(s, t, draft)
-	default:
+	switch s.kind {
+	case 0:
 		err = fmt.Errorf("awswire: values of type %s cannot be carried", t)
+	case list, mapping:
+		s.elem, err = p.build(t.Elem(), draft)
+	case structure:
+		err = p.buildFields(s, t, draft)
 	}
 	return s, err
 }
 
-func (p *plans) buildFields(s *shape, t reflect.Type, draft map[reflect.Type]*shape) error {
-	renamed, err := p.names.of(p.direction, t)
-	if err != nil {
-		return err
+// kindOf returns how a type travels; 0 for one that does not.
+func kindOf(t reflect.Type) kind {
+	switch t.Kind() {
+	case reflect.Struct:
+		if t == reflect.TypeFor[time.Time]() {
+			return timestamp
+		}
+		return structure
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return blob
+		}
+		return list
+	case reflect.Map:
+		if t.Key().Kind() == reflect.String {
+			return mapping
+		}
+	case reflect.String:
+		return text
+	case reflect.Bool:
+		return boolean
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return integer
+	case reflect.Float32, reflect.Float64:
+		return float
 	}
+	return 0
+}
+
+func (p *plans) buildFields(s *shape, t reflect.Type, draft map[reflect.Type]*shape) (err error) {
+	s.schema = schemaOf(t)
+	model := p.direction.model(t, s.schema)
 	s.byWire = map[string]int{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if !f.IsExported() || f.Name == "ResultMetadata" { // the SDK's notes about a call, not part of the message
 			continue
 		}
-		wire := f.Name
-		if name, ok := renamed[f.Name]; ok {
-			wire = name
+		planned := field{name: f.Name, index: i}
+		if err = model(&planned); err == nil {
+			planned.shape, err = p.build(f.Type, draft)
 		}
-		shape, err := p.build(f.Type, draft)
 		if err != nil {
 			return fmt.Errorf("field %s of %s: %w", f.Name, t, err)
 		}
-		s.byWire[wire] = len(s.fields)
-		s.fields = append(s.fields, field{name: f.Name, wire: wire, index: i, shape: shape})
+		s.byWire[planned.wire] = len(s.fields)
+		s.fields = append(s.fields, planned)
 	}
 	return nil
 }
@@ -162,7 +199,7 @@ func given(v reflect.Value) (reflect.Value, bool) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		return v.Elem(), !v.IsNil()
-	case reflect.Slice:
+	case reflect.Slice, reflect.Map:
 		return v, !v.IsNil()
 	case reflect.String:
 		return v, v.Len() > 0
@@ -174,40 +211,18 @@ func given(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// table holds the wire names that differ from the Go names, by shape: "request ec2/types.Filter". A shape of the
-// SDK that is not in it is not served.
-type table map[string]map[string]string
-
-const sdk = "github.com/aws/aws-sdk-go-v2/service/"
-
-// of returns the renamed fields of a type; none for a type that is not the SDK's, whose wire names are its Go names.
-func (n table) of(d direction, t reflect.Type) (map[string]string, error) {
-	service, isSDK := strings.CutPrefix(t.PkgPath(), sdk)
-	if !isSDK {
-		return nil, nil
-	}
-	key := string(d) + " " + service + "." + t.Name()
-	renamed, ok := n[key]
-	if !ok {
-		return nil, fmt.Errorf("awswire: no names for the %s: add its operation to generate/operations.txt and run go generate", key)
-	}
-	return renamed, nil
+// entry is one of a map's.
+type entry struct {
+	key   string
+	value reflect.Value
 }
 
-// parseNames reads the generated text: a line a shape, "request ec2/types.Filter Values=Value".
-func parseNames(text string) table {
-	n := table{}
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			continue
-		}
-		renamed := map[string]string{}
-		for _, word := range words[2:] {
-			name, wire, _ := strings.Cut(word, "=")
-			renamed[name] = wire
-		}
-		n[words[0]+" "+words[1]] = renamed
+// entries returns a map's, in the order of their keys.
+func entries(v reflect.Value) []entry {
+	var all []entry
+	for key, value := range v.Seq2() {
+		all = append(all, entry{key.String(), value})
 	}
-	return n
+	slices.SortFunc(all, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	return all
 }

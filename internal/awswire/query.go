@@ -5,10 +5,10 @@ import "net/http"
 // Query returns the query protocol of a service: its XML namespace ("https://iam.amazonaws.com/doc/2010-05-08/")
 // and version ("2010-05-08").
 func Query(namespace, version string) Codec {
-	r := recorder{in: newPlans(inRequest), out: newPlans(inResponse)}
+	c := newCodec()
 	return query{
-		form:      form{version: version, member: "member", recorder: r},
-		xml:       xmlWriter{item: "member", out: r.out},
+		form:      form{version: version, member: "member", codec: c},
+		xml:       xmlWriter{item: "member", out: c.out},
 		namespace: namespace,
 	}
 }
@@ -26,7 +26,7 @@ func (c query) Encode(operation, requestID string, out any) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if len(shape.fields) > 0 { // a result that is promised must be there, even empty: botocore fails without
+	if len(shape.fields) > 0 || shape.schema != nil { // a promised result must be there, even empty: clients fail without
 		d.open(operation + "Result")
 		if _, err := c.xml.members(d, out); err != nil {
 			return Response{}, err

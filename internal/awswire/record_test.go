@@ -49,10 +49,11 @@ func TestParameters(t *testing.T) {
 			"resourcesSet": items(map[string]any{"resourceId": "i-1"}),
 			"tagSet":       items(map[string]any{"key": "k", "value": ""}),
 		}},
-		"places": {inEC2, &ec2.DescribeAvailabilityZonesInput{ZoneNames: []string{"a"}, ZoneIds: []string{"1"}}, map[string]any{
-			"availabilityZoneSet":   items(map[string]any{"zoneName": "a"}),
-			"availabilityZoneIdSet": items(map[string]any{"zoneId": "1"}),
-		}},
+		"places": {inEC2, &ec2.DescribeAvailabilityZonesInput{ZoneNames: []string{"a"}, ZoneIds: []string{"1"}},
+			map[string]any{
+				"availabilityZoneSet":   items(map[string]any{"zoneName": "a"}),
+				"availabilityZoneIdSet": items(map[string]any{"zoneId": "1"}),
+			}},
 		"regions": {inEC2, &ec2.DescribeRegionsInput{RegionNames: []string{"r"}},
 			map[string]any{"regionSet": items(map[string]any{"regionName": "r"})}},
 		"lists": {inQuery, &iam.UntagUserInput{UserName: aws.String("u"), TagKeys: []string{"a", "b"}},
@@ -130,6 +131,10 @@ func TestResponseElements(t *testing.T) {
 		"no answer but done": {inQuery, &iam.DeleteUserOutput{}, nil},
 
 		"EC2's done": {inEC2, &ec2.CreateTagsOutput{}, map[string]any{"requestId": "id", "_return": true}},
+		"EC2's done, and more": {inEC2, &ec2.DeleteKeyPairOutput{Return: aws.Bool(true), KeyPairId: text("key-1")},
+			map[string]any{"requestId": "id", "_return": true, "keyPairId": "key-1"}},
+		"a new key": {inEC2, &ec2.CreateKeyPairOutput{KeyName: text("k"), KeyMaterial: text("s3cr3t")},
+			map[string]any{"requestId": "id", "keyName": "k"}},
 		"EC2's sets": {inEC2, &ec2.TerminateInstancesOutput{TerminatingInstances: []ec2types.InstanceStateChange{{
 			InstanceId: text("i-1"), PreviousState: state("running", 16), CurrentState: state("terminated", 48),
 		}}}, map[string]any{"requestId": "id", "instancesSet": items(map[string]any{
@@ -141,6 +146,16 @@ func TestResponseElements(t *testing.T) {
 		}}}, map[string]any{"requestId": "id", "reservationSet": items(map[string]any{
 			"instancesSet": items(map[string]any{"launchTime": at.UnixMilli(), "tagSet": map[string]any{}}),
 		})}},
+
+		"a secret by the schema": {inQuery, &iam.CreateVirtualMFADeviceOutput{VirtualMFADevice: &iamtypes.VirtualMFADevice{
+			SerialNumber: text("arn"), Base32StringSeed: []byte("s3cr3t"), QRCodePNG: []byte("s3cr3t"),
+		}}, map[string]any{"virtualMFADevice": map[string]any{"serialNumber": "arn"}}},
+		"numbers, maps and blobs": {inJSON, &house{
+			Height: aws.Float64(1.5), Keys: map[string]room{"front": {"hall"}, "back": {}}, Plan: []byte("plan"),
+		}, map[string]any{
+			"floors": int64(0), "sealed": false, "height": 1.5, "plan": "cGxhbg==",
+			"keys": map[string]any{"front": map[string]any{"name": "hall"}, "back": map[string]any{}},
+		}},
 
 		"JSON": {inJSON, &house{Name: "hall", Token: "s3cr3t", Built: at, Rooms: []room{{"a"}}}, map[string]any{
 			"name": "hall", "built": when, "floors": int64(0), "sealed": false, "rooms": []any{map[string]any{"name": "a"}},

@@ -1,6 +1,7 @@
 package awswire
 
 import (
+	"encoding/base64"
 	"reflect"
 	"strconv"
 	"strings"
@@ -22,7 +23,8 @@ func unknown(path, operation string) error {
 
 // tooMany is the fault of a request over maxParameters.
 func tooMany() error {
-	return fault.New(fault.Invalid, "request", "The request has more than %d parameters. Split it into several.", maxParameters)
+	return fault.New(fault.Invalid, "request",
+		"The request has more than %d parameters. Split it into several.", maxParameters)
 }
 
 // short makes a name from a request fit for a message.
@@ -59,6 +61,18 @@ func setText(v reflect.Value, k kind, path, value string) error {
 			return refuse(path, "must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits")
 		}
 		v.SetInt(n)
+	case float:
+		n, err := strconv.ParseFloat(value, v.Type().Bits())
+		if err != nil || strings.Trim(value, "0123456789.eE+-") != "" {
+			return refuse(path, "must be a number")
+		}
+		v.SetFloat(n)
+	case blob:
+		b, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			return refuse(path, "must be base64")
+		}
+		v.SetBytes(b)
 	case timestamp:
 		t, ok := parseTime(value)
 		if !ok {
@@ -96,6 +110,10 @@ func scalarText(v reflect.Value, k kind) string {
 		return strconv.FormatBool(v.Bool())
 	case integer:
 		return strconv.FormatInt(v.Int(), 10)
+	case float:
+		return strconv.FormatFloat(v.Float(), 'f', -1, v.Type().Bits())
+	case blob:
+		return base64.StdEncoding.EncodeToString(v.Bytes())
 	case timestamp:
 		return timeText(v.Interface().(time.Time))
 	default:

@@ -2,6 +2,7 @@ package awswire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"net/http"
 	"reflect"
@@ -72,12 +73,13 @@ func (x xmlWriter) members(d *document, out any) (int, error) {
 func (x xmlWriter) fields(d *document, v reflect.Value, s *shape) {
 	for _, f := range s.fields {
 		if value, ok := given(v.Field(f.index)); ok {
-			x.element(d, f.wire, value, f.shape)
+			x.element(d, f.wire, cmp.Or(f.item, x.item), value, f.shape)
 		}
 	}
 }
 
-func (x xmlWriter) element(d *document, name string, v reflect.Value, s *shape) {
+// element writes a value; item is the element of a list's.
+func (x xmlWriter) element(d *document, name, item string, v reflect.Value, s *shape) {
 	switch s.kind {
 	case structure:
 		d.open(name)
@@ -90,7 +92,16 @@ func (x xmlWriter) element(d *document, name string, v reflect.Value, s *shape) 
 		}
 		d.open(name)
 		for i := range v.Len() {
-			x.element(d, x.item, reflect.Indirect(v.Index(i)), s.elem)
+			x.element(d, item, x.item, reflect.Indirect(v.Index(i)), s.elem)
+		}
+		d.close(name)
+	case mapping:
+		d.open(name)
+		for _, e := range entries(v) {
+			d.open("entry")
+			d.leaf("key", e.key)
+			x.element(d, "value", x.item, reflect.Indirect(e.value), s.elem)
+			d.close("entry")
 		}
 		d.close(name)
 	default:

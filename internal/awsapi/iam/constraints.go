@@ -9,7 +9,7 @@ import (
 )
 
 // constraints are those of IAM's API model, by the member's name, which means the same in every operation, or by
-// "Operation.Member" where it does not.
+// "Operation.Member" where it does not. Enums are not among them: the SDK's types have their values.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/
 func constraints() awsapi.Constraints {
 	named := func(member string, limit int) awsapi.Constraint {
@@ -44,15 +44,13 @@ func constraints() awsapi.Constraints {
 		"PolicyArn":                            {Min: 20, Max: 2048},
 		"PolicyDocument": {Min: 1, Max: 131072, Pattern: documentForm,
 			Says: "The specified value for policyDocument is invalid. It must contain only printable ASCII characters."},
-		"VersionId":    {Pattern: versionForm},
-		"Description":  {Max: 1000},
-		"AccessKeyId":  {Min: 16, Max: 128, Pattern: keyIDForm},
-		"Marker":       {Min: 1}, // ours are longer than AWS's
-		"MaxItems":     {Min: 1, Max: maxItems},
-		"Status":       {Values: []string{"Active", "Inactive"}},
-		"Scope":        {Values: []string{"All", "AWS", "Local"}},
-		"EntityFilter": {Values: []string{"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"}},
-		"TagKeys":      {Max: 50, Item: &key},
+		"VersionId":   {Pattern: versionForm},
+		"Description": {Max: 1000},
+		"AccessKeyId": {Min: 16, Max: 128, Pattern: keyIDForm},
+		"Marker":      {Min: 1}, // ours are longer than AWS's
+		"MaxItems":    {Min: 1, Max: maxItems},
+		"Status":      {Values: []string{"Active", "Inactive"}}, // a key of ours does not expire
+		"TagKeys":     {Max: 50, Item: &key},
 		"Tags": {Max: 50, Items: awsapi.Constraints{
 			"Key":   key,
 			"Value": {Required: true, Max: 256, Pattern: tagValueForm},

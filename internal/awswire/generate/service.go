@@ -6,204 +6,165 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// readService finds the shapes of a service's operations, in the serializers where the module has them and in
-// its schemas where not.
-func readService(service, dir string, operations []string) (shapes, error) {
-	if _, err := os.Stat(filepath.Join(dir, "serializers.go")); errors.Is(err, fs.ErrNotExist) {
-		return readSchemas(service, dir, operations)
-	}
-	functions := map[string]*ast.FuncDecl{}
-	for _, name := range []string{"serializers.go", "deserializers.go"} {
-		if err := parseFunctions(filepath.Join(dir, name), functions); err != nil {
-			return nil, err
-		}
-	}
-	w := walker{service: service, dir: dir, functions: functions, shapes: shapes{}, seen: map[string]bool{}}
-	for prefix, rules := range protocols {
-		if _, ok := functions[prefix+"_serializeOpDocument"+operations[0]+"Input"]; ok {
-			w.prefix, w.protocol = prefix, rules
-		}
-	}
-	if w.prefix == "" {
-		return nil, fmt.Errorf("no serializer for %s in a protocol known here", operations[0])
-	}
-	for _, operation := range operations {
-		if err := w.operation(operation); err != nil {
-			return nil, fmt.Errorf("%s: %w", operation, err)
-		}
-	}
-	return w.shapes, nil
+// service is a service whose module has serializers.
+type service struct {
+	name   string // of the module
+	prefix string // of the functions for its protocol
+	lower  bool   // a response's names begin in lower case where Go's begin in upper case
 }
 
-// protocol is what the codecs take for granted about lists.
-type protocol struct {
-	flat  bool   // a request's lists have no ".member" between name and number
-	items string // the element of a response's lists; empty where lists have none (JSON)
+// read returns a line for each shape with fields that are called otherwise than the codec takes for granted.
+func (s service) read(dir string) ([]string, error) {
+	requests, err := s.lines(dir, "request", "serialize", written)
+	if err != nil {
+		return nil, err
+	}
+	responses, err := s.lines(dir, "response", "deserialize", read)
+	return append(requests, responses...), err
 }
 
-var protocols = map[string]protocol{
-	"awsEc2query":  {flat: true, items: "item"},
-	"awsAwsquery":  {items: "member"},
-	"awsAwsjson11": {},
+// functions are those that write or read a document, or a part of one, by their names.
+type functions map[string]*ast.FuncDecl
+
+// lines returns the lines of one direction. fields reads a function that does a struct, and returns the names on the
+// wire of its fields.
+func (s service) lines(
+	dir, direction, does string, fields func(functions, *ast.FuncDecl) (map[string]string, error),
+) ([]string, error) {
+	all, err := s.functions(dir, does)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for name, f := range all {
+		shape := shapeOf(f)
+		if shape == "" {
+			continue
+		}
+		names, err := fields(all, f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if renamed := s.renamed(direction, names); renamed != "" {
+			lines = append(lines, direction+" "+s.name+shape+renamed)
+		}
+	}
+	return lines, nil
 }
 
-// parseFunctions adds the functions of a Go file.
-func parseFunctions(file string, functions map[string]*ast.FuncDecl) error {
+func (s service) functions(dir, does string) (functions, error) {
+	file := filepath.Join(dir, does+"rs.go")
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	all := functions{}
 	for _, decl := range parsed.Decls {
-		if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
-			functions[f.Name.Name] = f
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Recv != nil {
+			continue
+		}
+		name, ok := strings.CutPrefix(f.Name.Name, s.prefix+"_"+does)
+		if ok && strings.HasPrefix(strings.TrimPrefix(name, "Op"), "Document") {
+			all[f.Name.Name] = f
 		}
 	}
-	return nil
+	return all, nil
 }
 
-// walker follows the serializers from an operation to everything it reaches.
-type walker struct {
-	service   string
-	dir       string
-	prefix    string
-	protocol  protocol
-	functions map[string]*ast.FuncDecl
-	shapes    shapes
-	seen      map[string]bool
-}
-
-func (w *walker) operation(name string) error {
-	if _, err := os.Stat(filepath.Join(w.dir, "api_op_"+name+".go")); err != nil {
-		return fmt.Errorf("the SDK has no such operation: %w", err)
-	}
-	input := w.prefix + "_serializeOpDocument" + name + "Input"
-	if w.functions[input] == nil { // nothing in it to write
-		w.shapes["request "+w.service+"."+name+"Input"] = nil
-	} else if err := w.request(input); err != nil {
-		return err
-	}
-	output := w.prefix + "_deserializeOpDocument" + name + "Output"
-	if w.functions[output] == nil { // nothing in it to read
-		w.shapes["response "+w.service+"."+name+"Output"] = nil
-		return nil
-	}
-	return w.response(output)
-}
-
-// request reads one serializing function, then those it calls.
-func (w *walker) request(name string) error {
-	if w.seen[name] {
-		return nil
-	}
-	w.seen[name] = true
-	f := w.functions[name]
-	if f == nil {
-		return fmt.Errorf("no function %s", name)
-	}
-	if shape, ok := w.structName(firstParameter(f), 1); ok {
-		fields := map[string]string{}
-		w.shapes["request "+shape] = fields
-		for _, statement := range f.Body.List {
-			branch, ok := statement.(*ast.IfStmt)
-			if !ok {
-				continue
-			}
-			field, method, wire := fieldOf(branch, "v"), "", ""
-			for _, m := range []string{"Key", "FlatKey"} {
-				if literal := literalIn(branch, m); literal != "" {
-					method, wire = m, literal
-				}
-			}
-			if field == "" || wire == "" {
-				return fmt.Errorf("%s: a statement of an unknown form", name)
-			}
-			fields[field] = wire
-			if calls := callsIn(branch, w.prefix+"_serializeDocument"); len(calls) == 1 && w.protocol.items != "" {
-				if _, isList := firstParameter(w.functions[calls[0]]).(*ast.ArrayType); isList && w.protocol.flat != (method == "FlatKey") {
-					return fmt.Errorf("%s: the list %s is not written as the protocol's lists are", name, field)
-				}
-			}
-		}
-	} else if member := literalIn(f.Body, "Array"); !w.protocol.flat && w.protocol.items != "" && member != w.protocol.items {
-		return fmt.Errorf("%s: not a list of %s", name, w.protocol.items)
-	}
-	for _, call := range callsIn(f.Body, w.prefix+"_serializeDocument") {
-		if err := w.request(call); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// response reads one deserializing function, then those it calls.
-func (w *walker) response(name string) error {
-	if w.seen[name] {
-		return nil
-	}
-	w.seen[name] = true
-	f := w.functions[name]
-	if f == nil {
-		return fmt.Errorf("no function %s", name)
-	}
-	if shape, ok := w.structName(firstParameter(f), 2); ok {
-		fields := map[string]string{}
-		w.shapes["response "+shape] = fields
-		for _, clause := range casesOf(f) {
-			wire := caseLiteral(clause)
-			if wire == "" { // default
-				continue
-			}
-			field := fieldOf(clause, "sv")
-			if field == "" {
-				return fmt.Errorf("%s: nothing is set for %s", name, wire)
-			}
-			fields[field] = wire
-			for _, call := range callsIn(clause, w.prefix+"_deserializeDocument") {
-				if strings.HasSuffix(call, "Unwrapped") {
-					return fmt.Errorf("%s: the list %s is flattened", name, field)
-				}
-			}
-		}
-	} else if w.protocol.items != "" {
-		want := w.protocol.items
-		if cases := casesOf(f); len(cases) == 0 || caseLiteral(cases[0]) != want && !strings.HasSuffix(name, "Unwrapped") {
-			return fmt.Errorf("%s: does not hold elements named %s", name, want)
-		}
-	}
-	for _, call := range callsIn(f.Body, w.prefix+"_deserializeDocument") {
-		if err := w.response(call); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// structName returns the shape's name of a parameter that is a pointer to a struct, stars deep: "ec2/types.Filter".
-func (w *walker) structName(t ast.Expr, stars int) (string, bool) {
-	for range stars {
+// shapeOf returns the struct that a function writes or reads, its first parameter: "/types.Filter". It is empty for a
+// function that does a list or a map.
+func shapeOf(f *ast.FuncDecl) string {
+	t := f.Type.Params.List[0].Type
+	for {
 		star, ok := t.(*ast.StarExpr)
 		if !ok {
-			return "", false
+			break
 		}
 		t = star.X
 	}
 	switch t := t.(type) {
 	case *ast.Ident:
-		return w.service + "." + t.Name, true
+		return "." + t.Name
 	case *ast.SelectorExpr:
-		return w.service + "/types." + t.Sel.Name, true
+		return "/types." + t.Sel.Name
 	}
-	return "", false
+	return ""
 }
 
-func firstParameter(f *ast.FuncDecl) ast.Expr { return f.Type.Params.List[0].Type }
+// renamed renders the fields that are called otherwise than the codec takes for granted.
+func (s service) renamed(direction string, fields map[string]string) string {
+	var renamed []string
+	for name, wire := range fields {
+		usual := name
+		if s.lower && direction == "response" {
+			usual = strings.ToLower(name[:1]) + name[1:]
+		}
+		if wire != usual && ast.IsExported(name) {
+			renamed = append(renamed, " "+name+"="+wire)
+		}
+	}
+	slices.Sort(renamed)
+	return strings.Join(renamed, "")
+}
+
+// written reads a serializing function: if v.Field != nil { object.Key("Name")… }.
+func written(_ functions, f *ast.FuncDecl) (map[string]string, error) {
+	fields := map[string]string{}
+	for _, statement := range f.Body.List {
+		branch, ok := statement.(*ast.IfStmt)
+		if !ok {
+			continue
+		}
+		field, wire := fieldOf(branch, "v"), literalIn(branch, "Key")+literalIn(branch, "FlatKey")
+		if field == "" || wire == "" {
+			return nil, errors.New("a statement of an unknown form")
+		}
+		fields[field] = wire
+	}
+	return fields, nil
+}
+
+// read reads a deserializing function: case "name": … sv.Field = …. Where the elements of a list are not called item,
+// "/" and their name follow the name of the list.
+func read(all functions, f *ast.FuncDecl) (map[string]string, error) {
+	fields := map[string]string{}
+	for _, clause := range casesOf(f) {
+		wire := caseLiteral(clause)
+		if wire == "" { // default
+			continue
+		}
+		field := fieldOf(clause, "sv")
+		if field == "" {
+			return nil, fmt.Errorf("nothing is set for %s", wire)
+		}
+		fields[field] = wire
+		if item := all.itemsIn(clause); item != "" && item != "item" {
+			fields[field] += "/" + item
+		}
+	}
+	return fields, nil
+}
+
+// itemsIn returns what the elements are called of the list that a clause reads; empty if it reads none.
+func (all functions) itemsIn(clause *ast.CaseClause) string {
+	item := ""
+	ast.Inspect(clause, func(n ast.Node) bool {
+		if name, ok := n.(*ast.Ident); ok {
+			if f := all[name.Name]; f != nil && shapeOf(f) == "" && len(casesOf(f)) > 0 {
+				item = caseLiteral(casesOf(f)[0])
+			}
+		}
+		return true
+	})
+	return item
+}
 
 // fieldOf returns the first field of the variable that the node uses.
 func fieldOf(node ast.Node, variable string) string {
@@ -231,20 +192,6 @@ func literalIn(node ast.Node, method string) string {
 		return text == ""
 	})
 	return text
-}
-
-// callsIn returns the functions with the prefix that the node calls.
-func callsIn(node ast.Node, prefix string) []string {
-	var calls []string
-	ast.Inspect(node, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok {
-			if f, ok := call.Fun.(*ast.Ident); ok && strings.HasPrefix(f.Name, prefix) {
-				calls = append(calls, f.Name)
-			}
-		}
-		return true
-	})
-	return calls
 }
 
 // casesOf returns the clauses of the switch in the function's loop.
