@@ -129,27 +129,38 @@ func (r rendering) set(v reflect.Value, f field) map[string]any {
 	if len(items) == 0 {
 		return map[string]any{}
 	}
-	if f.shape.elem.kind != structure && !r.response {
-		for i, item := range items {
-			items[i] = map[string]any{lowerFirst(f.wire): item}
+	for i, item := range items {
+		switch fields, isStructure := item.(map[string]any); {
+		case r.response:
+		case !isStructure:
+			items[i] = map[string]any{lowerFirst(strings.TrimPrefix(f.wire, "Security")): item}
+		case f.wire == "TagSpecification": // whose tags are no set
+			if tags, ok := fields["tagSet"].(map[string]any); ok {
+				fields["tags"] = tags["items"]
+				delete(fields, "tagSet")
+			}
 		}
 	}
 	return map[string]any{"items": items}
 }
 
 // setName returns what CloudTrail calls an EC2 list. A response has the name already: "instancesSet". In a request wire
-// names an item, InstanceId or Filter; the set is called as in EC2's XML, by the thing in the singular and "Set".
+// names an item, InstanceId or Filter; the set is called as in EC2's XML, by the thing in the singular and "Set". What
+// has the plural for a name keeps it: IpPermissions.
 func (r rendering) setName(wire string) string {
-	if r.response {
+	switch {
+	case r.response:
 		return wire
-	}
-	switch wire {
-	case "InstanceId", "ImageId", "ResourceId": // the oldest sets are plural
+	case wire == "InstanceId", wire == "ImageId", wire == "ResourceId": // the oldest sets are plural
 		return lowerFirst(strings.TrimSuffix(wire, "Id")) + "sSet"
-	case "ZoneName":
+	case wire == "ZoneName":
 		return "availabilityZoneSet"
-	case "ZoneId":
+	case wire == "ZoneId":
 		return "availabilityZoneIdSet"
+	case wire == "SecurityGroupId":
+		return "groupSet"
+	case wire == "BlockDeviceMapping", strings.HasSuffix(wire, "s"):
+		return lowerFirst(wire)
 	}
 	return lowerFirst(strings.TrimSuffix(strings.TrimSuffix(wire, "Id"), "Name")) + "Set"
 }

@@ -56,6 +56,29 @@ func TestParameters(t *testing.T) {
 			}},
 		"regions": {inEC2, &ec2.DescribeRegionsInput{RegionNames: []string{"r"}},
 			map[string]any{"regionSet": items(map[string]any{"regionName": "r"})}},
+		"permissions": {inEC2, &ec2.AuthorizeSecurityGroupIngressInput{IpPermissions: []ec2types.IpPermission{{
+			IpProtocol: aws.String("tcp"), FromPort: aws.Int32(22),
+			IpRanges:         []ec2types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
+			UserIdGroupPairs: []ec2types.UserIdGroupPair{{GroupId: aws.String("sg-1")}},
+			PrefixListIds:    []ec2types.PrefixListId{},
+		}}}, map[string]any{"ipPermissions": items(map[string]any{
+			"ipProtocol": "tcp", "fromPort": int64(22), "ipRanges": items(map[string]any{"cidrIp": "0.0.0.0/0"}),
+			"groups": items(map[string]any{"groupId": "sg-1"}), "prefixListIds": map[string]any{},
+		})}},
+		"a launch": {inEC2, &ec2.RunInstancesInput{
+			SecurityGroupIds: []string{"sg-1"}, UserData: aws.String("s3cr3t"),
+			BlockDeviceMappings: []ec2types.BlockDeviceMapping{},
+			TagSpecifications: []ec2types.TagSpecification{{
+				ResourceType: "instance", Tags: []ec2types.Tag{{Key: aws.String("k"), Value: aws.String("v")}},
+			}, {ResourceType: "volume"}},
+		}, map[string]any{
+			"groupSet": items(map[string]any{"groupId": "sg-1"}), "blockDeviceMapping": map[string]any{},
+			"userData": "HIDDEN_DUE_TO_SECURITY_REASONS",
+			"tagSpecificationSet": items(
+				map[string]any{"resourceType": "instance", "tags": []any{map[string]any{"key": "k", "value": "v"}}},
+				map[string]any{"resourceType": "volume"},
+			),
+		}},
 		"lists": {inQuery, &iam.UntagUserInput{UserName: aws.String("u"), TagKeys: []string{"a", "b"}},
 			map[string]any{"userName": "u", "tagKeys": []any{"a", "b"}}},
 		"times": {inJSON, &cloudtrail.LookupEventsInput{StartTime: &at, MaxResults: aws.Int32(5)},
