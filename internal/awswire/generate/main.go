@@ -1,6 +1,6 @@
 // Command generate writes the names on the wire of the services whose SDK modules have serializers and deserializers,
-// as their source says them. That they are right is shown by tests, which send every operation's input and output
-// through the SDK.
+// as their source says them. It reads no more Go than the SDK's generator writes. That the names are right is shown by
+// tests, which send the input and output of every operation through the SDK.
 package main
 
 import (
@@ -9,6 +9,8 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -17,7 +19,7 @@ func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "names.txt", "the `file` to write")
 	flag.Parse()
-	text, err := generate(services())
+	text, err := generate("cloudtrail", "ec2")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,27 +28,25 @@ func main() {
 	}
 }
 
-// services are those whose modules have no schemas.
-func services() []service {
-	return []service{
-		{name: "cloudtrail", prefix: "awsAwsjson11"},
-		{name: "ec2", prefix: "awsEc2query", lower: true},
-	}
-}
-
-// generate returns the text for the services.
-func generate(all []service) (string, error) {
+// generate returns a line for each shape of the services with fields that are called otherwise than the codec takes for
+// granted.
+func generate(services ...string) (string, error) {
 	var lines []string
-	for _, s := range all {
-		dir, err := moduleDir("github.com/aws/aws-sdk-go-v2/service/" + s.name)
+	for _, service := range services {
+		dir, err := moduleDir("github.com/aws/aws-sdk-go-v2/service/" + service)
 		if err != nil {
 			return "", err
 		}
-		found, err := s.read(dir)
+		serializers, err := os.ReadFile(filepath.Join(dir, "serializers.go"))
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", s.name, err)
+			return "", err
 		}
-		lines = append(lines, found...)
+		deserializers, err := os.ReadFile(filepath.Join(dir, "deserializers.go"))
+		if err != nil {
+			return "", err
+		}
+		lines = append(lines, requests(service, string(serializers))...)
+		lines = append(lines, responses(service, string(deserializers))...)
 	}
 	slices.Sort(lines)
 	return "Written from the AWS SDK's source by go generate; do not edit.\n" + strings.Join(lines, "\n") + "\n", nil
@@ -59,4 +59,69 @@ func moduleDir(module string) (string, error) {
 		return "", fmt.Errorf("find the module %s: %w", module, err)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+var (
+	// A function that writes or reads a value: its name, the type, the body.
+	function = regexp.MustCompile(`(?ms)^func (\w+erialize(?:Op)?Document\w+)\(v \**(\S+), .*?\n(.*?)^}`)
+	// A field of a struct that is written: if v.Field != nil { … Key("Name").
+	written = regexp.MustCompile(`(?ms)^\tif .*?\bv\.([A-Z]\w*).*?Key\("(\w+)"\)`)
+	// One that is read: case "name": … sv.Field, which a function may do.
+	read = regexp.MustCompile(`(?ms)^\t\tcase \S*?"(\w+)"(?::|, t\.).*?(?:(\w+)\(&)?\bsv\.(\w+)`)
+	// The element of a list that is read.
+	element = regexp.MustCompile(`EqualFold\("(\w+)"`)
+)
+
+func requests(service, source string) []string {
+	var lines []string
+	for _, f := range function.FindAllStringSubmatch(source, -1) {
+		var renamed []string
+		for _, field := range written.FindAllStringSubmatch(f[3], -1) {
+			if name, wire := field[1], field[2]; wire != name {
+				renamed = append(renamed, name+"="+wire)
+			}
+		}
+		lines = append(lines, line("request", service, f[2], renamed)...)
+	}
+	return lines
+}
+
+// responses adds to the name of a list, after a "/", that of its elements where they are not called item.
+func responses(service, source string) []string {
+	functions := function.FindAllStringSubmatch(source, -1)
+	items := map[string]string{} // by the function that reads the list
+	for _, f := range functions {
+		if e := element.FindStringSubmatch(f[3]); strings.HasPrefix(f[2], "[]") && e != nil && e[1] != "item" {
+			items[f[1]] = "/" + e[1]
+		}
+	}
+	var lines []string
+	for _, f := range functions {
+		var renamed []string
+		for _, field := range read.FindAllStringSubmatch(f[3], -1) {
+			name, wire, usual := field[3], field[1]+items[field[2]], field[3]
+			if service == "ec2" {
+				usual = strings.ToLower(name[:1]) + name[1:]
+			}
+			if wire != usual {
+				renamed = append(renamed, name+"="+wire)
+			}
+		}
+		lines = append(lines, line("response", service, f[2], renamed)...)
+	}
+	return lines
+}
+
+// line returns the line of a shape, if it needs one.
+func line(direction, service, shape string, renamed []string) []string {
+	if len(renamed) == 0 {
+		return nil
+	}
+	slices.Sort(renamed)
+	if inTypes, ok := strings.CutPrefix(shape, "types."); ok {
+		shape = "/types." + inTypes
+	} else {
+		shape = "." + shape
+	}
+	return []string{direction + " " + service + shape + " " + strings.Join(renamed, " ")}
 }
