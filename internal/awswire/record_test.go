@@ -83,6 +83,8 @@ func TestParameters(t *testing.T) {
 			map[string]any{"userName": "u", "tagKeys": []any{"a", "b"}}},
 		"times": {inJSON, &cloudtrail.LookupEventsInput{StartTime: &at, MaxResults: aws.Int32(5)},
 			map[string]any{"startTime": "2026-11-22T02:02:10.005Z", "maxResults": int64(5)}},
+		"a secret by the schema": {inQuery, &sts.AssumeRoleWithSAMLInput{SAMLAssertion: aws.String("s3cr3t")},
+			map[string]any{"sAMLAssertion": "HIDDEN_DUE_TO_SECURITY_REASONS"}},
 		"secrets": {inJSON, &house{Token: "s3cr3t", Beneath: &house{Sealed: true}},
 			map[string]any{"token": "HIDDEN_DUE_TO_SECURITY_REASONS", "beneath": map[string]any{"sealed": true}}},
 	} {
