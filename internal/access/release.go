@@ -6,25 +6,15 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/sshkey"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// maxReleases is how many releases of one grant become events. An agent may tell each twice, and a key lives a minute: a
-// host that tells of more is flooding the trail.
-const maxReleases = 1000
-
 // EventSource is the source of EC2 Instance Connect's events.
 const EventSource = "ec2-instance-connect.amazonaws.com"
-
-// tally counts what a host told of one grant.
-type tally struct {
-	count int
-	last  time.Time // when one was counted
-}
 
 var eventID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
@@ -42,48 +32,51 @@ type Release struct {
 // client is.
 const UnknownClient = "unknown"
 
-// Released records a release as an event with the grant's request id and caller, and returns when it is
-// durable. Only grants of the same instance can be released: NotFound "grant" for any other. An event that is
-// not a UUID or another OS user is Invalid "release"; Limit "release" ends a host's flood. The pass is the
-// host's own.
-func (s *Service) Released(ctx context.Context, pass gate.Pass, release Release) error {
-	if err := pass.Check(); err != nil {
+// Released records a release as an event with the grant's request id and caller. Only grants of the same instance can
+// be released: NotFound "grant" for any other. An event that is not a UUID or another OS user is Invalid "release"; Limit
+// "release" ends a host's flood. The pass is the host's own.
+func (s *Service) Released(tx *gate.Tx, release Release) error {
+	if err := tx.Check(); err != nil {
 		return err
 	}
 	if !eventID.MatchString(release.EventID) {
 		return fault.New(fault.Invalid, "release", "The release's event id is not a UUID in lower case.")
 	}
-	grant, err := s.store.Grant(ctx, release.InstanceID, release.RequestID)
+	grant, err := findGrant(tx.Tx, release.InstanceID, release.RequestID)
 	if err != nil {
 		return err
 	}
 	if release.OSUser != grant.OSUser {
 		return fault.New(fault.Invalid, "release", "The grant %s is for another OS user.", grant.RequestID)
 	}
-	if !s.count(grant) {
-		return fault.New(fault.Limit, "release", "The host told of more than %d releases of the grant %s.", maxReleases, grant.RequestID)
+	if s.tallies.full(grant.RequestID) {
+		return fault.New(fault.Limit, "release", "The host told of more than %d releases of the grant %s.",
+			maxReleases, grant.RequestID)
 	}
-	return s.store.AppendEvent(ctx, s.releaseEvent(pass, grant, release))
+	tx.After(func(context.Context) error {
+		s.tallies.count(grant.RequestID, s.clock.Now())
+		return nil
+	})
+	arn := resource.Instance.ARN(tx.Region(), tx.Account(), grant.InstanceID)
+	at := within(release.At, grant.Issued.Time, s.clock.Now())
+	tx.Amend(func(e *trail.Event) { released(e, grant, release, at) })
+	tx.Touch(trail.Resource{ARN: arn, Type: resource.Instance.Type})
+	return nil
 }
 
-// releaseEvent says who let themselves in and from where, not which host told of it: the identity and the request are the
-// grant's, so that the event has the requestID of the push.
-func (s *Service) releaseEvent(pass gate.Pass, grant Grant, release Release) trail.Event {
-	event := pass.Event(nil)
-	event.ID, event.RequestID, event.Identity = release.EventID, grant.RequestID, grant.Caller
-	event.Source, event.Name, event.Type, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", trail.AwsServiceEvent, true
-	event.Time = within(release.At, grant.Issued.Time, s.clock.Now()).UTC().Truncate(time.Second)
+// released makes the event say who let themselves in and from where, not which host told of it: the identity and the
+// request are the grant's, so that the event has the requestID of the push.
+func released(event *trail.Event, grant Grant, release Release, at time.Time) {
+	event.ID, event.RequestID, event.Identity, event.Time = release.EventID, grant.RequestID, grant.Caller, at
+	event.Source, event.Name, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", true
 	event.Parameters, event.TLS, event.SourceIP = nil, nil, UnknownClient
 	event.ServiceDetails = map[string]any{
-		"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser, "publicKeyFingerprint": sshkey.Fingerprint(grant.PublicKey),
+		"instanceId": grant.InstanceID, "instanceOSUser": grant.OSUser,
+		"publicKeyFingerprint": sshkey.Fingerprint(grant.PublicKey),
 	}
 	if client, ok := parseClient(release.Client); ok {
 		event.SourceIP, event.ServiceDetails["clientPort"] = client.Addr().String(), client.Port()
 	}
-	event.Resources = []trail.Resource{{
-		ARN: compute.InstanceARN(pass.Region(), pass.Account(), grant.InstanceID), AccountID: pass.Account(), Type: compute.InstanceType,
-	}}
-	return event
 }
 
 // parseClient reads the address of an ssh client as a host tells it, and refuses what is no one's address.
@@ -94,18 +87,6 @@ func parseClient(text string) (netip.AddrPort, bool) {
 		return netip.AddrPort{}, false
 	}
 	return netip.AddrPortFrom(address, client.Port()), true
-}
-
-// count tells whether the host may tell of one more release of the grant.
-func (s *Service) count(grant Grant) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.releases[grant.RequestID]
-	if t.count >= maxReleases {
-		return false
-	}
-	s.releases[grant.RequestID] = tally{count: t.count + 1, last: s.clock.Now()}
-	return true
 }
 
 // within moves a time between two others: a host's clock, or its honesty, may be off.

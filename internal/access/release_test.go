@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/internal/access"
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -19,14 +19,15 @@ func (w *world) release(g access.Grant) access.Release {
 	return access.Release{InstanceID: g.InstanceID, RequestID: g.RequestID, EventID: uuid.New(time.Now(), rand.Reader), OSUser: g.OSUser, At: w.now()}
 }
 
-func TestReleased(t *testing.T) {
-	w := newWorld(t)
-	grant := w.push()
+func TestReleased(t *testing.T) { each(t, testReleased) }
+
+func testReleased(t *testing.T, w *world) {
+	grant := w.granted()
 	w.sleep(3 * time.Second)
 	release := w.release(grant)
 	release.Client = "[::ffff:192.0.2.7]:51000"
 	for range 2 { // told again after a lost acknowledgement
-		if err := w.Released(t.Context(), w.pass(), release); err != nil {
+		if err := w.released(release); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,11 +41,11 @@ func TestReleased(t *testing.T) {
 		t.Errorf("the fingerprint is %q", fingerprint)
 	}
 	expected := trail.Event{
-		Version: got.Version, Identity: caller, Time: w.now(), Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
+		Version: got.Version, Identity: caller, Time: w.now().Truncate(time.Second), Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
 		Region: region, SourceIP: "192.0.2.7", RequestID: grant.RequestID, ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
 		Account: account, Category: "Management",
 		ServiceDetails: map[string]any{"instanceId": w.host.ID, "instanceOSUser": "admin", "publicKeyFingerprint": fingerprint, "clientPort": float64(51000)},
-		Resources:      []trail.Resource{{ARN: compute.InstanceARN(region, account, w.host.ID), AccountID: account, Type: compute.InstanceType}},
+		Resources:      []trail.Resource{{ARN: resource.Instance.ARN(region, account, w.host.ID), AccountID: account, Type: resource.Instance.Type}},
 	}
 	if diff := cmp.Diff(expected, got); diff != "" {
 		t.Error(diff)
@@ -57,9 +58,10 @@ func TestReleased(t *testing.T) {
 
 // A host says where its ssh client is. What it says is an address, or the event says that none is known; in no case is the
 // use of the key left out.
-func TestReleaseByAClientOfAnyAddress(t *testing.T) {
-	w := newWorld(t)
-	grant := w.push()
+func TestReleaseByAClientOfAnyAddress(t *testing.T) { each(t, testReleaseByAClientOfAnyAddress) }
+
+func testReleaseByAClientOfAnyAddress(t *testing.T, w *world) {
+	grant := w.granted()
 	for client, want := range map[string]string{
 		"192.0.2.7:1":                       "192.0.2.7",
 		"[2001:db8::7]:65535":               "2001:db8::7",
@@ -76,7 +78,7 @@ func TestReleaseByAClientOfAnyAddress(t *testing.T) {
 	} {
 		release := w.release(grant)
 		release.Client = client
-		if err := w.Released(t.Context(), w.pass(), release); err != nil {
+		if err := w.released(release); err != nil {
 			t.Errorf("%.30q: %v", client, err)
 			continue
 		}
@@ -88,14 +90,15 @@ func TestReleaseByAClientOfAnyAddress(t *testing.T) {
 }
 
 // A host can tell of its own grants only, and not of times before the grant or still to come.
-func TestReleaseByAHostileHost(t *testing.T) {
-	w := newWorld(t)
-	grant := w.push()
+func TestReleaseByAHostileHost(t *testing.T) { each(t, testReleaseByAHostileHost) }
+
+func testReleaseByAHostileHost(t *testing.T, w *world) {
+	grant := w.granted()
 	other := w.enroll()
 	tell := func(change func(*access.Release)) error {
 		r := w.release(grant)
 		change(&r)
-		return w.Released(t.Context(), w.pass(), r)
+		return w.released(r)
 	}
 	want(t, tell(func(r *access.Release) { r.InstanceID = other.ID }), fault.NotFound, "grant")
 	want(t, tell(func(r *access.Release) { r.RequestID = uuid.New(time.Now(), rand.Reader) }), fault.NotFound, "grant")
@@ -115,7 +118,7 @@ func TestReleaseByAHostileHost(t *testing.T) {
 		if err := tell(func(r *access.Release) { r.At, id = at, r.EventID }); err != nil {
 			t.Fatal(err)
 		}
-		if event := w.events("EventId", id)[0]; !event.Time.Equal(recorded) {
+		if event := w.events("EventId", id)[0]; !event.Time.Equal(recorded.Truncate(time.Second)) {
 			t.Errorf("told of %v, recorded %v, want %v", at, event.Time, recorded)
 		}
 	}
@@ -129,22 +132,21 @@ func TestReleaseByAHostileHost(t *testing.T) {
 	}
 }
 
-func TestReleasesAreBounded(t *testing.T) {
-	w := newWorld(t)
-	grant := w.push()
+func TestReleasesAreBounded(t *testing.T) { each(t, testReleasesAreBounded) }
+
+func testReleasesAreBounded(t *testing.T, w *world) {
+	grant := w.granted()
 	release := w.release(grant)
 	for range 1000 {
-		if err := w.Released(t.Context(), w.pass(), release); err != nil {
+		if err := w.released(release); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want(t, w.Released(t.Context(), w.pass(), release), fault.Limit, "release")
+	want(t, w.released(release), fault.Limit, "release")
 	w.sleep(23 * time.Hour) // a host that waits is refused for a day
-	if err := w.Prune(t.Context(), w.now()); err != nil {
-		t.Fatal(err)
-	}
-	want(t, w.Released(t.Context(), w.pass(), release), fault.Limit, "release")
-	if err := w.Released(t.Context(), w.pass(), w.release(w.push())); err != nil {
+	w.prune()
+	want(t, w.released(release), fault.Limit, "release")
+	if err := w.released(w.release(w.granted())); err != nil {
 		t.Errorf("another grant: %v", err)
 	}
 }
@@ -152,14 +154,13 @@ func TestReleasesAreBounded(t *testing.T) {
 // TestReleaseToldLate: a host let somebody in, was cut off for 25 hours, and told of it when it was back. The grant was
 // forgotten by then, the release was acknowledged, and nobody ever read of it. A grant is known as long as the
 // trail would keep its release.
-func TestReleaseToldLate(t *testing.T) {
-	w := newWorld(t)
-	grant := w.push()
+func TestReleaseToldLate(t *testing.T) { each(t, testReleaseToldLate) }
+
+func testReleaseToldLate(t *testing.T, w *world) {
+	grant := w.granted()
 	tell := func() error {
-		if err := w.Prune(t.Context(), w.now()); err != nil {
-			t.Fatal(err)
-		}
-		return w.Released(t.Context(), w.pass(), w.release(grant))
+		w.prune()
+		return w.released(w.release(grant))
 	}
 	w.sleep(25 * time.Hour)
 	if err := tell(); err != nil {

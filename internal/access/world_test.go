@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +15,12 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/hosts"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -36,11 +37,12 @@ var caller = trail.Identity{Type: "Host", PrincipalID: "AIDAALICE", ARN: "arn:aw
 type world struct {
 	*access.Service
 	t         *testing.T
-	store     *store.Store
+	db        *db.Writer
+	hosts     *hosts.Service
 	instances *compute.Service
 	gate      *gate.Gate
 	authority *ca.Authority
-	host      compute.Instance
+	host      hosts.Host
 
 	machine *clocktest.Machine
 
@@ -51,19 +53,25 @@ type world struct {
 	deliver   func(access.Grant) error // nil succeeds
 }
 
-func newWorld(t *testing.T) *world {
+// each runs the test on both databases.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	dbtest.Each(t, func(t *testing.T, database *db.Writer) { test(t, newWorld(t, database)) })
+}
+
+func newWorld(t *testing.T, database *db.Writer) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db"), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	w := &world{
+		t: t, db: database, machine: clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)), linked: map[string]bool{},
 	}
-	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, store: s, machine: clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)), linked: map[string]bool{}}
+	var err error
 	if w.authority, err = ca.New(account, w.now(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	w.instances = compute.New(s, w, []compute.Region{{Name: region, Zones: []string{"on-prem-1a"}}}, w.machine.Read, rand.Reader)
-	w.gate = gate.New(account, nobody{}, w.instances, s, w.machine.Read, rand.Reader)
+	places := compute.Places{{Name: region, Zones: []string{"on-prem-1a"}}}
+	w.hosts = hosts.New(database.DB, w, places, w.machine.Read, rand.Reader)
+	w.instances = compute.New(database.DB, w.hosts, w, places, w.machine.Read)
+	tags := resource.NewTags(database.DB, w.machine.Read)
+	w.gate = gate.New(account, nobody{}, tags, database, w.machine.Tick, rand.Reader)
 	w.restart()
 	w.host = w.enroll()
 	w.linked[w.host.ID] = true
@@ -72,7 +80,7 @@ func newWorld(t *testing.T) *world {
 
 // restart makes the service anew: what it has not stored is forgotten.
 func (w *world) restart() {
-	w.Service = access.New(w.store, w.instances, w, w.authority.Signers("sallyport", w.now), w.machine.Read)
+	w.Service = access.New(w.db.DB, w.instances, w, w.authority.Signers("sallyport", w.now), w.machine.Read)
 }
 
 func (w *world) now() time.Time        { return w.machine.Read().Time }
@@ -108,6 +116,7 @@ func (nobody) Principal(context.Context, string) (gate.Principal, error) {
 
 func (w *world) pass() gate.Pass {
 	w.t.Helper()
+	w.machine.Pass(time.Microsecond) // the trail is in the order of time
 	pass, err := w.gate.AdmitHost(caller, gate.Call{
 		RequestID: uuid.New(time.Now(), rand.Reader), Name: "SendSSHPublicKey", Source: access.EventSource, Region: region,
 		Parameters: map[string]any{"of": "the pass"},
@@ -118,21 +127,73 @@ func (w *world) pass() gate.Pass {
 	return pass
 }
 
-func (w *world) enroll() compute.Instance {
+func (w *world) write(pass gate.Pass, fn func(*gate.Tx) error) error {
+	return w.gate.Write(w.t.Context(), pass, fn)
+}
+
+func (w *world) enroll() (host hosts.Host) {
 	w.t.Helper()
-	token, secret, err := w.instances.CreateHostToken(w.t.Context(), w.pass(), compute.TokenRequest{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	public, _, _ := ed25519.GenerateKey(rand.Reader)
-	instance, err := w.instances.EnrollHost(w.t.Context(), w.pass(), token.ID, secret, public, compute.Report{
-		Hostname: "web-1", OS: "Debian", Architecture: "x86_64", SSHPort: 22, Version: "1",
-		Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7")}, Users: []string{"admin", "root"},
+	err := w.write(w.pass(), func(tx *gate.Tx) error {
+		token, secret, err := w.hosts.CreateToken(tx, hosts.TokenRequest{})
+		if err != nil {
+			return err
+		}
+		public, _, _ := ed25519.GenerateKey(rand.Reader)
+		report := hosts.Report{
+			Hostname: "web-1", OS: "Debian", Architecture: "x86_64", SSHPort: 22, Version: "1",
+			Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7")}, Users: []string{"admin", "root"},
+		}
+		host, err = w.hosts.Enroll(tx, hosts.Application{
+			TokenID: token.ID, Secret: secret, PublicKey: public, Report: report,
+		})
+		return err
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return instance
+	return host
+}
+
+// push is a call that pushes.
+func (w *world) push(pass gate.Pass, in access.PushInput) (grant access.Grant, err error) {
+	w.t.Helper()
+	err = w.write(pass, func(tx *gate.Tx) (err error) {
+		grant, err = w.Push(tx, in)
+		return err
+	})
+	return grant, err
+}
+
+// released is a host's word of a release.
+func (w *world) released(release access.Release) error {
+	w.t.Helper()
+	return w.write(w.pass(), func(tx *gate.Tx) error { return w.Released(tx, release) })
+}
+
+func (w *world) terminate(id string) {
+	w.t.Helper()
+	err := w.write(w.pass(), func(tx *gate.Tx) error {
+		_, err := w.instances.Terminate(tx, []string{id})
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// prune forgets what is over.
+func (w *world) prune() {
+	w.t.Helper()
+	for more := true; more; {
+		err := w.gate.Maintain(w.t.Context(), func(tx *gate.Tx) error {
+			dropped, err := w.Prune(tx, w.now())
+			more = dropped > 0
+			return err
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func publicKey() string {
@@ -151,9 +212,10 @@ func (w *world) input() access.PushInput {
 	return access.PushInput{InstanceID: w.host.ID, OSUser: "admin", PublicKey: publicKey()}
 }
 
-func (w *world) push() access.Grant {
+// granted is a push that succeeds.
+func (w *world) granted() access.Grant {
 	w.t.Helper()
-	grant, err := w.Push(w.t.Context(), w.pass(), w.input())
+	grant, err := w.push(w.pass(), w.input())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -162,7 +224,7 @@ func (w *world) push() access.Grant {
 
 func (w *world) live() []access.Grant {
 	w.t.Helper()
-	grants, err := w.LiveGrants(w.t.Context(), w.host.ID)
+	grants, err := w.LiveGrants(w.t.Context(), region, w.host.ID)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -171,7 +233,7 @@ func (w *world) live() []access.Grant {
 
 func (w *world) events(attribute, value string) []trail.Event {
 	w.t.Helper()
-	entries, err := w.store.Events(w.t.Context(), trail.Query{Attribute: attribute, Value: value, Limit: 5000})
+	entries, err := trail.NewLog(w.db.DB).Events(w.t.Context(), trail.Query{Attribute: attribute, Value: value, Limit: 5000})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"reflect"
@@ -20,7 +19,6 @@ import (
 	"github.com/sallyport/sallyport/internal/awswire/sigv4"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -32,7 +30,7 @@ const MaxBody = 1 << 20
 // dialects to refuse it.
 const maxUnsigned = 8 << 10
 
-// The bounds of what a request, that may be refused, leaves behind: in the trail's resources, and in the log.
+// Limits on what a request can put into the trail and the log.
 const (
 	maxARN    = 2048 // characters; AWS's own limit
 	maxLogged = 1024 // bytes of a message
@@ -117,7 +115,8 @@ type exchange struct {
 	pass      gate.Pass
 	unread    bool     // some of the body may still be on its way
 	removed   []string // what redact has hidden of the parameters
-	code      string   // of the error it is answered with
+	answer    awswire.Response
+	code      string // of the error it is answered with
 }
 
 // ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
@@ -130,8 +129,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if source, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.call.SourceIP = source.Addr().Unmap()
 	}
-	out, err := s.protect(x)
-	response := s.finish(x, out, err)
+	response := s.finish(x, s.protect(x))
 	for name, values := range response.Header {
 		w.Header()[name] = values
 	}
@@ -144,13 +142,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // protect turns a panic in a handler into an internal error: one bad request must not end the others.
-func (s *Server) protect(x *exchange) (out any, err error) {
+func (s *Server) protect(x *exchange) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			if x.service.Codec == nil {
 				x.service = unserved("", x.request)
 			}
-			out, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	return s.perform(x)
@@ -159,38 +157,69 @@ func (s *Server) protect(x *exchange) (out any, err error) {
 // perform is the way of a request, top to bottom. Authentication comes before anything that depends on what
 // the request says, so a stranger learns nothing but which services exist, and what a caller is refused for is recorded
 // as theirs.
-func (s *Server) perform(x *exchange) (any, error) {
+func (s *Server) perform(x *exchange) error {
 	bodyErr := s.readBody(x)
 	claim, routeErr := s.route(x) // route even on error: it selects the codec that reports the error
 	if err := s.checkTransport(x); err != nil {
-		return nil, err
+		return err
 	}
 	if bodyErr != nil {
-		return nil, bodyErr
+		return bodyErr
 	}
 	if claim == nil {
-		return nil, routeErr
+		return routeErr
 	}
 	ctx := x.request.Context()
 	err := s.authenticate(ctx, x, claim)
 	if err != nil && x.service.served() { // that a service is not served is told to anybody
-		return nil, err
+		return err
 	}
 	if routeErr != nil {
-		return nil, routeErr
+		return routeErr
 	}
 	in, err := s.decode(ctx, x)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	x.pass, err = s.Gate.Authorize(ctx, x.caller, x.call)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return err
+	case dryRun(in):
+		return fault.New(fault.Invalid, "dry-run", "Request would have succeeded, but DryRun flag is set.")
+	case x.operation.read != nil:
+		out, err := x.operation.read(ctx, x.pass, in)
+		if err != nil {
+			return err
+		}
+		return x.encode(out)
 	}
-	if dryRun(in) {
-		return nil, fault.New(fault.Invalid, "dry-run", "Request would have succeeded, but DryRun flag is set.")
+	return s.Gate.Write(ctx, x.pass, func(tx *gate.Tx) error {
+		out, err := x.operation.write(tx, in)
+		if err != nil {
+			return err
+		}
+		response, err := x.answered(out)
+		if err != nil {
+			return err
+		}
+		tx.Respond(response)
+		return x.encode(out) // before the commit: what cannot be answered is not done
+	})
+}
+
+// encode makes the answer.
+func (x *exchange) encode(out any) (err error) {
+	x.answer, err = x.service.Codec.Encode(x.operation.Name, x.call.RequestID, out)
+	return err
+}
+
+// answered is the output as the trail shows it.
+func (x *exchange) answered(out any) (map[string]any, error) {
+	if x.operation.response != nil {
+		return x.operation.response(out), nil
 	}
-	return x.operation.do(ctx, x.pass, in)
+	return x.service.Codec.ResponseElements(x.call.RequestID, out)
 }
 
 func (s *Server) authenticate(ctx context.Context, x *exchange, claim *sigv4.Claim) (err error) {
@@ -287,7 +316,7 @@ func (s *Server) name(x *exchange) error {
 	}
 	x.wire, x.call.Name = wire, wire.Operation
 	x.operation = x.service.operations[wire.Operation]
-	x.call.Action, x.call.ReadOnly = x.operation.Action, x.operation.ReadOnly
+	x.call.ReadOnly = x.operation.ReadOnly
 	return nil
 }
 
@@ -334,25 +363,30 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 			return nil, fault.New(fault.Unsupported, "parameter", "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
 		}
 	}
+	return in, s.ask(ctx, x, in)
+}
+
+// ask finds out what the policies are to be asked about the call.
+func (s *Server) ask(ctx context.Context, x *exchange, in any) error {
 	scope := Scope{Account: s.Account, Region: x.call.Region, Caller: x.caller.Identity().UserName}
-	touch, err := x.operation.touches(ctx, scope, in)
+	asks, err := x.operation.asks(ctx, scope, in)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := checkLists(reflect.ValueOf(in)); err != nil {
-		return nil, err
-	}
-	for _, r := range touch.Resources {
-		if len(r.ARN) > maxARN {
-			return nil, fault.New(fault.Invalid, "parameter-value", "A name in the request is too long: the ARN it would come to has %d characters, and may have %d.", len(r.ARN), maxARN)
+	for i, ask := range asks {
+		if n := len(ask.ARN); n > maxARN {
+			return fault.New(fault.Invalid, "parameter-value", "A name in the request is too long: "+
+				"the ARN it would come to has %d characters, and may have %d.", n, maxARN)
+		}
+		if x.service.Keys != nil {
+			asks[i].Keys = merge(x.service.Keys(scope), ask.Keys)
 		}
 	}
-	x.call.Resources, x.call.Conditions = touch.Resources, policy.Keys{}
-	if x.service.Conditions != nil {
-		maps.Copy(x.call.Conditions, x.service.Conditions(scope))
+	if err := checkLists(reflect.ValueOf(in)); err != nil {
+		return err
 	}
-	maps.Copy(x.call.Conditions, touch.Conditions)
-	return in, nil
+	x.call.Asks, x.call.Open = asks, x.operation.Action == ""
+	return nil
 }
 
 // parameters is the input as the trail shows it.
@@ -363,7 +397,7 @@ func (x *exchange) parameters(in any) (map[string]any, error) {
 	return x.service.Codec.Parameters(in)
 }
 
-// dryRun tells whether an EC2 caller only wants to know if they might.
+// dryRun reports whether an EC2 caller only asks if they may.
 func dryRun(in any) bool {
 	field := reflect.ValueOf(in).Elem().FieldByName("DryRun")
 	if !field.IsValid() {
@@ -373,40 +407,36 @@ func dryRun(in any) bool {
 	return ok && flag != nil && *flag
 }
 
-// finish writes the trail, then makes the answer. The record comes first: a call whose event cannot be written
-// has failed, whatever it did.
-func (s *Server) finish(x *exchange, out any, err error) awswire.Response {
+// finish writes the trail and returns the answer. The record comes first: a call whose event cannot be written has
+// failed, whatever it did.
+func (s *Server) finish(x *exchange, err error) awswire.Response {
 	ctx := context.WithoutCancel(x.request.Context())
-	var response awswire.Response
-	if err == nil {
-		response, err = x.service.Codec.Encode(x.operation.Name, x.call.RequestID, out)
-	}
 	var failure *gate.Failure
 	if err != nil {
-		response, failure = s.refuse(x, err)
+		failure = s.refuse(x, err)
 	}
 	if x.call.Name != "" {
 		if recordErr := s.Gate.Record(ctx, s.identity(x), x.call, x.pass, failure); recordErr != nil {
 			err = recordErr
-			response, failure = s.refuse(x, err)
+			failure = s.refuse(x, err)
 		}
 	}
-	s.observe(x, response.Status, failure, err)
-	return response
+	s.observe(x, failure, err)
+	return x.answer
 }
 
 // refuse translates an error, once, into the service's own code and shape.
-func (s *Server) refuse(x *exchange, err error) (awswire.Response, *gate.Failure) {
+func (s *Server) refuse(x *exchange, err error) *gate.Failure {
 	f := fault.Of(err)
 	e := x.service.Error(f)
 	if e.Message == "" {
 		e.Message = f.Message
 	}
 	x.code = e.Code
-	failure := &gate.Failure{
+	x.answer = x.service.Codec.EncodeError(x.call.RequestID, e)
+	return &gate.Failure{
 		Code: cmp.Or(e.Recorded, e.Code), Message: x.recordable(f.Kind, e.Message), Throttled: f.Kind == fault.Throttled,
 	}
-	return x.service.Codec.EncodeError(x.call.RequestID, e), failure
 }
 
 // identity is who the trail says it was: the authenticated caller, or somebody unknown who claimed a key.
@@ -417,7 +447,7 @@ func (s *Server) identity(x *exchange) trail.Identity {
 	return trail.Identity{Type: trail.Unknown, AccessKeyID: x.claimed}
 }
 
-func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err error) {
+func (s *Server) observe(x *exchange, failure *gate.Failure, err error) {
 	took := s.Now().Sub(x.began)
 	name, operation := x.service.Name, x.operation.Name
 	if operation == "" {
@@ -426,7 +456,7 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 	level := slog.LevelInfo
 	attributes := []slog.Attr{
 		slog.String("request", x.call.RequestID), slog.String("service", name), slog.String("operation", x.call.Name),
-		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()), slog.Int("status", status), slog.Duration("took", took),
+		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()), slog.Int("status", x.answer.Status), slog.Duration("took", took),
 	}
 	if failure != nil {
 		message := failure.Message[:min(len(failure.Message), maxLogged)]
@@ -434,7 +464,7 @@ func (s *Server) observe(x *exchange, status int, failure *gate.Failure, err err
 		if f := fault.Of(err); f.Cause != nil {
 			attributes = append(attributes, slog.String("cause", x.recordable(f.Kind, f.Cause.Error())))
 		}
-		if status >= 500 && fault.Is(err, fault.Internal) {
+		if x.answer.Status >= 500 && fault.Is(err, fault.Internal) {
 			level = slog.LevelError
 		}
 	}

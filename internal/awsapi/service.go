@@ -1,6 +1,6 @@
-// Package awsapi is the AWS side of the house: serve.go is the pipeline every request goes through, and each
+// Package awsapi is the AWS side of the house: serve.go is the pipeline that every request goes through, and each
 // folder beneath holds one service as a table of operations. What a row does is done only for an authenticated
-// caller whom a policy allowed it, and is recorded, whatever comes of it.
+// caller whom the policies allowed it, and is recorded, whatever comes of it.
 package awsapi
 
 import (
@@ -20,8 +20,8 @@ type Service struct {
 	Global     bool   // has no regions: whatever region a request is signed for is taken (iam, sts)
 	Codec      awswire.Codec
 	Operations []Operation
-	// Conditions are the condition keys that every request to the service has, in lower case; nil for none.
-	Conditions func(scope Scope) policy.Keys
+	// Keys are the condition keys that every ask of the service has, in lower case; nil for none.
+	Keys func(scope Scope) policy.Keys
 	// Error gives a fault the service's own code and HTTP status. The pipeline fills in the fault's message
 	// where it sets none.
 	Error func(f *fault.Error) awswire.Error
@@ -37,55 +37,73 @@ type Operation struct {
 	Output   reflect.Type
 
 	parameters func(in any) map[string]any // nil where the codec knows
-	touches    func(ctx context.Context, scope Scope, in any) (Touch, error)
-	do         func(ctx context.Context, pass gate.Pass, in any) (any, error)
+	response   func(out any) map[string]any
+	asks       func(ctx context.Context, scope Scope, in any) ([]gate.Ask, error)
+	read       func(ctx context.Context, pass gate.Pass, in any) (any, error)
+	write      func(tx *gate.Tx, in any) (any, error)
 }
 
-// Scope is where a request was sent, for the ARNs of what it touches.
+// Scope is where a request was sent, for the ARNs of what it asks about.
 type Scope struct {
 	Account string
 	Region  string
 	Caller  string // the caller's user name; empty for root. IAM's operations on "myself" need it
 }
 
-// Touch is what the policies are asked about.
-type Touch struct {
-	Resources  []gate.Resource // none means "*"
-	Conditions policy.Keys     // folded
-}
-
-// Row is an Operation before its types are erased.
+// Row is an Operation before its types are erased. It has either a Read or a Write.
 type Row[In, Out any] struct {
-	Name     string
-	Action   string
-	ReadOnly bool
-	Accepts  []string
-	// Touches names the resources and condition keys of a request; nil for an operation on "*". It may look up
-	// what an ARN needs beyond the input (the path of an IAM user); tags are the gate's to find. An error
-	// (Invalid, Missing) refuses the request.
-	Touches func(ctx context.Context, scope Scope, in *In) (Touch, error)
-	// Parameters is how CloudTrail writes the input of an operation that it has names of its own for; nil for the
-	// codec's rule.
+	Name    string
+	Action  string // empty if every authenticated caller may
+	Accepts []string
+	// Asks lists what the policies are asked; nil for the Action on "*". An ask without an Action of its own is about
+	// the row's. It may look up what an ARN needs beyond the input (the path of an IAM user); tags are the gate's to
+	// find. An error (Invalid, Missing) refuses the request.
+	Asks func(ctx context.Context, scope Scope, in *In) ([]gate.Ask, error)
+	// Parameters is how CloudTrail writes the input of an operation that it has names of its own for, and Response how
+	// it writes the output; nil for the codec's rules.
 	Parameters func(in *In) map[string]any
-	// Do does it.
-	Do func(ctx context.Context, pass gate.Pass, in *In) (*Out, error)
+	Response   func(out *Out) map[string]any
+	// Read does what changes nothing.
+	Read func(ctx context.Context, pass gate.Pass, in *In) (*Out, error)
+	// Write does what changes something, within the transaction that commits the call's event with it. It may be run
+	// again: see gate.Tx.
+	Write func(tx *gate.Tx, in *In) (*Out, error)
 }
 
-// Operation erases the row's types.
+// Operation erases the row's types. It panics unless the row has one of Read and Write.
 func (r Row[In, Out]) Operation() Operation {
+	if (r.Read == nil) == (r.Write == nil) {
+		panic("awsapi: " + r.Name + " needs a Read or a Write, and not both")
+	}
 	op := Operation{
-		Name: r.Name, Action: r.Action, ReadOnly: r.ReadOnly, Accepts: r.Accepts,
+		Name: r.Name, Action: r.Action, ReadOnly: r.Read != nil, Accepts: r.Accepts,
 		Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](),
-		do: func(ctx context.Context, pass gate.Pass, in any) (any, error) { return r.Do(ctx, pass, in.(*In)) },
+	}
+	if r.Read != nil {
+		op.read = func(ctx context.Context, pass gate.Pass, in any) (any, error) { return r.Read(ctx, pass, in.(*In)) }
+	} else {
+		op.write = func(tx *gate.Tx, in any) (any, error) { return r.Write(tx, in.(*In)) }
 	}
 	if r.Parameters != nil {
 		op.parameters = func(in any) map[string]any { return r.Parameters(in.(*In)) }
 	}
-	op.touches = func(ctx context.Context, scope Scope, in any) (Touch, error) {
-		if r.Touches == nil {
-			return Touch{}, nil
+	if r.Response != nil {
+		op.response = func(out any) map[string]any { return r.Response(out.(*Out)) }
+	}
+	op.asks = func(ctx context.Context, scope Scope, in any) ([]gate.Ask, error) {
+		asks := []gate.Ask{{ARN: "*"}}
+		if r.Asks != nil {
+			var err error
+			if asks, err = r.Asks(ctx, scope, in.(*In)); err != nil {
+				return nil, err
+			}
 		}
-		return r.Touches(ctx, scope, in.(*In))
+		for i := range asks {
+			if asks[i].Action == "" {
+				asks[i].Action = r.Action
+			}
+		}
+		return asks, nil
 	}
 	return op
 }

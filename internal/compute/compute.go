@@ -1,15 +1,17 @@
-// Package compute keeps instances. Today these are hosts: people's own machines that were enrolled and run our
-// agent. A change is durable, together with its event, when the method that made it returns; what takes no gate.Pass
-// is for the gate and the links, and says so.
+// Package compute keeps what EC2 calls instances. Today each of them is a host: somebody's own machine, which package
+// hosts enrolls.
 package compute
 
 import (
 	"context"
-	"net/netip"
-	"time"
+	"fmt"
+	"slices"
 
 	"github.com/sallyport/sallyport/internal/clock"
-	"github.com/sallyport/sallyport/internal/trail"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/hosts"
 )
 
 // State is an instance's state, under EC2's names.
@@ -35,115 +37,170 @@ func (s State) Code() int32 {
 	return 0
 }
 
-// TerminatedVisible is how long a terminated instance is still described.
-const TerminatedVisible = time.Hour
-
-// Instance is a machine one can connect to.
+// Instance is a machine one can connect to, as EC2 sees it.
 type Instance struct {
-	ID          string // i- and 17 hex digits
-	Reservation string // r- and 17 hex digits
-	Region      string
-	Zone        string
-	PublicKey   []byte // Ed25519: what the host's agent proves itself with on the link
-	Report      Report // what the agent last told
-	Enrolled    time.Time
-	LastSeen    time.Time // when the link was last known to be up; zero for never
-	Terminated  time.Time // zero unless un-enrolled
-	Tags        map[string]string
-
-	// What follows is not stored: Service derives it from Terminated and the link, and from Zone.
-
+	hosts.Host
 	State      State
 	Contention string // see Links
 	ZoneID     string // "on-prem-1-az1"
 }
 
-// Report is what an agent says of its machine.
-type Report struct {
-	Hostname     string       `json:"hostname"`
-	OS           string       `json:"os"`           // PRETTY_NAME of os-release(5)
-	Architecture string       `json:"architecture"` // EC2's words: x86_64, arm64
-	Addresses    []netip.Addr `json:"addresses"`    // where sshd can be reached, the best first
-	SSHPort      int          `json:"sshPort"`
-	HostKeys     []string     `json:"hostKeys"` // "TYPE BASE64", as in a .pub file without its comment
-	Users        []string     `json:"users"`    // local users with a login shell
-	Version      string       `json:"version"`  // of the agent
-	KeyTypes     []string     `json:"keyTypes"` // of public keys that sshd accepts; none if the host does not say
-	Problems     []string     `json:"problems"` // sentences: why pushed keys do not work, or soon will not
-	// Machine is a fingerprint of the machine that was enrolled, by which a copy may be told from it; "" for none.
-	Machine string `json:"machine"`
-}
-
-// HostToken permits one machine to enroll.
-type HostToken struct {
-	ID      string
-	Hash    []byte // SHA-256 of the secret part: the database alone enrolls nobody
-	Region  string
-	Zone    string
-	Tags    map[string]string // the instance will have
-	Created clock.Reading
-	Expires time.Time
-	Creator string // ARN
-}
-
-// Tag is a tag and what it is on.
-type Tag struct {
-	ResourceID   string
-	ResourceType string // "instance"
-	Key, Value   string
-}
-
-// Store keeps instances, tokens and tags. Methods that take an event commit it in the same transaction and
-// return only when both are durable. Errors are faults with Resource "instance", "host-token" or "tag".
-type Store interface {
-	CreateHostToken(ctx context.Context, token HostToken, event trail.Event) error
-	// HostToken reads a token that was not redeemed; NotFound otherwise. Expiry is the caller's to judge.
-	HostToken(ctx context.Context, id string) (HostToken, error)
-	// EnrollHost redeems the token and creates the instance with its tags. Of two machines that redeem one
-	// token at once exactly one succeeds; the other gets NotFound "host-token".
-	EnrollHost(ctx context.Context, tokenID string, instance Instance, event trail.Event) error
-	// PruneHostTokens forgets tokens that expired before the time.
-	PruneHostTokens(ctx context.Context, before time.Time) error
-	// ReportHost replaces the report.
-	ReportHost(ctx context.Context, id string, report Report, event trail.Event) error
-	// SeeHost records when the host was last linked. It is not an event.
-	SeeHost(ctx context.Context, id string, at time.Time) error
-	// TerminateInstances marks all of them, or none if one does not exist; those already terminated keep
-	// their time. Live grants on them end.
-	TerminateInstances(ctx context.Context, ids []string, at time.Time, event trail.Event) error
-
-	// Instance returns one with its tags; NotFound if there is none.
-	Instance(ctx context.Context, id string) (Instance, error)
-	// InstanceByKey finds the instance that was enrolled with the agent key and is not terminated.
-	InstanceByKey(ctx context.Context, publicKey []byte) (Instance, error)
-	// Instances returns a region's instances with their tags, by id, bytewise. Those terminated before the time are
-	// left out.
-	Instances(ctx context.Context, region string, terminatedAfter time.Time) ([]Instance, error)
-
-	// PutTags sets the tags on every resource, all or nothing. Limit "tag" beyond 50 on a resource.
-	PutTags(ctx context.Context, tags []Tag, event trail.Event) error
-	// DeleteTags deletes the tags; those whose Value is not nil only if it equals. Missing ones are no error.
-	DeleteTags(ctx context.Context, tags []TagMatch, event trail.Event) error
-	// Tags returns the tags of a region's resources, by resource and key, bytewise.
-	Tags(ctx context.Context, region string) ([]Tag, error)
-	// ResourceTags returns the tags of one resource.
-	ResourceTags(ctx context.Context, resourceID string) (map[string]string, error)
-}
-
-// TagMatch names tags to delete: every tag of the resource if Key is empty.
-type TagMatch struct {
-	ResourceID string
-	Key        string
-	Value      *string
-}
-
 // Links is the state of the hosts' links.
 type Links interface {
-	// Linked tells whether the host's agent is connected now.
-	Linked(instanceID string) bool
+	// Linked reports whether the host's agent is connected now.
+	Linked(id string) bool
 	// Contention says, as a sentence, that two machines use the host's identity now; "" if they do not.
-	Contention(instanceID string) string
-	// Dismiss tells a linked agent to remove itself from its machine and closes the link. One that is not
-	// linked is told when it next connects.
-	Dismiss(ctx context.Context, instanceID string)
+	Contention(id string) string
+}
+
+// Service is the instances' room. It is safe for concurrent use.
+type Service struct {
+	db     *db.DB
+	hosts  *hosts.Service
+	links  Links
+	places Places
+	clock  clock.Clock
+}
+
+// New returns a Service. It panics if a collaborator is missing.
+func New(database *db.DB, machines *hosts.Service, links Links, places Places, clock clock.Clock) *Service {
+	if database == nil || machines == nil || links == nil || len(places) == 0 || clock == nil {
+		panic("compute: New needs a database, hosts, links, at least one region and a clock")
+	}
+	return &Service{db: database, hosts: machines, links: links, places: slices.Clone(places), clock: clock}
+}
+
+// Target is an instance as those see it who connect to it.
+type Target struct {
+	ID, Region, Zone string
+	Users            []string // local users with a login shell
+	State            State
+}
+
+// Target returns the region's instance with the id. One that does not exist, is in another region, or was terminated
+// longer than an hour ago is a NotFound fault, Resource "instance". It is for what has a pass.
+func (s *Service) Target(tx *db.Tx, region, id string) (Target, error) {
+	found, err := s.find(tx, region, id)
+	if err != nil {
+		return Target{}, err
+	}
+	i := found[0]
+	return Target{ID: i.ID, Region: i.Region, Zone: i.Zone, Users: i.Report.Users, State: i.State}, nil
+}
+
+// find returns the instances in the order of the ids, each once, or one NotFound fault that names all that are missing.
+func (s *Service) find(tx *db.Tx, region string, ids ...string) ([]Instance, error) {
+	found, err := s.hosts.Find(tx, region, ids...)
+	var all []Instance
+	for _, host := range found {
+		all = append(all, s.instance(host))
+	}
+	return all, err
+}
+
+// instance is a host as EC2 sees it.
+func (s *Service) instance(host hosts.Host) Instance {
+	i := Instance{
+		Host: host, State: Stopped,
+		Contention: s.links.Contention(host.ID), ZoneID: s.places.zoneID(host.Region, host.Zone),
+	}
+	switch {
+	case !host.Ended.IsZero():
+		i.State = Terminated
+	case s.links.Linked(host.ID):
+		i.State = Running
+	}
+	return i
+}
+
+// StateChange is what an operation did to an instance's state.
+type StateChange struct {
+	ID       string
+	Previous State
+	Current  State
+}
+
+// Terminate un-enrolls hosts: live grants end, no further key can be pushed, and each host's agent is told to remove
+// itself, now or when it next links. A host that is cut off at this moment keeps what it was given before, which
+// ends by itself within a minute. All are terminated or, if one does not exist (NotFound "instance"), none. The
+// changes come in the order of the ids. Terminating a terminated instance succeeds and changes nothing.
+func (s *Service) Terminate(tx *gate.Tx, ids []string) ([]StateChange, error) {
+	if err := tx.Check(); err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, fault.New(fault.Invalid, "parameters", "No instances specified")
+	}
+	instances, err := s.find(tx.Tx, tx.Region(), ids...)
+	if err != nil {
+		return nil, err
+	}
+	var changes []StateChange
+	for _, i := range instances {
+		if err := s.hosts.Unenroll(tx, i.Host); err != nil {
+			return nil, err
+		}
+		changes = append(changes, StateChange{ID: i.ID, Previous: i.State, Current: Terminated})
+	}
+	return changes, nil
+}
+
+// Condition finds the value of a condition key that EC2 has for instances ("ec2:availabilityzone", in lower case), for
+// policies, and so takes no pass. ok is false for another key, and for the zone of an instance that the region does not
+// have.
+func (s *Service) Condition(ctx context.Context, region, id, key string) (value string, ok bool, err error) {
+	switch key {
+	case "ec2:instanceid":
+		return id, true, nil
+	case "ec2:tenancy":
+		return Tenancy, true, nil
+	case "ec2:availabilityzone":
+		target, err := db.Get(ctx, s.db, func(tx *db.Tx) (Target, error) { return s.Target(tx, region, id) })
+		if fault.Is(err, fault.NotFound) {
+			return "", false, nil
+		}
+		return target.Zone, err == nil, err
+	}
+	return "", false, nil
+}
+
+// What EC2 says of every host.
+const (
+	PlatformDetails = "Linux/UNIX"
+	Tenancy         = "default"
+)
+
+// Health is what DescribeInstanceStatus says of an instance: status "ok" and reachability "passed" while it is
+// running; otherwise "not-applicable" and nothing.
+func (i Instance) Health() (status, reachability string) {
+	if i.State == Running {
+		return "ok", "passed"
+	}
+	return "not-applicable", ""
+}
+
+// StateReason says why an instance is not running; it is empty for one that is.
+type StateReason struct {
+	Code       string // "Client.UserInitiatedShutdown"
+	Message    string // the code and a sentence
+	Transition string // EC2's "User initiated (2026-11-22 02:02:10 GMT)"; empty if nobody asked for it
+}
+
+// StateReason returns why the instance is not running: a host that stopped did not do so at anybody's request.
+func (i Instance) StateReason() StateReason {
+	const moment = "2006-01-02 15:04:05 GMT"
+	reason := func(code, text string) StateReason { return StateReason{Code: code, Message: code + ": " + text} }
+	switch i.State {
+	case Terminated:
+		r := reason("Client.UserInitiatedShutdown", "The host was un-enrolled")
+		r.Transition = fmt.Sprintf("User initiated (%s)", i.Ended.UTC().Format(moment))
+		return r
+	case Stopped:
+		if i.LastSeen.IsZero() {
+			return reason("Server.AgentNotConnected", "The host's agent has never been connected")
+		}
+		seen := i.LastSeen.UTC().Format(moment)
+		return reason("Server.AgentNotConnected", "The host's agent is not connected; it was last seen at "+seen)
+	}
+	return StateReason{}
 }

@@ -3,13 +3,13 @@ package compute_test
 import (
 	"testing"
 
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/gate/gatetest"
 )
 
 func TestNothingWithoutAPass(t *testing.T) {
-	gatetest.NeedsPass(t, newWorld(t).Service,
-		"ResourceTags", "Condition", // what policies are asked about
-		"HostByKey", "Dismissed", // the links, to recognize an agent
-		"Prune", // upkeep
+	gatetest.NeedsPass(t, newWorld(t, dbtest.SQLite(t)).Service,
+		"Condition", // what policies are asked about
+		"Target",    // what has a pass, in its own transaction
 	)
 }

@@ -2,119 +2,146 @@ package compute
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"fmt"
+	"net/netip"
 
-	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/page"
+	"github.com/sallyport/sallyport/internal/resource"
 )
-
-// MaxPage is the most a page of a listing holds, and how much it holds when the caller does not say.
-const MaxPage = 1000
-
-// minPage is the smallest page that may be asked for, as in EC2.
-const minPage = 5
 
 // Query selects instances. Its zero fields select all of the region's.
 type Query struct {
-	IDs     []string // these and no others, at most MaxPage; any that does not exist fails the whole query
-	Filters []Filter
+	IDs     []string // these and no others, at most resource.MaxIDs; any that does not exist fails the whole query
+	Filters []resource.Filter
 	// Running leaves out what is not running, as DescribeInstanceStatus does by default.
 	Running bool
 	// Status has the filters be DescribeInstanceStatus's instead of DescribeInstances'.
 	Status bool
-	Page
-}
-
-// Page asks for a part of a listing.
-type Page struct {
-	Size  int    // 5 to MaxPage; 0 for MaxPage
-	Token string // from the page before; empty for the first
-}
-
-// PageOf makes a Page of a request's MaxResults, nil if it has none, and its token. Zero results asked for is not "as
-// many as you like": it is out of bounds, as any other wrong number.
-func PageOf(maxResults *int32, token string) Page {
-	p := Page{Token: token}
-	if maxResults != nil {
-		p.Size = int(*maxResults)
-		if p.Size == 0 {
-			p.Size = -1
-		}
-	}
-	return p
+	// Page is of a query without IDs.
+	Page page.Page
 }
 
 // Instances returns the instances of the pass's region that the query selects, in the order of its IDs or else by id,
 // and the token of the next page, empty on the last one. Instances that come or go between pages appear or not, and no
-// other one is missed or repeated. Errors are NotFound "instance", Limit "filter", and Invalid "filter", "ids",
-// "page-size", "page-token" or "parameters" (IDs together with a page).
-func (s *Service) Instances(ctx context.Context, pass gate.Pass, query Query) ([]Instance, string, error) {
+// other one is missed or repeated. Errors are NotFound "instance", Limit "filter", and Invalid "filter", "ids" or
+// "page-token".
+func (s *Service) Instances(ctx context.Context, pass gate.Pass, query Query) (found []Instance, next string, err error) {
 	if err := pass.Check(); err != nil {
-		return nil, "", err
-	}
-	all, err := s.candidates(ctx, pass, query)
-	if err != nil {
 		return nil, "", err
 	}
 	known := instanceFilters(pass.Account())
 	if query.Status {
 		known = statusFilters()
 	}
-	selected, err := known.keep(all, query.Filters)
+	match, err := known.Match(query.Filters)
 	if err != nil {
 		return nil, "", err
 	}
-	if query.Running {
-		selected = slices.DeleteFunc(selected, func(i Instance) bool { return i.State != Running })
-	}
-	if len(query.IDs) > 0 {
-		return selected, "", nil
-	}
-	bound := []any{"instances", pass.Region(), query.Filters, query.Running, query.Status}
-	return cut(selected, query.Page, bound, func(i Instance) string { return i.ID })
-}
-
-// candidates reads what the filters are to be asked about.
-func (s *Service) candidates(ctx context.Context, pass gate.Pass, query Query) ([]Instance, error) {
-	if len(query.IDs) > 0 {
-		if query.Size != 0 || query.Token != "" {
-			return nil, fault.New(fault.Invalid, "parameters",
-				"The parameter instancesSet cannot be used with the parameter maxResults or nextToken. Leave out one of them.")
+	wanted := func(i Instance) bool { return match(i) && (i.State == Running || !query.Running) }
+	err = s.db.View(ctx, func(tx *db.Tx) error {
+		if len(query.IDs) > 0 {
+			found, err = s.named(tx, pass.Region(), query.IDs, wanted)
+		} else {
+			found, next, err = s.listed(tx, pass.Region(), query, wanted)
 		}
-		return s.find(ctx, pass, query.IDs)
-	}
-	all, err := s.store.Instances(ctx, pass.Region(), s.clock.Now().Add(-TerminatedVisible))
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		all[i] = s.withState(all[i])
-	}
-	return all, nil
+		return err
+	})
+	return found, next, err
 }
 
-// cut returns one page of things that are sorted by key, no two of one key, and the token of the next.
-func cut[T any](things []T, p Page, query any, key func(T) string) ([]T, string, error) {
-	size := p.Size
-	if size == 0 {
-		size = MaxPage
+func (s *Service) named(tx *db.Tx, region string, ids []string, wanted func(Instance) bool) ([]Instance, error) {
+	all, err := s.find(tx, region, ids...)
+	var found []Instance
+	for _, i := range all {
+		if wanted(i) {
+			found = append(found, i)
+		}
 	}
-	if size < minPage || size > MaxPage {
-		return nil, "", fault.New(fault.Invalid, "page-size", "Value ( %d ) for parameter maxResults is invalid. Expecting a value from %d to %d.", p.Size, minPage, MaxPage)
-	}
+	return found, err
+}
+
+func (s *Service) listed(
+	tx *db.Tx, region string, query Query, wanted func(Instance) bool,
+) (found []Instance, next string, err error) {
+	bound := []any{"instances", region, query.Filters, query.Running, query.Status}
 	var after string
-	if err := page.Position(p.Token, query, &after); err != nil {
+	if err := page.Position(query.Page.Token, bound, &after); err != nil {
 		return nil, "", err
 	}
-	start, found := slices.BinarySearchFunc(things, after, func(thing T, after string) int { return strings.Compare(key(thing), after) })
-	if found {
-		start++
+	err = s.hosts.List(tx, region, after, func(host hosts.Host) error {
+		i := s.instance(host)
+		switch {
+		case !wanted(i):
+			return nil
+		case len(found) == query.Page.Size:
+			next = page.Token(bound, found[len(found)-1].ID)
+			return resource.ErrEnough
+		}
+		found = append(found, i)
+		return nil
+	})
+	return found, next, err
+}
+
+// instanceFilters are the filters of DescribeInstances.
+func instanceFilters(account string) resource.Filters[Instance] {
+	return resource.Filters[Instance]{Tags: tagsOf, Names: map[string]func(Instance) []string{
+		"instance-id":          func(i Instance) []string { return []string{i.ID} },
+		"reservation-id":       func(i Instance) []string { return []string{i.Reservation} },
+		"owner-id":             resource.Always[Instance](account),
+		"instance-state-name":  stateName,
+		"instance-state-code":  stateCode,
+		"state-reason-code":    func(i Instance) []string { return resource.Given(i.StateReason().Code) },
+		"state-reason-message": func(i Instance) []string { return resource.Given(i.StateReason().Message) },
+		"reason":               func(i Instance) []string { return []string{i.StateReason().Transition} },
+		"availability-zone":    zoneName,
+		"availability-zone-id": zoneID,
+		"architecture":         func(i Instance) []string { return []string{i.Report.Architecture} },
+		"platform-details":     resource.Always[Instance](PlatformDetails),
+		"tenancy":              resource.Always[Instance](Tenancy),
+		"launch-time":          launchTime,
+		"private-ip-address":   func(i Instance) []string { return addressText(i.Report.PrivateAddress()) },
+		"ip-address":           func(i Instance) []string { return addressText(i.Report.PublicAddress()) },
+		"ipv6-address":         func(i Instance) []string { return addressText(i.Report.IPv6Address()) },
+		"private-dns-name":     func(i Instance) []string { return []string{i.Report.Hostname} },
+		"dns-name":             func(Instance) []string { return nil }, // hosts have no public DNS name of ours
+		"tag-key":              resource.TagKeys(tagsOf),
+	}}
+}
+
+// statusFilters are the filters of DescribeInstanceStatus.
+func statusFilters() resource.Filters[Instance] {
+	status := func(i Instance) []string { status, _ := i.Health(); return []string{status} }
+	reachability := func(i Instance) []string { _, reachability := i.Health(); return resource.Given(reachability) }
+	return resource.Filters[Instance]{Names: map[string]func(Instance) []string{
+		"instance-state-name":          stateName,
+		"instance-state-code":          stateCode,
+		"availability-zone":            zoneName,
+		"availability-zone-id":         zoneID,
+		"instance-status.status":       status,
+		"instance-status.reachability": reachability,
+		"system-status.status":         status,
+		"system-status.reachability":   reachability,
+	}}
+}
+
+func launchTime(i Instance) []string {
+	return []string{i.Enrolled.UTC().Format("2006-01-02T15:04:05.000Z")}
+}
+
+func stateName(i Instance) []string { return []string{string(i.State)} }
+func stateCode(i Instance) []string { return []string{fmt.Sprint(i.State.Code())} }
+func zoneName(i Instance) []string  { return []string{i.Zone} }
+func zoneID(i Instance) []string    { return []string{i.ZoneID} }
+
+func tagsOf(i Instance) map[string]string { return i.Tags }
+
+func addressText(a netip.Addr) []string {
+	if !a.IsValid() {
+		return nil
 	}
-	rest := things[start:]
-	if len(rest) <= size {
-		return rest, "", nil
-	}
-	return rest[:size], page.Token(query, key(rest[size-1])), nil
+	return []string{a.String()}
 }

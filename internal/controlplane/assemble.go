@@ -17,10 +17,13 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostlink"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/iam"
-	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/resource"
+	"github.com/sallyport/sallyport/internal/trail"
 )
 
 // signerDomain ends the name of the signers' certificates, where AWS has amazonaws.com.
@@ -35,7 +38,7 @@ type surroundings struct {
 	account    string
 	endpoint   string
 	advertised string
-	store      *store.Store
+	database   *db.Writer
 	authority  *ca.Authority
 	sealKey    []byte
 	log        *slog.Logger
@@ -47,11 +50,12 @@ type surroundings struct {
 type parts struct {
 	services   []awsapi.Service
 	api        http.Handler
-	hosts      http.Handler
+	machines   http.Handler // where they enroll and link
 	metrics    *metrics
 	links      *hostlink.Links
+	gate       *gate.Gate
 	identities *iam.Service
-	instances  *compute.Service
+	hosts      *hosts.Service
 	keys       *access.Service
 }
 
@@ -65,38 +69,41 @@ func assemble(s surroundings) (parts, error) {
 	if err != nil {
 		return parts{}, err
 	}
-	var regions []compute.Region
+	var places compute.Places
 	for _, name := range s.config.Regions {
-		regions = append(regions, compute.Region{Name: name, Endpoint: hostOf(s.endpoint), Zones: zonesOf(name)})
+		places = append(places, compute.Region{Name: name, Endpoint: hostOf(s.endpoint), Zones: zonesOf(name)})
 	}
 
+	database := s.database.DB
 	links := hostlink.NewLinks(s.clock, s.log)
-	identities := iam.New(s.account, s.store, seal, s.clock, s.random)
-	instances := compute.New(s.store, links, regions, s.clock, s.random)
-	keys := access.New(s.store, instances, links, s.authority.Signers(signerDomain, s.clock.Now), s.clock)
-	guard := gate.New(s.account, identities, tags{identities: identities, instances: instances}, s.store, s.clock, s.random)
+	identities := iam.New(s.account, database, seal, s.clock, s.random)
+	machines := hosts.New(database, links, places, s.clock, s.random)
+	instances := compute.New(database, machines, links, places, s.clock)
+	keys := access.New(database, instances, links, s.authority.Signers(signerDomain, s.clock.Now), s.clock)
+	tagging := resource.NewTags(database, s.clock)
+	guard := gate.New(s.account, identities, tags{iam: identities, ec2: tagging}, s.database, s.clock, s.random)
 	guard.LimitCalls(s.config.CallRate)
 	numbers := newMetrics(links.Count, s.authority.Certificate().NotAfter)
 
 	services := []awsapi.Service{
-		ec2.New(instances),
+		ec2.New(instances, tagging),
 		eic.New(keys),
 		iamapi.New(identities),
 		sts.New(identities),
-		cloudtrail.New(s.store, s.clock.Now),
-		sallyport.New(instances, sallyport.Place{Server: s.advertised, Fingerprint: fingerprint}),
+		cloudtrail.New(trail.NewLog(database), s.clock.Now),
+		sallyport.New(machines, instances, sallyport.Place{Server: s.advertised, Fingerprint: fingerprint}),
 	}
 	return parts{
 		services: services,
 		api: awsapi.New(awsapi.Config{
-			Account: s.account, Regions: s.config.Regions, Gate: guard, Observer: numbers, Log: s.log, Now: s.clock.Now, Random: s.random,
-			PlainHTTP: s.config.AllowPlainHTTP,
+			Account: s.account, Regions: s.config.Regions, Gate: guard, Observer: numbers, Log: s.log, Now: s.clock.Now,
+			Random: s.random, PlainHTTP: s.config.AllowPlainHTTP,
 		}, services...),
-		hosts: hostlink.Server{
-			Links: links, Instances: instances, Grants: keys, Gate: guard, Account: s.account, Region: s.config.Regions[0],
+		machines: hostlink.Server{
+			Links: links, Hosts: machines, Grants: keys, Gate: guard, Account: s.account, Region: s.config.Regions[0],
 			Authority: s.authority.Certificate().Raw, Clock: s.clock, Random: s.random, Log: s.log,
 		}.Handler(),
-		metrics: numbers, links: links, identities: identities, instances: instances, keys: keys,
+		metrics: numbers, links: links, gate: guard, identities: identities, hosts: machines, keys: keys,
 	}, nil
 }
 

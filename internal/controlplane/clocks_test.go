@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,12 +17,13 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/sshkey"
-	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/testkit"
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
@@ -75,23 +75,18 @@ func spread(some ...time.Duration) *rapid.Generator[time.Duration] {
 
 // openedPlane is what of a control plane outlives its restarts, and costs time to make.
 type openedPlane struct {
-	store     *store.Store
+	db        *db.Writer
 	authority *ca.Authority
 	hosts     int
 }
 
 func openPlane(t *testing.T) *openedPlane {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db"), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
 	authority, err := ca.New(testkit.Account, time.Now(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &openedPlane{store: s, authority: authority}
+	return &openedPlane{db: dbtest.SQLite(t), authority: authority}
 }
 
 // moments are a control plane and a host, and what happens to them. The network between them is the test's, since a
@@ -100,7 +95,7 @@ type moments struct {
 	*openedPlane
 	plane, host *clocktest.Machine
 	now         time.Duration // true time
-	instance    compute.Instance
+	target      compute.Target
 
 	keys   *access.Service // made anew when the control plane is restarted
 	gate   *gate.Gate
@@ -122,7 +117,7 @@ func newMoments(opened *openedPlane) *moments {
 	opened.hosts++
 	w := &moments{
 		openedPlane: opened, plane: clocktest.New(time.Now()), host: clocktest.New(time.Unix(0, 0)), pushed: map[string]*pushed{},
-		instance: compute.Instance{ID: fmt.Sprintf("i-%017x", opened.hosts), Region: testkit.Region},
+		target: compute.Target{ID: fmt.Sprintf("i-%017x", opened.hosts), Region: testkit.Region},
 	}
 	w.restartPlane()
 	w.restartAgent()
@@ -145,14 +140,14 @@ func (w *moments) disturb() {
 func (w *moments) restartPlane() {
 	w.linked = false
 	now := func() time.Time { return w.plane.Read().Time }
-	w.gate = gate.New(testkit.Account, nobody{}, nobody{}, w.store, w.plane.Read, rand.Reader)
-	w.keys = access.New(w.store, w, w, w.authority.Signers("sallyport", now), w.plane.Read)
+	w.gate = gate.New(testkit.Account, nobody{}, nobody{}, w.db, w.plane.Read, rand.Reader)
+	w.keys = access.New(w.db.DB, w, w, w.authority.Signers("sallyport", now), w.plane.Read)
 }
 
 func (w *moments) restartAgent() {
 	w.linked = false
 	w.clock = host.NewClock(w.host.Uptime)
-	w.grants = host.NewGrants(w.root(), w.instance.ID, w.clock, testkit.Users{"debian"}, func(string) error { return nil }, slog.New(slog.DiscardHandler))
+	w.grants = host.NewGrants(w.root(), w.target.ID, w.clock, testkit.Users{"debian"}, func(string) error { return nil }, slog.New(slog.DiscardHandler))
 }
 
 func (w *moments) root() *x509.Certificate { return w.authority.Certificate() }
@@ -181,7 +176,7 @@ func (w *moments) link(t *rapid.T, there, back time.Duration) {
 	sent := w.host.Uptime()
 	w.pass(there)
 	told := w.clocks()
-	live, err := w.keys.LiveGrants(context.Background(), w.instance.ID)
+	live, err := w.keys.LiveGrants(context.Background(), testkit.Region, w.target.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +216,11 @@ func (w *moments) push(t *rapid.T, transit time.Duration) {
 	}
 	w.transit = transit
 	w.pushed[call.RequestID] = &pushed{at: w.now, disturbed: w.early() > 4*time.Second}
-	in := access.PushInput{InstanceID: w.instance.ID, OSUser: "debian", PublicKey: key.Public.Line}
-	_, err = w.keys.Push(context.Background(), pass, in)
+	in := access.PushInput{InstanceID: w.target.ID, OSUser: "debian", PublicKey: key.Public.Line}
+	err = w.gate.Write(context.Background(), pass, func(tx *gate.Tx) error {
+		_, err := w.keys.Push(tx, in)
+		return err
+	})
 	switch {
 	case err != nil && w.linked && w.early()+transit < 50*time.Second:
 		t.Fatalf("a key cannot be pushed: %v %+v", err, w.ack)
@@ -260,10 +258,14 @@ func (w *moments) check(t *rapid.T) {
 
 // The rooms that access asks.
 
-func (w *moments) Instance(context.Context, gate.Pass, string) (compute.Instance, error) {
-	return w.instance, nil
+func (w *moments) Target(*db.Tx, string, string) (compute.Target, error) {
+	target := w.target
+	if target.State = compute.Stopped; w.linked {
+		target.State = compute.Running
+	}
+	return target, nil
 }
-func (w *moments) Linked(string) bool                     { return w.linked }
+
 func (w *moments) Revoke(_ context.Context, _, id string) { w.grants.Revoke(id) }
 
 func (w *moments) Deliver(ctx context.Context, g access.Grant) error {

@@ -12,7 +12,9 @@ import (
 	"gopkg.in/ini.v1"
 
 	"github.com/sallyport/sallyport/internal/durable"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/iam"
+	"github.com/sallyport/sallyport/internal/uuid"
 )
 
 // ProfileName is the name of the AWS profile in CredentialsFile.
@@ -65,8 +67,16 @@ func (c RootCredentials) write(data string) error {
 // region and endpoint of today.
 func (s *Server) keepCredentials(ctx context.Context) error {
 	region := s.config.Regions[0]
-	err := s.parts.identities.EnsureRoot(ctx, region, func(key iam.IssuedKey) error {
-		return RootCredentials{AccessKeyID: key.ID, Secret: key.PlainSecret.Reveal(), Region: region, Endpoint: s.endpoint}.write(s.directory.path)
+	keep := func(key iam.IssuedKey) error {
+		return RootCredentials{
+			AccessKeyID: key.ID, Secret: key.PlainSecret.Reveal(), Region: region, Endpoint: s.endpoint,
+		}.write(s.directory.path)
+	}
+	call := gate.Call{
+		RequestID: uuid.New(s.clock.Now(), s.random), Source: "iam.amazonaws.com", Name: "CreateAccessKey", Region: region,
+	}
+	err := s.parts.gate.Write(ctx, s.parts.gate.Self(call), func(tx *gate.Tx) error {
+		return s.parts.identities.EnsureRoot(tx, keep)
 	})
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/db"
 )
 
 // The facts about a deployment that its database keeps.
@@ -23,7 +23,7 @@ const (
 	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
 )
 
-// openDatabase opens the store. The embedded database is not made where one is missing: SQLite would remove what is left of
+// openDatabase opens the database. The embedded database is not made where one is missing: SQLite would remove what is left of
 // it beside its file, which may be put back.
 func (s *Server) openDatabase(ctx context.Context) (err error) {
 	location := s.config.Database
@@ -36,7 +36,7 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 		}
 		location = "sqlite:" + path
 	}
-	if s.store, err = store.Open(ctx, location, s.log); err != nil {
+	if s.database, err = db.Open(ctx, location, s.log); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	return nil
@@ -57,7 +57,7 @@ func (s *Server) databaseName() string {
 // decideAccount returns the account number: the one kept, else the one configured, else a random one, which is
 // kept from then on.
 func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, error) {
-	kept, err := s.store.Meta(ctx, metaAccount)
+	kept, err := s.database.Meta(ctx, metaAccount)
 	if err != nil {
 		return "", fmt.Errorf("read the account number: %w", err)
 	}
@@ -79,7 +79,7 @@ func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, e
 		}
 		account = fmt.Sprint(100_000_000_000 + n.Int64())
 	}
-	return account, s.store.SetMeta(ctx, metaAccount, account)
+	return account, s.database.SetMeta(ctx, metaAccount, account)
 }
 
 // belongTogether refuses to go on with a database that was used with other keys: its hosts would trust us no
@@ -91,12 +91,12 @@ func (s *Server) belongTogether(ctx context.Context, authority, seal []byte) err
 	}{{metaAuthority, AuthorityKey, authority}, {metaSeal, SealFile, seal}} {
 		sum := sha256.Sum256(thing.content)
 		mark := hex.EncodeToString(sum[:])
-		kept, err := s.store.Meta(ctx, thing.key)
+		kept, err := s.database.Meta(ctx, thing.key)
 		if err != nil {
 			return fmt.Errorf("read the mark of %s: %w", thing.file, err)
 		}
 		if kept == "" {
-			err = s.store.SetMeta(ctx, thing.key, mark)
+			err = s.database.SetMeta(ctx, thing.key, mark)
 		} else if kept != mark {
 			err = fmt.Errorf("%s is not the one that this database was made with. Put the old one back into %s", thing.file, s.directory.path)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 
-	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
@@ -41,7 +41,7 @@ func TestNamesOfUsers(t *testing.T) {
 	for _, name := range []string{"-l", "--", "a b", "a\nb", "a;b", "a$(b)", "a'b", `a"b`, "a/b", "a:b",
 		"..", "a\u2028b", "a\u00a0b", "a\u202eb", "a#b", "a%ub",
 		"a|b", "a&b", "a`b", "a*", "a?", "a{b}", "a\x00", "+nis", "@netgroup", strings.Repeat("ü", 33), "a\xff"} {
-		if compute.ValidOSUser(name) {
+		if hosts.ValidOSUser(name) {
 			t.Errorf("%q is taken for a user", name)
 		}
 		if code := push(s.Clients(s.Root), name); code != "InvalidArgsException" {

@@ -1,33 +1,19 @@
 package controlplane_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 
 	"github.com/sallyport/sallyport/internal/controlplane"
-	"github.com/sallyport/sallyport/internal/store/storetest"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/testkit"
-	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // TestPostgreSQL pushes a key with everything in PostgreSQL.
 func TestPostgreSQL(t *testing.T) {
-	postgres, err := storetest.StartPostgres(t.Context())
-	if errors.Is(err, storetest.ErrNoPostgres) {
-		prerequisite.Missing(t, err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	url := postgres.Database(t)
+	url := dbtest.PostgreSQLURL(t)
 	s := testkit.Start(t, func(c *controlplane.Config) { c.Database = url })
 	machine := s.Host(t, "web", "debian")
 	push := func() *ec2instanceconnect.SendSSHPublicKeyOutput {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/clock"
-	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -36,8 +36,9 @@ type Server struct {
 
 	log       *slog.Logger
 	clock     clock.Clock
+	random    io.Reader
 	directory *directory
-	store     *store.Store
+	database  *db.Writer
 	settled   *settled
 	http      *http.Server
 	stop      context.CancelFunc // ends the background work and what requests still do
@@ -53,7 +54,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	if config, err = config.withDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, stop: func() {}, failed: make(chan struct{})}
+	s := &Server{config: config, log: log, random: random, stop: func() {}, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -91,7 +92,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 	s.endpoint, s.advertised = config.urls(inner.Addr())
 	s.parts, err = assemble(surroundings{
 		config: config, account: s.account, advertised: s.advertised, endpoint: s.endpoint,
-		store: s.store, authority: authority, sealKey: seal, log: log, clock: clk, random: random,
+		database: s.database, authority: authority, sealKey: seal, log: log, clock: clk, random: random,
 	})
 	if err == nil {
 		err = s.keepCredentials(ctx)
@@ -106,7 +107,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock
 
 // afterItsTrail returns the clocks with the knowledge that the time of the newest event has passed.
 func (s *Server) afterItsTrail(ctx context.Context, clk clock.Clock) (clock.Clock, error) {
-	newest, err := s.store.Events(ctx, trail.Query{Limit: 1})
+	newest, err := trail.NewLog(s.database.DB).Events(ctx, trail.Query{Limit: 1})
 	if err != nil {
 		return nil, fmt.Errorf("look at the trail's newest event: %w", err)
 	}
@@ -120,9 +121,9 @@ func (s *Server) afterItsTrail(ctx context.Context, clk clock.Clock) (clock.Cloc
 func (s *Server) serve(l net.Listener, authorityEnd time.Time) {
 	base, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	health := &health{record: s.store.Prove, clock: s.clock, log: s.log}
+	health := &health{record: s.database.Prove, clock: s.clock, log: s.log}
 	s.http = &http.Server{
-		Handler:           route(s.parts.api, s.parts.hosts, s.parts.metrics.handler(), health, s.config.AllowPlainHTTP),
+		Handler:           route(s.parts.api, s.parts.machines, s.parts.metrics.handler(), health, s.config.AllowPlainHTTP),
 		ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader,
 		BaseContext:    func(net.Listener) context.Context { return base },
@@ -134,7 +135,7 @@ func (s *Server) serve(l net.Listener, authorityEnd time.Time) {
 			close(s.failed)
 		}
 	})
-	s.working.Go(func() { s.forget(base) })
+	s.working.Go(func() { s.keep(base) })
 	s.working.Go(func() { s.remindOfTheEnd(base, authorityEnd) })
 }
 
@@ -157,7 +158,7 @@ func (s *Server) Answered() int64 { return s.parts.metrics.answered.Load() }
 func (s *Server) Failed() <-chan struct{} { return s.failed }
 
 // Close stops the server: no new requests, an end to those in progress, a word to the hosts, and last the
-// store. What is not done when ctx ends is cut off, but for what the store is writing. It returns why the server stopped by itself, if it did.
+// database. What is not done when ctx ends is cut off, but for what is being written. It returns why the server stopped by itself, if it did.
 func (s *Server) Close(ctx context.Context) (err error) {
 	s.closing.Do(func() {
 		err = s.http.Shutdown(ctx)
@@ -165,6 +166,7 @@ func (s *Server) Close(ctx context.Context) (err error) {
 		s.http.Close()
 		s.stop()
 		s.working.Wait()
+		s.saveUses(context.WithoutCancel(ctx))
 		select {
 		case <-s.failed:
 			err = errors.Join(err, s.failure)
@@ -178,8 +180,8 @@ func (s *Server) Close(ctx context.Context) (err error) {
 // release gives back what Start took.
 func (s *Server) release() (err error) {
 	s.stop()
-	if s.store != nil {
-		err = s.store.Close()
+	if s.database != nil {
+		err = s.database.Close()
 	}
 	if s.directory != nil {
 		err = errors.Join(err, s.directory.close())

@@ -42,6 +42,7 @@ func (k Kind) String() string {
 type Error struct {
 	Kind     Kind
 	Resource string // the type of thing it is about, in the words of its room: "instance", "user", "access-key"
+	Code     string // the code of AWS's API, where the resource's kind decides it and not the service; usually empty
 	Message  string // for the caller: what is wrong and what to do. Never holds a secret.
 	Cause    error  // for the log only
 }

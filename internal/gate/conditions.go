@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -9,23 +10,23 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// requestContext answers for the global condition keys, the operation's own, the resource's own and the tags. What
-// must be looked up is only when a policy asks for it.
+// requestContext answers for the global condition keys, the ask's own and the tags. What must be looked up is looked
+// up only when a policy asks for it.
 type requestContext struct {
 	ctx       context.Context
 	gate      *Gate
 	principal Principal
 	call      Call
-	resource  Resource
+	ask       Ask
 	now       time.Time
 	tags      map[string]string
 	looked    bool
-	err       error
+	err       error // the first: a key that could not be found out is not absent
 }
 
 // Values implements policy.Context.
 func (c *requestContext) Values(key string) ([]string, bool) {
-	if values, ok := c.call.Conditions[key]; ok {
+	if values, ok := c.ask.Keys[key]; ok {
 		return values, true
 	}
 	if name, ok := cutAnyPrefix(key, "aws:resourcetag/", "ec2:resourcetag/", "iam:resourcetag/"); ok {
@@ -85,23 +86,23 @@ func (c *requestContext) Values(key string) ([]string, bool) {
 }
 
 func (c *requestContext) ofResource(key string) (value string, ok bool) {
-	if c.resource.Condition == nil {
+	if c.ask.Condition == nil {
 		return "", false
 	}
-	value, ok, err := c.resource.Condition(c.ctx, key)
-	if err != nil {
-		c.err = err
-	}
+	value, ok, err := c.ask.Condition(c.ctx, key)
+	c.err = cmp.Or(c.err, err)
 	return value, ok
 }
 
 func (c *requestContext) resourceTags() map[string]string {
-	if c.resource.Tags != nil {
-		return c.resource.Tags
+	if c.ask.Tags != nil {
+		return c.ask.Tags
 	}
-	if !c.looked && c.resource.ARN != "*" {
+	if !c.looked && c.ask.ARN != "*" {
 		c.looked = true
-		c.tags, c.err = c.gate.tags.ResourceTags(c.ctx, c.resource.ARN)
+		var err error
+		c.tags, err = c.gate.tags.ResourceTags(c.ctx, c.ask.ARN)
+		c.err = cmp.Or(c.err, err)
 	}
 	return c.tags
 }

@@ -1,7 +1,9 @@
-// Package gate is where authorization and record meet. What callers ask for behind it needs a Pass, a Pass exists
-// only after a policy allowed the call (or a host proved its identity), and every caller's call, allowed or not,
-// leaves one event in the trail; of strangers, who proved nothing, so many as Record says. What hosts tell by
-// themselves leaves one if it changes anything.
+// Package gate is where authorization and record meet. Whatever is read behind it takes a Pass, which exists only
+// after a policy allowed the call or a host proved its identity. Whatever is written takes a Tx, which the gate alone
+// makes, and which commits the call's event with what it writes. So nothing is done without a decision and a record.
+//
+// Every call leaves one event, allowed or not. Unauthenticated calls are rate-limited: see Record. What hosts report
+// leaves an event if it changes anything.
 package gate
 
 import (
@@ -10,11 +12,13 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/policy"
 	"github.com/sallyport/sallyport/internal/trail"
@@ -28,7 +32,7 @@ type Principal struct {
 	Issued       clock.Reading     // of the session; zero for long-lived keys
 	Expires      time.Time         // of the session; zero for long-lived keys
 	Root         bool              // the account's root user, whom no policy limits
-	Policies     []policy.Policy   // all that apply: the user's own and the groups'
+	Policies     []policy.Set      // each of which must allow a call: identity-based policies, a boundary, a session's
 	Tags         map[string]string // of the user, for aws:PrincipalTag
 }
 
@@ -57,7 +61,7 @@ type Tags interface {
 type Gate struct {
 	principals Principals
 	tags       Tags
-	trail      trail.Store
+	writer     *db.Writer
 	account    string
 	clock      clock.Clock
 	random     io.Reader
@@ -67,14 +71,16 @@ type Gate struct {
 	strangers  *rate.Limiter
 }
 
-// New returns a Gate. It panics if a collaborator is missing: a gate without principals or without a trail
-// must not exist.
-func New(account string, principals Principals, tags Tags, store trail.Store, clock clock.Clock, random io.Reader) *Gate {
-	if account == "" || principals == nil || tags == nil || store == nil || clock == nil || random == nil {
-		panic("gate: New needs an account, principals, tags, a trail, a clock and randomness")
+// New returns a Gate over the database that holds the trail. It panics if a collaborator is missing: a gate without
+// principals or without a trail must not exist.
+func New(
+	account string, principals Principals, tags Tags, writer *db.Writer, clock clock.Clock, random io.Reader,
+) *Gate {
+	if account == "" || principals == nil || tags == nil || writer == nil || clock == nil || random == nil {
+		panic("gate: New needs an account, principals, tags, a database, a clock and randomness")
 	}
 	g := &Gate{
-		principals: principals, tags: tags, trail: store, account: account, clock: clock, random: random,
+		principals: principals, tags: tags, writer: writer, account: account, clock: clock, random: random,
 		strangers: rate.NewLimiter(strangersASecond, strangersAtOnce),
 		throttled: newRates(rate.Every(throttledInterval), throttledAtOnce),
 		guesses:   newRates(rate.Every(guessInterval), guessesAtOnce),
@@ -110,12 +116,15 @@ func (g *Gate) Knows(ctx context.Context, accessKeyID string) bool {
 // Authenticate finds the owner of the access key and lets verify check the request's signature with the
 // owner's secret. Of the call, its source and region are known. Errors are Unauthenticated faults whose Resource tells
 // them apart: "access-key" for an unknown key, "session" for a wrong session token, "expired-session" for one that is
-// over; verify's own error is passed on. A Throttled fault, of a principal that makes too many calls, comes with the Caller.
-// With any other error the Caller has no right and no identity, and says only whether it Guessed.
-func (g *Gate) Authenticate(ctx context.Context, call Call, accessKeyID, sessionToken string, verify func(secret Secret) error) (Caller, error) {
+// over; verify's own error is passed on. A Throttled fault, of a principal that makes too many calls, comes with the
+// Caller. With any other error the Caller has no right and no identity, and says only whether it Guessed.
+func (g *Gate) Authenticate(
+	ctx context.Context, call Call, accessKeyID, sessionToken string, verify func(secret Secret) error,
+) (Caller, error) {
 	principal, err := g.principals.Principal(ctx, accessKeyID)
 	if fault.Is(err, fault.NotFound) {
-		return Caller{}, fault.Wrap(err, fault.Unauthenticated, "access-key", "The access key id %q is not known here or is not active. Check the profile, or ask for a new access key.", accessKeyID)
+		return Caller{}, fault.Wrap(err, fault.Unauthenticated, "access-key", "The access key id %q is not known here "+
+			"or is not active. Check the profile, or ask for a new access key.", accessKeyID)
 	}
 	if err != nil {
 		return Caller{}, err
@@ -127,27 +136,30 @@ func (g *Gate) Authenticate(ctx context.Context, call Call, accessKeyID, session
 		return Caller{guessed: true}, err
 	}
 	if !equalSecrets(sessionToken, principal.SessionToken) {
-		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "session", "The session token does not belong to the access key %q.", accessKeyID)
+		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "session",
+			"The session token does not belong to the access key %q.", accessKeyID)
 	}
 	if !principal.Expires.IsZero() && g.clock().Left(principal.Issued, principal.Expires) == 0 {
-		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "expired-session", "The session token of the access key %q expired at %s. Ask for a new one.", accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
+		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "expired-session",
+			"The session token of the access key %q expired at %s. Ask for a new one.",
+			accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
 	}
 	if uses, ok := g.principals.(Uses); ok {
 		uses.Used(ctx, accessKeyID, call.Source, call.Region)
 	}
 	caller := Caller{principal: principal, verified: true}
 	if !g.calls.allow(principal.Identity.PrincipalID, g.clock.Now()) {
-		return caller, fault.New(fault.Throttled, "rate", "Rate exceeded: %s makes too many calls. Wait, and make fewer in a second.", principal.Identity.ARN)
+		return caller, fault.New(fault.Throttled, "rate",
+			"Rate exceeded: %s makes too many calls. Wait, and make fewer in a second.", principal.Identity.ARN)
 	}
 	return caller, nil
 }
 
-// Call is what a caller asks for.
+// Call is what a caller wants to do.
 type Call struct {
 	RequestID  string
 	Source     string // the event source: "ec2.amazonaws.com"
 	Name       string // the operation
-	Action     string // the IAM action; empty for operations anybody authenticated may call (GetCallerIdentity)
 	Region     string
 	ReadOnly   bool
 	SourceIP   netip.Addr
@@ -156,23 +168,27 @@ type Call struct {
 	TLS        *trail.TLSDetails
 	Guessed    bool           // the access key that was named is one of ours, and the caller did not prove to have it
 	Parameters map[string]any // for the trail, without secrets
-	Resources  []Resource     // each must be allowed; none means "*"
-	Conditions policy.Keys    // the operation's own condition keys, folded
+	Asks       []Ask          // each must be allowed
+	Open       bool           // anybody authenticated may, but for asks that name an action
 }
 
-// Resource is something the call wants to touch.
-type Resource struct {
-	ARN string
+// Ask is one question to the policies: whether the caller may do the action to the resource. Condition keys that
+// belong to one resource are absent for the others, as on AWS.
+type Ask struct {
+	Action string // the IAM action: "ec2:RunInstances"
+	ARN    string // of the resource, or "*"
 	// Type is AWS::EC2::Instance and the like. What has none (the path that a listing is about) is no resource in the
 	// trail.
 	Type string
-	// Named is how the caller named it, for the refusal; empty for the ARN. It is set where the ARN holds what the
-	// caller may not know: the path of a user, or whose an access key is.
+	// Named is how the caller named the resource, for the refusal; empty for the ARN. It is set where the ARN holds
+	// what the caller may not know: the path of a user, or whose an access key is.
 	Named string
-	// Condition finds the value of a condition key of this resource, in lower case ("ec2:availabilityzone"), when a policy
-	// asks for it; nil for a resource that has none of its own. An error denies the call.
+	// Keys are the condition keys of this ask, folded: the resource's own, the request's tags, the operation's.
+	Keys policy.Keys
+	// Condition finds the value of a condition key of the resource, in lower case ("ec2:availabilityzone"), when a
+	// policy asks for it; nil for a resource that has none to be looked up. An error denies the call.
 	Condition func(ctx context.Context, key string) (value string, ok bool, err error)
-	// Tags are the tags the request would give the resource; nil to look up those it has.
+	// Tags are the resource's, if they are known; nil to look them up.
 	Tags map[string]string
 }
 
@@ -183,20 +199,26 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 	if !caller.verified {
 		return Pass{}, fault.New(fault.Unauthenticated, "caller", "The request is not authenticated.")
 	}
-	if call.Action != "" && !caller.principal.Root {
-		resources := call.Resources
-		if len(resources) == 0 {
-			resources = []Resource{{ARN: "*"}}
+	if caller.principal.Root {
+		return pass, nil
+	}
+	if len(call.Asks) == 0 && !call.Open {
+		return Pass{}, fmt.Errorf("gate: the call %s asks no policy, and is not open to all", call.Name)
+	}
+	for _, ask := range call.Asks {
+		if call.Open && ask.Action == "" {
+			continue
 		}
-		for _, resource := range resources {
-			keys := &requestContext{ctx: ctx, gate: g, principal: caller.principal, call: call, resource: resource, now: pass.call.time}
-			decision := policy.Evaluate(caller.principal.Policies, policy.Request{Action: call.Action, Resource: resource.ARN, Context: keys})
-			if keys.err != nil {
-				return Pass{}, fmt.Errorf("look up the condition keys of %s: %w", resource.ARN, keys.err)
-			}
-			if !decision.Allowed {
-				return Pass{}, denial(caller.Identity().ARN, call.Action, cmp.Or(resource.Named, resource.ARN), decision)
-			}
+		keys := &requestContext{
+			ctx: ctx, gate: g, principal: caller.principal, call: call, ask: ask, now: pass.call.time,
+		}
+		request := policy.Request{Action: ask.Action, Resource: ask.ARN, Context: keys}
+		decision := policy.EvaluateAll(caller.principal.Policies, request)
+		if keys.err != nil {
+			return Pass{}, fmt.Errorf("look up the condition keys of %s: %w", ask.ARN, keys.err)
+		}
+		if !decision.Allowed {
+			return Pass{}, denial(caller.Identity().ARN, ask, decision)
 		}
 	}
 	return pass, nil
@@ -212,7 +234,15 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 	return g.open(identity, call, trail.AwsServiceEvent), nil
 }
 
-// Record ends a call: it writes the call's event unless a mutation has committed it already. failure is the
+// Self returns a Pass for what this deployment does by itself.
+func (g *Gate) Self(call Call) Pass {
+	const self = "sallyport"
+	identity := trail.Identity{Type: trail.AWSService, PrincipalID: self, AccountID: g.account}
+	call.UserAgent = self
+	return g.open(identity, call, trail.AwsServiceEvent)
+}
+
+// Record ends a call: it writes the call's event unless its write has committed it already. failure is the
 // call's error with the code it was answered with, or nil. identity is whoever was authenticated so far; pass
 // is zero if the call did not get that far. An error means that the record could not be written, and then the
 // call must fail whatever else it did.
@@ -227,18 +257,18 @@ func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, p
 	}
 	if state == nil {
 		if failure != nil && !failure.Throttled && isCaller(identity) {
-			g.calls.charge(identity.PrincipalID, now, refusalCost+len(call.Resources))
+			g.calls.charge(identity.PrincipalID, now, refusalCost+len(call.Asks))
 		}
 		state = g.open(identity, call, trail.AwsAPICall).call
 	}
 	if failure == nil && state.recorded {
 		return nil
 	}
-	event := state.event(nil, nil)
+	event := state.event()
 	if failure != nil {
 		event.ErrorCode, event.ErrorMessage = failure.Code, failure.Message
 	}
-	if err := g.trail.AppendEvent(ctx, event); err != nil {
+	if err := g.writer.Update(ctx, func(tx *db.Tx) error { return trail.Append(tx, event) }); err != nil {
 		return fmt.Errorf("record the call in the trail: %w", err)
 	}
 	return nil
@@ -268,10 +298,19 @@ type Failure struct {
 	Throttled     bool // the caller makes too many calls
 }
 
-func denial(caller, action, resource string, d policy.Decision) *fault.Error {
-	why := fmt.Sprintf("because no identity-based policy allows the %s action", action)
+func denial(caller string, ask Ask, d policy.Decision) *fault.Error {
+	why := fmt.Sprintf("because no %s allows the %s action", d.Set, ask.Action)
 	if d.Explicit {
-		why = fmt.Sprintf("with an explicit deny in an identity-based policy: statement %s of %s", d.Statement, d.Policy)
+		why = fmt.Sprintf("with an explicit deny in %s %s: statement %s of %s",
+			article(string(d.Set)), d.Set, d.Statement, d.Policy)
 	}
-	return fault.New(fault.Denied, "action", "User: %s is not authorized to perform: %s on resource: %s %s", caller, action, resource, why)
+	return fault.New(fault.Denied, "action", "User: %s is not authorized to perform: %s on resource: %s %s",
+		caller, ask.Action, cmp.Or(ask.Named, ask.ARN), why)
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiou") {
+		return "an"
+	}
+	return "a"
 }

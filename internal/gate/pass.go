@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// Pass is the proof that a call was allowed. Every domain method takes one and begins with Check. It is good
-// for one call and belongs to the goroutine that serves it.
+// Pass is the proof that a call was allowed. Every domain method that reads takes one and begins with Check. It is
+// good for one call and belongs to the goroutine that serves it.
 type Pass struct{ call *passState }
 
 type passState struct {
@@ -18,16 +18,18 @@ type passState struct {
 	account  string
 	time     time.Time
 	eventID  string
-	kind     string
-	recorded bool
+	kind     string // of the event: trail.AwsAPICall or trail.AwsServiceEvent
+	recorded bool   // the event was committed
 }
 
 func (g *Gate) open(identity trail.Identity, call Call, kind string) Pass {
 	now := g.clock.Now()
-	return Pass{call: &passState{call: call, identity: identity, account: g.account, time: now, eventID: uuid.New(now, g.random), kind: kind}}
+	return Pass{call: &passState{
+		call: call, identity: identity, account: g.account, time: now, eventID: uuid.New(now, g.random), kind: kind,
+	}}
 }
 
-// ErrNoPass is what a domain method answers to the zero Pass.
+// ErrNoPass is what a domain method answers to the zero Pass or Tx.
 var ErrNoPass = errors.New("gate: this needs a Pass, and the zero Pass is refused")
 
 // Check returns ErrNoPass for the zero Pass.
@@ -48,25 +50,18 @@ func (p Pass) Identity() trail.Identity { return p.call.identity }
 // Time is when the call was let in. All that one call writes bears this time.
 func (p Pass) Time() time.Time { return p.call.time }
 
-// Event returns the call's event for a mutation to commit in its own transaction. response becomes the
-// record's responseElements and holds no secret; resources are added to those that were authorized. A call has
-// one event: if the call fails after all, Record replaces it under the same id.
-func (p Pass) Event(response map[string]any, resources ...trail.Resource) trail.Event {
-	p.call.recorded = true
-	return p.call.event(response, resources)
-}
-
-func (s *passState) event(response map[string]any, resources []trail.Resource) trail.Event {
+// event is the call's event. A call has one: if it fails after its write was committed, Record replaces the event
+// under the same id.
+func (s *passState) event() trail.Event {
 	event := trail.Event{
 		Version:    "1.11",
 		Identity:   s.identity,
-		Time:       s.time.UTC().Truncate(time.Second),
+		Time:       s.time,
 		Source:     s.call.Source,
 		Name:       s.call.Name,
 		Region:     s.call.Region,
 		UserAgent:  s.call.UserAgent,
 		Parameters: s.call.Parameters,
-		Response:   response,
 		RequestID:  s.call.RequestID,
 		ID:         s.eventID,
 		ReadOnly:   s.call.ReadOnly,
@@ -79,14 +74,12 @@ func (s *passState) event(response map[string]any, resources []trail.Resource) t
 	if s.call.SourceIP.IsValid() {
 		event.SourceIP = s.call.SourceIP.Unmap().String()
 	}
-	for _, r := range s.call.Resources {
-		if r.Type != "" && r.ARN != "*" {
-			event.Resources = append(event.Resources, trail.Resource{ARN: r.ARN, AccountID: s.account, Type: r.Type})
+	seen := map[string]bool{}
+	for _, ask := range s.call.Asks {
+		if ask.Type != "" && ask.ARN != "*" && !seen[ask.ARN] {
+			seen[ask.ARN] = true
+			event.Resources = append(event.Resources, trail.Resource{ARN: ask.ARN, AccountID: s.account, Type: ask.Type})
 		}
-	}
-	for _, r := range resources {
-		r.AccountID = s.account
-		event.Resources = append(event.Resources, r)
 	}
 	return event
 }

@@ -95,7 +95,7 @@ func TestCopiedMachine(t *testing.T) {
 	d.run(third.machine)
 	d.turnedAway(third)
 	told := 0
-	for _, event := range d.events.written() {
+	for _, event := range d.written() {
 		if event.Name == "LinkHost" && event.ErrorCode == "DuplicateHost" && event.ErrorMessage == says {
 			told++
 		}
@@ -149,7 +149,7 @@ func TestOriginalComesHome(t *testing.T) {
 	if err := d.deliver(d.grant("i-1", "r1", "admin")); err != nil || len(first.holds()) != 1 {
 		t.Errorf("a push to the original: %v", err)
 	}
-	told := slices.ContainsFunc(d.events.written(), func(event trail.Event) bool { return event.ErrorCode == "DuplicateHost" })
+	told := slices.ContainsFunc(d.written(), func(event trail.Event) bool { return event.ErrorCode == "DuplicateHost" })
 	if !told || d.links.Contention("i-1") == "" {
 		t.Error("nobody is told that there are two")
 	}

@@ -21,13 +21,16 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
-	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostlink"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/keyblob"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
@@ -51,7 +54,7 @@ type deployment struct {
 
 	instances *instances
 	grants    *grants
-	events    *events
+	db        *db.Writer
 
 	links  *hostlink.Links
 	server *httptest.Server
@@ -69,9 +72,9 @@ func newDeployment(t *testing.T, ahead time.Duration) *deployment {
 	if d.signer, err = d.authority.Signers("sallyport", d.now).Signer(region); err != nil {
 		t.Fatal(err)
 	}
-	d.instances = &instances{byID: map[string]compute.Instance{}, reports: map[string]compute.Report{}}
+	d.instances = &instances{byID: map[string]hosts.Host{}, reports: map[string]hosts.Report{}}
 	d.grants = &grants{now: d.now, live: map[string][]access.Grant{}, released: map[string]access.Release{}}
-	d.events = &events{}
+	d.db = dbtest.SQLite(t)
 	d.address = "127.0.0.1:0"
 	d.start()
 	t.Cleanup(d.stop)
@@ -85,8 +88,8 @@ func (d *deployment) start() {
 	d.t.Helper()
 	d.links = hostlink.NewLinks(d.clock, d.log)
 	handler := hostlink.Server{
-		Links: d.links, Instances: d.instances, Grants: d.grants,
-		Gate:    gate.New(account, nobody{}, nobody{}, d.events, d.clock, rand.Reader),
+		Links: d.links, Hosts: d.instances, Grants: d.grants,
+		Gate:    gate.New(account, nobody{}, nobody{}, d.db, d.clock, rand.Reader),
 		Account: account, Region: region, Authority: d.authority.Certificate().Raw, Clock: d.clock, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	listener, err := net.Listen("tcp", d.address)
@@ -127,7 +130,7 @@ func (d *deployment) enroll(id string) *machine {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.instances.put(compute.Instance{ID: id, Region: region, Zone: region + "a", PublicKey: public})
+	d.instances.put(hosts.Host{Head: resource.Head{ID: id, Region: region}, Zone: region + "a", PublicKey: public})
 	certificate, err := ca.SelfSigned(private, id)
 	if err != nil {
 		d.t.Fatal(err)
@@ -236,15 +239,15 @@ func (u onlyUser) Judge(_ context.Context, name, _ string) hostproto.Ack {
 	return hostproto.Ack{}
 }
 
-// instances is a fake of compute.
+// instances is a fake of hosts.
 type instances struct {
 	mu      sync.Mutex
-	byID    map[string]compute.Instance
-	reports map[string]compute.Report
+	byID    map[string]hosts.Host
+	reports map[string]hosts.Report
 	seen    int
 }
 
-func (i *instances) put(instance compute.Instance) {
+func (i *instances) put(instance hosts.Host) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.byID[instance.ID] = instance
@@ -254,55 +257,57 @@ func (i *instances) terminate(id string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	instance := i.byID[id]
-	instance.Terminated = time.Now()
+	instance.Ended = time.Now()
 	i.byID[id] = instance
 }
 
-func (i *instances) report(id string) compute.Report {
+func (i *instances) report(id string) hosts.Report {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.reports[id]
 }
 
-func (i *instances) EnrollHost(_ context.Context, pass gate.Pass, tokenID string, secret gate.Secret, key []byte, report compute.Report) (compute.Instance, error) {
-	if secret.Reveal() != "the secret of the token" {
-		return compute.Instance{}, fault.New(fault.Unauthenticated, "host-token", "The enrollment token is not valid.")
+func (i *instances) Enroll(tx *gate.Tx, a hosts.Application) (hosts.Host, error) {
+	if a.Secret.Reveal() != "the secret of the token" {
+		return hosts.Host{}, fault.New(fault.Unauthenticated, "host-token", "The enrollment token is not valid.")
 	}
-	instance := compute.Instance{ID: "i-" + tokenID, Region: region, Zone: region + "a", PublicKey: key, Report: report}
-	i.put(instance)
-	return instance, pass.Check()
+	host := hosts.Host{
+		Head: resource.Head{ID: "i-" + a.TokenID, Region: region}, Zone: region + "a", PublicKey: a.PublicKey, Report: a.Report,
+	}
+	i.put(host)
+	return host, tx.Check()
 }
 
-func (i *instances) HostByKey(_ context.Context, key []byte) (compute.Instance, error) {
+func (i *instances) ByKey(_ context.Context, key []byte) (hosts.Host, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, instance := range i.byID {
-		if string(instance.PublicKey) == string(key) && instance.Terminated.IsZero() {
+		if string(instance.PublicKey) == string(key) && instance.Ended.IsZero() {
 			return instance, nil
 		}
 	}
-	return compute.Instance{}, fault.New(fault.NotFound, "instance", "no such key")
+	return hosts.Host{}, fault.New(fault.NotFound, "instance", "no such key")
 }
 
 func (i *instances) Dismissed(_ context.Context, id string, key []byte) (bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	instance, ok := i.byID[id]
-	return ok && !instance.Terminated.IsZero() && string(instance.PublicKey) == string(key), nil
+	return ok && !instance.Ended.IsZero() && string(instance.PublicKey) == string(key), nil
 }
 
-func (i *instances) ReportHost(_ context.Context, pass gate.Pass, id string, report compute.Report) error {
+func (i *instances) Report(tx *gate.Tx, id string, report hosts.Report) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.reports[id] = report
-	return pass.Check()
+	return tx.Check()
 }
 
-func (i *instances) SeeHost(_ context.Context, pass gate.Pass, _ string, _ time.Time) error {
+func (i *instances) See(tx *gate.Tx, _ string, _ time.Time) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.seen++
-	return pass.Check()
+	return tx.Check()
 }
 
 // grants is a fake of access.
@@ -323,7 +328,7 @@ func (g *grants) push(grant access.Grant) {
 	g.live[grant.InstanceID] = append(g.live[grant.InstanceID], grant)
 }
 
-func (g *grants) LiveGrants(_ context.Context, id string) ([]access.Grant, error) {
+func (g *grants) LiveGrants(_ context.Context, _, id string) ([]access.Grant, error) {
 	g.mu.Lock()
 	reading, live := g.reading, slices.Clone(g.live[id])
 	g.mu.Unlock()
@@ -333,7 +338,7 @@ func (g *grants) LiveGrants(_ context.Context, id string) ([]access.Grant, error
 	return slices.DeleteFunc(live, func(grant access.Grant) bool { return !g.now().Before(grant.Expires) }), nil
 }
 
-func (g *grants) Released(_ context.Context, pass gate.Pass, release access.Release) error {
+func (g *grants) Released(tx *gate.Tx, release access.Release) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.told++
@@ -344,7 +349,7 @@ func (g *grants) Released(_ context.Context, pass gate.Pass, release access.Rele
 		return fault.New(fault.NotFound, "grant", "no such grant")
 	}
 	g.released[release.EventID] = release
-	return pass.Check()
+	return tx.Check()
 }
 
 func (g *grants) events() map[string]access.Release {
@@ -365,26 +370,19 @@ func (g *grants) tellings() int {
 	return g.told
 }
 
-// events is a trail in memory.
-type events struct {
-	mu  sync.Mutex
-	all []trail.Event
+// written are the events of the trail, newest first.
+func (d *deployment) written() []trail.Event {
+	d.t.Helper()
+	entries, err := trail.NewLog(d.db.DB).Events(context.Background(), trail.Query{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var events []trail.Event
+	for _, e := range entries {
+		events = append(events, e.Event)
+	}
+	return events
 }
-
-func (e *events) AppendEvent(_ context.Context, event trail.Event) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, event)
-	return nil
-}
-
-func (e *events) written() []trail.Event {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.all)
-}
-
-func (e *events) Events(context.Context, trail.Query) ([]trail.Entry, error) { return nil, nil }
 
 // nobody is a deployment without users and tags.
 type nobody struct{}

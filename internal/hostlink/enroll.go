@@ -7,10 +7,10 @@ import (
 	"net/netip"
 
 	"github.com/sallyport/sallyport/internal/ca"
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
@@ -44,7 +44,7 @@ func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 
 // redeem enrolls and records how it went. Until it has an instance, the machine goes by its token; one whose token
 // is not good is a stranger, whose words about itself do not enter the trail.
-func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, report hostproto.Report) (compute.Instance, error) {
+func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, report hostproto.Report) (hosts.Host, error) {
 	call := h.call(r, "EnrollHost", h.Region)
 	stranger := call
 	stranger.Parameters = map[string]any{"hostTokenId": token.ID}
@@ -52,16 +52,22 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	identity := trail.Identity{Type: trail.Host, PrincipalID: token.ID, AccountID: h.Account}
 	pass, err := h.Gate.AdmitHost(identity, call)
 	if err != nil {
-		return compute.Instance{}, err
+		return hosts.Host{}, err
 	}
 	told, err := fromWire(report)
-	var instance compute.Instance
+	var instance hosts.Host
 	if err == nil {
-		instance, err = h.Instances.EnrollHost(r.Context(), pass, token.ID, gate.Secret(token.Secret), key, told)
+		application := hosts.Application{
+			TokenID: token.ID, Secret: gate.Secret(token.Secret), PublicKey: key, Report: told,
+		}
+		err = h.Gate.Write(r.Context(), pass, func(tx *gate.Tx) (err error) {
+			instance, err = h.Hosts.Enroll(tx, application)
+			return err
+		})
 	}
 	ctx := context.WithoutCancel(r.Context())
 	if err == nil {
-		return instance, h.Gate.Record(ctx, identity, call, pass, nil)
+		return instance, nil
 	}
 	h.Log.Info("an enrollment failed", "source", call.SourceIP, "token", token.ID, "error", err)
 	f := fault.Of(err)
@@ -69,14 +75,14 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	if failed != nil { // what cannot be recorded has failed for that reason
 		err = failed
 	}
-	return compute.Instance{}, err
+	return hosts.Host{}, err
 }
 
 var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")
 
-// fromWire reads a report. Its fields are judged by compute.
-func fromWire(r hostproto.Report) (compute.Report, error) {
-	report := compute.Report{
+// fromWire reads a report. Its fields are judged by hosts.
+func fromWire(r hostproto.Report) (hosts.Report, error) {
+	report := hosts.Report{
 		Hostname: r.Hostname, OS: r.OS, Architecture: r.Architecture, SSHPort: r.SSHPort,
 		HostKeys: r.HostKeys, Users: r.Users, Version: r.Version, KeyTypes: r.KeyTypes, Machine: r.Machine,
 	}
@@ -86,7 +92,7 @@ func fromWire(r hostproto.Report) (compute.Report, error) {
 	for _, text := range r.Addresses {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
-			return compute.Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: %.64q is not an address.", text)
+			return hosts.Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: %.64q is not an address.", text)
 		}
 		report.Addresses = append(report.Addresses, address)
 	}

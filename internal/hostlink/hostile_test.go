@@ -280,7 +280,7 @@ func TestStrangersEnrollmentInTheTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	events := d.events.written()
+	events := d.written()
 	if response.StatusCode != http.StatusForbidden || len(events) != 1 {
 		t.Fatalf("%s, %d events", response.Status, len(events))
 	}

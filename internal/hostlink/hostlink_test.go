@@ -27,13 +27,14 @@ import (
 	"github.com/sallyport/sallyport/internal/host"
 	"github.com/sallyport/sallyport/internal/hostlink"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 var (
-	_ access.Hosts       = (*hostlink.Links)(nil)
-	_ hostlink.Grants    = (*access.Service)(nil)
-	_ hostlink.Instances = (*instances)(nil)
+	_ access.Links    = (*hostlink.Links)(nil)
+	_ hostlink.Grants = (*access.Service)(nil)
+	_ hostlink.Hosts  = (*hosts.Service)(nil)
 )
 
 func mustCertificate(t *testing.T, key ed25519.PrivateKey) tls.Certificate {
@@ -415,15 +416,14 @@ func TestEnroll(t *testing.T) {
 	if status != http.StatusOK || answer["instanceId"] != "i-abc" || answer["region"] != region {
 		t.Fatalf("got %d, %v", status, answer)
 	}
-	if _, err := d.instances.HostByKey(context.Background(), key.Public().(ed25519.PublicKey)); err != nil {
+	if _, err := d.instances.ByKey(context.Background(), key.Public().(ed25519.PublicKey)); err != nil {
 		t.Error(err)
 	}
 	var failures []string
-	for _, event := range d.events.all {
+	for _, event := range d.written() {
 		failures = append(failures, event.Name+" "+event.ErrorCode)
 	}
 	slices.Sort(failures)
-	// The fake of compute writes no event of its own, so the success is recorded by the gate.
 	if diff := cmp.Diff([]string{"EnrollHost ", "EnrollHost invalid", "EnrollHost unauthenticated"}, failures); diff != "" {
 		t.Error(diff)
 	}
@@ -432,7 +432,7 @@ func TestEnroll(t *testing.T) {
 func TestNeedsTLS(t *testing.T) {
 	d := newDeployment(t, 0)
 	handler := hostlink.Server{
-		Links: d.links, Instances: d.instances, Grants: d.grants, Gate: gate.New(account, nobody{}, nobody{}, d.events, d.clock, rand.Reader),
+		Links: d.links, Hosts: d.instances, Grants: d.grants, Gate: gate.New(account, nobody{}, nobody{}, d.db, d.clock, rand.Reader),
 		Account: account, Clock: d.clock, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	for _, path := range []string{hostproto.LinkPath, hostproto.EnrollPath} {

@@ -20,7 +20,7 @@ import (
 // whether a user exists.
 const deliverTimeout = 5 * time.Second
 
-// Links are the links that are up. It serves access.Hosts and compute.Links, and is safe for concurrent use.
+// Links are the links that are up. It serves access.Links, compute.Links and hosts.Links, and is safe for concurrent use.
 type Links struct {
 	clock   clock.Clock
 	log     *slog.Logger
@@ -49,7 +49,7 @@ func (l *Links) Count() int {
 }
 
 // Deliver hands the grant to the host's agent and returns when the agent holds it, within five seconds. Errors
-// are those of access.Hosts. After an error the agent may hold the grant all the same.
+// are those of access.Links. After an error the agent may hold the grant all the same.
 func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	link := l.find(grant.InstanceID)
 	if link == nil {

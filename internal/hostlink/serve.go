@@ -17,10 +17,10 @@ import (
 
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/ca"
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
@@ -99,23 +99,23 @@ var errDismissed = errors.New("hostlink: the instance is terminated")
 
 // recognize finds out whose key it is. Only for an instance that had this very key and is terminated the answer
 // is errDismissed: a key that we never saw must not make a machine remove itself.
-func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (compute.Instance, error) {
-	instance, err := h.Instances.HostByKey(r.Context(), key)
+func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (hosts.Host, error) {
+	instance, err := h.Hosts.ByKey(r.Context(), key)
 	if !fault.Is(err, fault.NotFound) {
 		return instance, err
 	}
-	dismissed, lookErr := h.Instances.Dismissed(r.Context(), r.Header.Get(hostproto.InstanceHeader), key)
+	dismissed, lookErr := h.Hosts.Dismissed(r.Context(), r.Header.Get(hostproto.InstanceHeader), key)
 	switch {
 	case lookErr != nil:
-		return compute.Instance{}, lookErr
+		return hosts.Host{}, lookErr
 	case dismissed:
-		return compute.Instance{}, errDismissed
+		return hosts.Host{}, errDismissed
 	}
-	return compute.Instance{}, fault.Wrap(err, fault.Denied, "host-key", "This control plane does not know the machine's key. Enroll the machine.")
+	return hosts.Host{}, fault.Wrap(err, fault.Denied, "host-key", "This control plane does not know the machine's key. Enroll the machine.")
 }
 
 // serve runs the link until it ends.
-func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance compute.Instance) error {
+func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance hosts.Host) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	session, stream, err := hostproto.Accepted(ctx, ws)
@@ -151,7 +151,7 @@ func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance compute.I
 // conversation is what goes on on one link.
 type conversation struct {
 	*handler
-	instance compute.Instance
+	instance hosts.Host
 	limits   *hostLimits
 	origin   gate.Call // what all calls of the agent have in common
 	link     *link
@@ -166,7 +166,7 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hello.Report.Version)
 	c.later(func() { c.report(ctx, id, hello.Report) })
 	c.see(ctx)
-	defer func() { c.write(context.WithoutCancel(ctx), c.Clock.Now()) }()
+	defer func() { c.writeSeen(context.WithoutCancel(ctx), c.Clock.Now()) }()
 	for {
 		m, err := c.link.stream.Receive(hostproto.ServerSilence)
 		if err != nil {
@@ -213,7 +213,7 @@ func (c *conversation) recordContention(ctx context.Context) {
 // stillEnrolled ends the link of an instance that was terminated after its key was recognized: an agent decides
 // by itself how long it waits before its hello. Whoever terminates the instance from here on finds the link.
 func (c *conversation) stillEnrolled(ctx context.Context) error {
-	_, err := c.Instances.HostByKey(ctx, c.instance.PublicKey)
+	_, err := c.Hosts.ByKey(ctx, c.instance.PublicKey)
 	if fault.Is(err, fault.NotFound) {
 		err = errDismissed
 		c.link.dismiss()
@@ -225,7 +225,7 @@ func (c *conversation) stillEnrolled(ctx context.Context) error {
 func (c *conversation) welcome(ctx context.Context, id uint64, version int) error {
 	ctx, cancel := context.WithTimeout(ctx, hostproto.OpenTimeout)
 	defer cancel()
-	live, err := c.Grants.LiveGrants(ctx, c.instance.ID)
+	live, err := c.Grants.LiveGrants(ctx, c.instance.Region, c.instance.ID)
 	if err != nil {
 		c.link.bye(hostproto.ByeRestart)
 		return fmt.Errorf("look up the live grants: %w", err)
@@ -281,9 +281,7 @@ func (c *conversation) report(ctx context.Context, id uint64, report hostproto.R
 	}
 	told, err := fromWire(report)
 	if err == nil {
-		err = c.admitted("ReportHost", func(pass gate.Pass) error {
-			return c.Instances.ReportHost(ctx, pass, c.instance.ID, told)
-		})
+		err = c.write(ctx, "ReportHost", func(tx *gate.Tx) error { return c.Hosts.Report(tx, c.instance.ID, told) })
 	}
 	if err != nil {
 		c.Log.Warn("a host's report was not stored", "instance", c.instance.ID, "error", err)
@@ -299,12 +297,11 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 	if err := c.limits.releases.Wait(ctx); err != nil {
 		return // the link ended
 	}
-	err := c.admitted("ReleaseSSHPublicKey", func(pass gate.Pass) error {
-		return c.Grants.Released(ctx, pass, access.Release{
-			InstanceID: c.instance.ID, RequestID: release.RequestID, EventID: release.EventID, OSUser: release.OSUser, At: release.Time,
-			Client: release.Client,
-		})
-	})
+	told := access.Release{
+		InstanceID: c.instance.ID, RequestID: release.RequestID, EventID: release.EventID, OSUser: release.OSUser,
+		At: release.Time, Client: release.Client,
+	}
+	err := c.write(ctx, "ReleaseSSHPublicKey", func(tx *gate.Tx) error { return c.Grants.Released(tx, told) })
 	switch fault.Of(err).Kind {
 	case fault.NotFound, fault.Invalid, fault.Limit:
 		c.Log.Warn("a host's release is no event", "instance", c.instance.ID, "request", release.RequestID, "error", err)
@@ -322,26 +319,26 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 func (c *conversation) see(ctx context.Context) {
 	if now := c.Clock.Now(); now.Sub(c.seen) >= seeInterval {
 		c.seen = now
-		c.later(func() { c.write(ctx, now) })
+		c.later(func() { c.writeSeen(ctx, now) })
 	}
 }
 
-func (c *conversation) write(ctx context.Context, seen time.Time) {
-	err := c.admitted("SeeHost", func(pass gate.Pass) error { return c.Instances.SeeHost(ctx, pass, c.instance.ID, seen) })
+func (c *conversation) writeSeen(ctx context.Context, seen time.Time) {
+	err := c.write(ctx, "SeeHost", func(tx *gate.Tx) error { return c.Hosts.See(tx, c.instance.ID, seen) })
 	if err != nil {
 		c.Log.Warn("when a host was seen was not stored", "instance", c.instance.ID, "error", err)
 	}
 }
 
-// admitted does something in the host's name.
-func (c *conversation) admitted(name string, do func(gate.Pass) error) error {
+// write writes something in the host's name.
+func (c *conversation) write(ctx context.Context, name string, fn func(*gate.Tx) error) error {
 	call := c.origin
 	call.RequestID, call.Name = uuid.New(c.Clock.Now(), c.Random), name
 	pass, err := c.Gate.AdmitHost(c.identity(c.instance), call)
 	if err != nil {
 		return err
 	}
-	return do(pass)
+	return c.Gate.Write(ctx, pass, fn)
 }
 
 func (c *conversation) ack(id uint64, ack hostproto.Ack) {

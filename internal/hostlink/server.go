@@ -12,36 +12,36 @@ import (
 
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/clock"
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/hosts"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// Instances is where hosts are enrolled and known. *compute.Service serves it.
-type Instances interface {
-	EnrollHost(ctx context.Context, pass gate.Pass, tokenID string, secret gate.Secret, publicKey []byte, report compute.Report) (compute.Instance, error)
-	// HostByKey finds the instance that proves itself with the key; NotFound for a key that was never enrolled
-	// or is no longer.
-	HostByKey(ctx context.Context, publicKey []byte) (compute.Instance, error)
-	// Dismissed tells whether the instance was enrolled with the key and is terminated.
-	Dismissed(ctx context.Context, instanceID string, publicKey []byte) (bool, error)
-	ReportHost(ctx context.Context, pass gate.Pass, instanceID string, report compute.Report) error
-	SeeHost(ctx context.Context, pass gate.Pass, instanceID string, at time.Time) error
+// Hosts is where hosts are enrolled and known. *hosts.Service serves it.
+type Hosts interface {
+	Enroll(tx *gate.Tx, application hosts.Application) (hosts.Host, error)
+	// ByKey finds the host that proves itself with the key; NotFound for a key that was never enrolled or is no longer.
+	ByKey(ctx context.Context, publicKey []byte) (hosts.Host, error)
+	// Dismissed reports whether the host was enrolled with the key and is no more.
+	Dismissed(ctx context.Context, id string, publicKey []byte) (bool, error)
+	Report(tx *gate.Tx, id string, report hosts.Report) error
+	See(tx *gate.Tx, id string, at time.Time) error
 }
 
 // Grants are the keys that were pushed. *access.Service serves it.
 type Grants interface {
-	LiveGrants(ctx context.Context, instanceID string) ([]access.Grant, error)
-	Released(ctx context.Context, pass gate.Pass, release access.Release) error
+	LiveGrants(ctx context.Context, region, instanceID string) ([]access.Grant, error)
+	Released(tx *gate.Tx, release access.Release) error
 }
 
 // Server serves hostproto.EnrollPath and hostproto.LinkPath to machines, over TLS. Every field must be set.
 type Server struct {
 	Links     *Links
-	Instances Instances
+	Hosts     Hosts
 	Grants    Grants
 	Gate      *gate.Gate
 	Account   string
@@ -83,10 +83,10 @@ func (h *handler) call(r *http.Request, name, region string) gate.Call {
 }
 
 // identity is an enrolled host, as the trail knows it.
-func (h *handler) identity(instance compute.Instance) trail.Identity {
+func (h *handler) identity(host hosts.Host) trail.Identity {
 	return trail.Identity{
-		Type: trail.Host, PrincipalID: instance.ID, AccountID: h.Account,
-		ARN: compute.InstanceARN(instance.Region, h.Account, instance.ID),
+		Type: trail.Host, PrincipalID: host.ID, AccountID: h.Account,
+		ARN: resource.Instance.ARN(host.Region, h.Account, host.ID),
 	}
 }
 

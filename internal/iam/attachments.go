@@ -1,119 +1,106 @@
 package iam
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// AttachPolicy attaches a managed policy to a user or group, which has at most ten; one that is attached
-// already is no error.
-func (s *Service) AttachPolicy(ctx context.Context, pass gate.Pass, owner Owner, arn string) error {
-	if err := pass.Check(); err != nil {
+// AttachPolicy attaches a managed policy to a user or group, which has at most ten; one that is attached already is no
+// error.
+func (s *Service) AttachPolicy(tx *gate.Tx, owner Owner, arn string) error {
+	if err := s.begin(tx); err != nil {
 		return err
 	}
-	return s.commit(func() error {
-		if _, err := s.attachable(ctx, arn); err != nil {
-			return err
-		}
-		if _, err := s.owner(ctx, owner); err != nil {
-			return err
-		}
-		attached, err := s.store.AttachedPolicies(ctx, owner)
-		if err != nil {
-			return err
-		}
-		if len(attached) >= maxAttached && !slices.Contains(attached, arn) {
-			return fault.New(fault.Limit, "attachment", "Cannot exceed quota for PoliciesPer%s: %d. Detach another policy from %s first.", title(owner.Kind), maxAttached, owner.Name)
-		}
-		return s.store.AttachPolicy(ctx, owner, arn, pass.Event(nil, trail.Resource{ARN: arn, Type: PolicyType}))
-	})
+	tx.Touch(policyResource(arn))
+	if _, err := s.attachable(tx.Tx, arn); err != nil {
+		return err
+	}
+	i, err := find(tx.Tx, owner)
+	if err != nil {
+		return err
+	}
+	kind, err := kindOf(i.Kind)
+	if err != nil {
+		return err
+	}
+	var others int
+	err = tx.Row(`SELECT COUNT(*) FROM iam_attachment WHERE owner_id = $1 AND policy_arn <> $2`, i.ID, arn).Scan(&others)
+	if err != nil {
+		return err
+	}
+	if others >= maxAttached {
+		return fault.New(fault.Limit, "attachment", "Cannot exceed quota for PoliciesPer%s: %d. "+
+			"Detach another policy from %s first.", kind.title, maxAttached, i.Name)
+	}
+	_, err = tx.Exec(`INSERT INTO iam_attachment (owner_id, policy_arn) VALUES ($1, $2) ON CONFLICT DO NOTHING`, i.ID, arn)
+	return err
 }
 
 // DetachPolicy detaches a managed policy from a user or group.
-func (s *Service) DetachPolicy(ctx context.Context, pass gate.Pass, owner Owner, arn string) error {
-	if err := pass.Check(); err != nil {
+func (s *Service) DetachPolicy(tx *gate.Tx, owner Owner, arn string) error {
+	if err := s.begin(tx); err != nil {
 		return err
 	}
+	tx.Touch(policyResource(arn))
 	if err := s.CheckPolicyARN(arn); err != nil {
 		return err
 	}
-	return s.commit(func() error {
-		if _, err := s.owner(ctx, owner); err != nil {
-			return err
-		}
-		return s.store.DetachPolicy(ctx, owner, arn, pass.Event(nil, trail.Resource{ARN: arn, Type: PolicyType}))
-	})
+	i, err := find(tx.Tx, owner)
+	if err != nil {
+		return err
+	}
+	absent := fault.New(fault.NotFound, "attachment", "Policy %s was not found.", arn)
+	return tx.Change(absent, `DELETE FROM iam_attachment WHERE owner_id = $1 AND policy_arn = $2`, i.ID, arn)
 }
 
-// AttachedPolicies returns the managed policies attached to a user or group whose path has the prefix, by
-// name.
-func (s *Service) AttachedPolicies(ctx context.Context, pass gate.Pass, owner Owner, pathPrefix string) ([]ManagedPolicy, error) {
-	if err := pass.Check(); err != nil {
-		return nil, err
-	}
-	prefix := cmp.Or(pathPrefix, rootPath)
-	if _, err := s.owner(ctx, owner); err != nil {
-		return nil, err
-	}
-	arns, err := s.store.AttachedPolicies(ctx, owner)
-	if err != nil {
-		return nil, err
-	}
-	var attached []ManagedPolicy
-	for _, arn := range arns {
-		p, err := s.policy(ctx, arn)
-		if fault.Is(err, fault.NotFound) {
-			continue // deleted a moment ago, or AWS's own in another release of ours
-		}
+// AttachedPolicies returns the managed policies attached to a user or group whose path has the prefix, by name. The
+// prefix is "/" if empty.
+func (s *Service) AttachedPolicies(
+	ctx context.Context, pass gate.Pass, owner Owner, pathPrefix string,
+) ([]ManagedPolicy, error) {
+	return read(ctx, s, pass, func(tx *db.Tx) (attached []ManagedPolicy, err error) {
+		i, err := find(tx, owner)
 		if err != nil {
 			return nil, err
 		}
-		if strings.HasPrefix(p.Path, prefix) {
-			attached = append(attached, p)
+		arns, err := db.Collect(tx, scanText, `SELECT policy_arn FROM iam_attachment WHERE owner_id = $1`, i.ID)
+		if err != nil {
+			return nil, err
 		}
-	}
-	slices.SortFunc(attached, comparePolicies)
-	return attached, nil
-}
-
-// PolicyOwners returns the users and groups a managed policy is attached to, each by name.
-func (s *Service) PolicyOwners(ctx context.Context, pass gate.Pass, arn string) ([]User, []Group, error) {
-	if err := pass.Check(); err != nil {
-		return nil, nil, err
-	}
-	if _, err := s.attachable(ctx, arn); err != nil {
-		return nil, nil, err
-	}
-	owners, err := s.store.PolicyOwners(ctx, arn)
-	if err != nil {
-		return nil, nil, err
-	}
-	var users []User
-	var groups []Group
-	for _, owner := range owners {
-		switch owner.Kind {
-		case OwnerUser:
-			var user User
-			if user, err = s.store.User(ctx, owner.Name); err == nil {
-				users = append(users, user)
+		for _, arn := range arns {
+			p, err := s.policy(tx, arn)
+			if fault.Is(err, fault.NotFound) {
+				continue // AWS's own in another release of ours
 			}
-		case OwnerGroup:
-			var group Group
-			if group, err = s.store.Group(ctx, owner.Name); err == nil {
-				groups = append(groups, group)
+			if err != nil {
+				return nil, err
+			}
+			if strings.HasPrefix(p.Path, pathPrefix) {
+				attached = append(attached, p)
 			}
 		}
-		if err != nil && !fault.Is(err, fault.NotFound) { // NotFound: deleted a moment ago
-			return nil, nil, err
-		}
-	}
-	return users, groups, nil
+		slices.SortFunc(attached, comparePolicies)
+		return attached, nil
+	})
 }
 
-func title(kind OwnerKind) string { return strings.ToUpper(string(kind[:1])) + string(kind[1:]) }
+func scanText(row db.Scanner) (text string, err error) {
+	err = row.Scan(&text)
+	return text, err
+}
+
+// PolicyOwners returns the groups and users that a managed policy is attached to, each by name.
+func (s *Service) PolicyOwners(ctx context.Context, pass gate.Pass, arn string) ([]Identity, error) {
+	return read(ctx, s, pass, func(tx *db.Tx) ([]Identity, error) {
+		if _, err := s.attachable(tx, arn); err != nil {
+			return nil, err
+		}
+		return byName(db.Collect(tx, scanIdentity, `SELECT `+identityColumns+`
+			FROM iam_attachment a JOIN iam_identity i ON i.id = a.owner_id WHERE a.policy_arn = $1`, arn))
+	})
+}

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// AWSPolicyPrefix begins the ARNs of the policies that AWS itself manages. People know them by name and
-// scripts attach them by ARN, so the useful ones are here; they can be read and attached, and not changed.
-const AWSPolicyPrefix = "arn:aws:iam::aws:policy/"
+// awsPolicyPrefix begins the ARNs of the policies that AWS itself manages. People know them by name and scripts attach
+// them by ARN, so the useful ones are here; they can be read and attached, and not changed.
+const awsPolicyPrefix = "arn:aws:iam::aws:policy/"
 
-func ofAWS(arn string) bool { return strings.HasPrefix(arn, AWSPolicyPrefix) }
+func ofAWS(arn string) bool { return strings.HasPrefix(arn, awsPolicyPrefix) }
 
 // builtIn is one of AWS's policies, as far as its actions exist here.
 type builtIn struct {
@@ -35,7 +35,8 @@ func awsPolicies() []builtIn {
     {"Effect": "Allow", "Action": ["ec2:Describe*", "ec2:Get*"], "Resource": "*"}
   ]
 }`),
-		newBuiltIn("EC2InstanceConnect", "Allows customers to call EC2 Instance Connect to publish ephemeral keys to their EC2 instances and connect via ssh.", `{
+		newBuiltIn("EC2InstanceConnect", "Allows customers to call EC2 Instance Connect to publish ephemeral keys to "+
+			"their EC2 instances and connect via ssh.", `{
   "Version": "2012-10-17",
   "Statement": [
     {
@@ -69,13 +70,13 @@ func awsPolicies() []builtIn {
 func newBuiltIn(name, description, document string) builtIn {
 	sum := sha256.Sum256([]byte(name))
 	return builtIn{document: document, ManagedPolicy: ManagedPolicy{
-		ID: policyPrefix + idAlphabet.EncodeToString(sum[:])[:17], Name: name, Path: "/", ARN: AWSPolicyPrefix + name,
-		Description: description, DefaultVersion: "v1", Created: builtInSince, Updated: builtInSince,
+		ID: policyPrefix + idAlphabet.EncodeToString(sum[:])[:17], Name: name, Path: "/", ARN: awsPolicyPrefix + name,
+		Description: description, DefaultVersion: versionID(1), Created: builtInSince, Updated: builtInSince,
 	}}
 }
 
 func (b builtIn) version() PolicyVersion {
-	return PolicyVersion{ID: b.DefaultVersion, Document: b.document, Created: b.Created, Default: true}
+	return PolicyVersion{Number: 1, Document: b.document, Created: b.Created, Default: true}
 }
 
 // awsPolicy finds one of AWS's policies.

@@ -11,25 +11,27 @@ func checkManagedDocument(document string) error {
 		return err
 	}
 	if n := size(document); n > maxManagedDocument {
-		return fault.New(fault.Limit, "policy-document", "Cannot exceed quota for PolicySize: %d. The document has %d characters without white space.", maxManagedDocument, n)
+		return fault.New(fault.Limit, "policy-document",
+			"Cannot exceed quota for PolicySize: %d. The document has %d characters without white space.",
+			maxManagedDocument, n)
 	}
 	return nil
 }
 
-// checkInlineSize refuses more text than all inline policies of an owner may have together.
-func checkInlineSize(owner Owner, others []InlinePolicy, added InlinePolicy) error {
-	limit := maxUserInline
-	if owner.Kind == OwnerGroup {
-		limit = maxGroupInline
+// checkInlineSize refuses more text than all inline policies of an identity may have together.
+func checkInlineSize(i Identity, all []InlinePolicy) error {
+	kind, err := kindOf(i.Kind)
+	if err != nil {
+		return err
 	}
-	total := size(added.Document)
-	for _, p := range others {
-		if p.Name != added.Name {
-			total += size(p.Document)
-		}
+	total := 0
+	for _, p := range all {
+		total += size(p.Document)
 	}
-	if total > limit {
-		return fault.New(fault.Limit, "policy-document", "Maximum policy size of %d bytes exceeded for %s %s: its inline policies would have %d characters without white space. Use a managed policy instead.", limit, owner.Kind, owner.Name, total)
+	if total > kind.maxInline {
+		return fault.New(fault.Limit, "policy-document", "Maximum policy size of %d bytes exceeded for %s %s: its "+
+			"inline policies would have %d characters without white space. Use a managed policy instead.",
+			kind.maxInline, i.Kind, i.Name, total)
 	}
 	return nil
 }

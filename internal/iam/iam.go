@@ -1,188 +1,103 @@
-// Package iam keeps users, groups, policies, access keys and sessions, and tells the gate who an access key
-// belongs to and what they may do. A change is durable, together with its event, and holds for every request from
-// then on when the method that made it returns.
+// Package iam keeps users, groups, policies, access keys and sessions, and tells the gate who an access key belongs
+// to and what they may do.
+//
+// Each method that writes takes a gate.Tx, and checks its rules in the transaction that it writes in. Each method that
+// reads takes a gate.Pass, and sees the database as it was at one moment. What a write changes holds for every request
+// that begins after the write has returned.
+//
+// Names are compared without regard to case; ARNs and ids exactly, as policies were asked about them as they were
+// given. Errors are faults whose Resource is "user", "group", "policy", "policy-version", "policy-document",
+// "access-key", "session", "attachment", "membership", "tag", "arn" or "parameter"; the messages are IAM's own where it
+// has them.
 package iam
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// User is an IAM user.
-type User struct {
-	ID      string // AIDA…
-	Name    string // unique without regard to case
-	Path    string // begins and ends with "/"
-	ARN     string
-	Created time.Time
-	Tags    map[string]string
-}
-
-// Group is a set of users.
-type Group struct {
-	ID      string // AGPA…
-	Name    string // unique without regard to case
-	Path    string
-	ARN     string
-	Created time.Time
-}
-
-// ManagedPolicy is a policy of its own, attached to users and groups.
-type ManagedPolicy struct {
-	ID             string // ANPA…
-	Name           string
-	Path           string
-	ARN            string
-	Description    string
-	DefaultVersion string // "v3"
-	Created        time.Time
-	Updated        time.Time
-	Attachments    int // filled when read
-	Tags           map[string]string
-}
-
-// PolicyVersion is one text of a managed policy; a policy has at most MaxVersions.
-type PolicyVersion struct {
-	ID       string // "v1", "v2", …; never used again after deletion
-	Document string // as it was given
-	Created  time.Time
-	Default  bool // filled when read
-}
-
-// AccessKey is a long-lived pair of id and secret.
-type AccessKey struct {
-	ID       string // AKIA…
-	UserName string // empty for the account's root user
-	Secret   []byte // sealed with the deployment's key: the database alone cannot sign
-	Active   bool
-	Created  time.Time
-	LastUsed LastUse // filled when read
-}
-
-// LastUse is when and for what an access key was last used; zero for never.
-type LastUse struct {
-	Time    time.Time
-	Service string
-	Region  string
-}
-
-// Session is a temporary access key of a user.
-type Session struct {
-	AccessKeyID string // ASIA…
-	UserName    string // empty for the account's root user
-	Secret      []byte // sealed
-	Token       []byte // sealed
-	Created     clock.Reading
-	Expires     time.Time
-}
-
-// OwnerKind says whose inline policies or attachments are meant.
-type OwnerKind string
-
-// The kinds of owners.
+// IAM's quotas, which are fixed here. Those of one kind of identity stand in kind.go.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 const (
-	OwnerUser  OwnerKind = "user"
-	OwnerGroup OwnerKind = "group"
+	maxAccessKeys      = 2    // of one user, and of the root user
+	maxVersions        = 5    // of one managed policy
+	maxAttached        = 10   // managed policies on one user or group
+	maxGroupsOfUser    = 10   // groups one user is in
+	maxTags            = 50   // on one user or policy
+	maxManagedDocument = 6144 // characters of one managed policy version, without white space
 )
 
-// Owner is a user or a group, by name.
-type Owner struct {
-	Kind OwnerKind
-	Name string
+// Service is the room of identities. It implements gate.Principals, gate.Uses and gate.Tags, and is safe for
+// concurrent use. It must be the only one that changes identities in its database, which lets no second process in: a
+// change made behind its back is seen by Principal only after the next one made through it.
+type Service struct {
+	account string
+	db      *db.DB
+	seal    *Seal
+	clock   clock.Clock
+	random  io.Reader
+
+	principals principalCache
+	uses       uses
 }
 
-// InlinePolicy is a policy that lives and dies with its owner.
-type InlinePolicy struct {
-	Name     string
-	Document string
+var (
+	_ gate.Principals = (*Service)(nil)
+	_ gate.Uses       = (*Service)(nil)
+	_ gate.Tags       = (*Service)(nil)
+)
+
+// New returns a Service for the account, a twelve-digit number. It panics if a collaborator is missing.
+func New(account string, database *db.DB, seal *Seal, clock clock.Clock, random io.Reader) *Service {
+	if account == "" || database == nil || seal == nil || clock == nil || random == nil {
+		panic("iam: New needs an account, a database, a seal, a clock and randomness")
+	}
+	return &Service{account: account, db: database, seal: seal, clock: clock, random: random}
 }
 
-// Credential is what the gate needs to know about the owner of an access key, read at one moment.
-type Credential struct {
-	Key      AccessKey // or the session's, with Active true
-	Session  *Session  // nil for a long-lived key
-	User     *User     // nil for root
-	Policies []OwnedPolicy
+// begin is the first thing that every write of identities does. It refuses the zero Tx, and sees to it that no
+// principal that was read before the write outlives it, whatever becomes of it: a write whose outcome is unknown may
+// have happened.
+func (s *Service) begin(tx *gate.Tx) error {
+	if err := tx.Check(); err != nil {
+		return err
+	}
+	tx.Finally(s.principals.drop)
+	return nil
 }
 
-// OwnedPolicy is a policy text that applies to a user, and how it came to.
-type OwnedPolicy struct {
-	ARN      string // of a managed policy; empty for an inline one
-	Name     string
-	Owner    Owner // who it is attached to or inline in
-	Document string
+// read is what every read with a Pass goes through. It refuses the zero Pass.
+func read[T any](ctx context.Context, s *Service, pass gate.Pass, fn func(*db.Tx) (T, error)) (T, error) {
+	if err := pass.Check(); err != nil {
+		var zero T
+		return zero, err
+	}
+	return db.Get(ctx, s.db, fn)
 }
 
-// Store keeps identities. Names are compared without regard to case, ARNs and ids exactly, because policies were
-// asked about them as they were given. Methods that change something commit the event in the same transaction
-// and return only when both are durable. Errors are NotFound, Exists, InUse and Limit faults whose Resource is
-// "user", "group", "policy", "policy-version", "access-key", "attachment" or "membership"; the messages are IAM's
-// own where it has them.
-type Store interface {
-	CreateUser(ctx context.Context, user User, event trail.Event) error
-	User(ctx context.Context, name string) (User, error)
-	Users(ctx context.Context, pathPrefix string) ([]User, error) // by name
-	UpdateUser(ctx context.Context, name string, user User, event trail.Event) error
-	// DeleteUser refuses (InUse) while the user has access keys, inline or attached policies, or groups. The
-	// user's sessions end, and do not become those of another user of the same name.
-	DeleteUser(ctx context.Context, name string, event trail.Event) error
+// moment is the call's time as it is kept: UTC, in whole seconds, as everywhere on AWS. Scripts that read times count
+// on there being no fraction.
+func moment(tx *gate.Tx) time.Time { return tx.Time().UTC().Truncate(time.Second) }
 
-	CreateGroup(ctx context.Context, group Group, event trail.Event) error
-	Group(ctx context.Context, name string) (Group, error)
-	Groups(ctx context.Context, pathPrefix string) ([]Group, error) // by name
-	UpdateGroup(ctx context.Context, name string, group Group, event trail.Event) error
-	// DeleteGroup refuses (InUse) while the group has members or policies.
-	DeleteGroup(ctx context.Context, name string, event trail.Event) error
-	AddMember(ctx context.Context, group, user string, event trail.Event) error    // idempotent
-	RemoveMember(ctx context.Context, group, user string, event trail.Event) error // NotFound if it is not one
-	Members(ctx context.Context, group string) ([]User, error)                     // by name
-	GroupsOf(ctx context.Context, user string) ([]Group, error)                    // by name
+// The types of resources in the trail that are not of a kind of identity.
+const (
+	PolicyType    = "AWS::IAM::Policy"
+	AccessKeyType = "AWS::IAM::AccessKey"
+)
 
-	PutInlinePolicy(ctx context.Context, owner Owner, policy InlinePolicy, event trail.Event) error // replaces
-	InlinePolicy(ctx context.Context, owner Owner, name string) (InlinePolicy, error)
-	InlinePolicies(ctx context.Context, owner Owner) ([]InlinePolicy, error) // by name
-	DeleteInlinePolicy(ctx context.Context, owner Owner, name string, event trail.Event) error
+func policyResource(arn string) trail.Resource { return trail.Resource{ARN: arn, Type: PolicyType} }
 
-	CreatePolicy(ctx context.Context, policy ManagedPolicy, first PolicyVersion, event trail.Event) error
-	Policy(ctx context.Context, arn string) (ManagedPolicy, error)
-	Policies(ctx context.Context, pathPrefix string) ([]ManagedPolicy, error) // in no order
-	// DeletePolicy refuses (InUse) while the policy is attached or has versions beside the default one.
-	DeletePolicy(ctx context.Context, arn string, event trail.Event) error
-	// CreatePolicyVersion numbers the version itself, above every version the policy ever had, and refuses
-	// (Limit) one beyond MaxVersions. The event is made when the number is known.
-	CreatePolicyVersion(ctx context.Context, arn string, version PolicyVersion, makeDefault bool, event func(PolicyVersion) trail.Event) (PolicyVersion, error)
-	PolicyVersions(ctx context.Context, arn string) ([]PolicyVersion, error) // newest first
-	SetDefaultPolicyVersion(ctx context.Context, arn, version string, event trail.Event) error
-	DeletePolicyVersion(ctx context.Context, arn, version string, event trail.Event) error // refuses (InUse) the default
+// keyResource is an access key in the trail. It has no ARN; its id stands there, so that it can be looked up.
+func keyResource(id string) trail.Resource { return trail.Resource{ARN: id, Type: AccessKeyType} }
 
-	// AttachPolicy is idempotent. A policy of AWS's own (arn:aws:iam::aws:policy/…) has no row here and is
-	// attached by its ARN all the same.
-	AttachPolicy(ctx context.Context, owner Owner, arn string, event trail.Event) error
-	DetachPolicy(ctx context.Context, owner Owner, arn string, event trail.Event) error // NotFound "attachment"
-	AttachedPolicies(ctx context.Context, owner Owner) ([]string, error)                // ARNs, in no order
-	// PolicyOwners returns users before groups, each by name. NotFound "policy" if there is none with the ARN,
-	// unless it is one of AWS's own.
-	PolicyOwners(ctx context.Context, arn string) ([]Owner, error)
-
-	// CreateAccessKey refuses (Limit) one beyond MaxAccessKeys.
-	CreateAccessKey(ctx context.Context, key AccessKey, event trail.Event) error
-	AccessKeys(ctx context.Context, userName string) ([]AccessKey, error) // oldest first
-	AccessKey(ctx context.Context, id string) (AccessKey, error)
-	// SetAccessKeyActive and DeleteAccessKey find a key only under its own user's name.
-	SetAccessKeyActive(ctx context.Context, userName, id string, active bool, event trail.Event) error
-	DeleteAccessKey(ctx context.Context, userName, id string, event trail.Event) error
-	// TouchAccessKey records a use. It is called for every request and does not wait for the database, so that a
-	// use may be lost in a crash.
-	TouchAccessKey(ctx context.Context, id string, use LastUse) error
-
-	CreateSession(ctx context.Context, session Session, event trail.Event) error
-	// PruneSessions forgets sessions that expired before the time.
-	PruneSessions(ctx context.Context, before time.Time) error
-
-	// Credential reads everything about an access key or session in one consistent view. Policies of AWS's
-	// own come with an empty Document. NotFound for an unknown key.
-	Credential(ctx context.Context, accessKeyID string) (Credential, error)
+// invalid is a fault about a parameter's value.
+func invalid(format string, args ...any) error {
+	return fault.New(fault.Invalid, "parameter", format, args...)
 }

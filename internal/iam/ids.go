@@ -10,11 +10,9 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// The prefixes of ids say what they are of.
+// The prefixes of ids say what they are of. Those of identities stand in kind.go.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
 const (
-	userPrefix      = "AIDA"
-	groupPrefix     = "AGPA"
 	policyPrefix    = "ANPA"
 	accessKeyPrefix = "AKIA"
 	sessionPrefix   = "ASIA"
@@ -23,7 +21,7 @@ const (
 // idAlphabet is that of AWS's ids: the upper-case base32 of RFC 4648.
 var idAlphabet = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// newID returns the id of a user, group or policy: the prefix and 17 random characters.
+// newID returns the id of an identity or a policy: the prefix and 17 random characters.
 func newID(random io.Reader, prefix string) (string, error) { return randomID(random, prefix, 17) }
 
 // newKeyID returns an access key id: the prefix and 16 random characters.

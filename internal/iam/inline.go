@@ -2,77 +2,88 @@ package iam
 
 import (
 	"context"
+	"slices"
 
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// PutInlinePolicy gives the owner a policy of its own, in place of one of the same name. The document is kept
-// as it was given. A bad one is an Invalid fault with Resource "policy-document".
-func (s *Service) PutInlinePolicy(ctx context.Context, pass gate.Pass, owner Owner, p InlinePolicy) error {
-	if err := pass.Check(); err != nil {
+// InlinePolicy is a policy that lives and dies with its owner.
+type InlinePolicy struct {
+	Name     string
+	Document string // as it was given
+}
+
+func scanInline(row db.Scanner) (p InlinePolicy, err error) {
+	err = row.Scan(&p.Name, &p.Document)
+	return p, err
+}
+
+func noInline(owner Owner, name string) error {
+	return fault.New(fault.NotFound, "policy", "The %s policy with name %s cannot be found.", owner.Kind, name)
+}
+
+// PutInlinePolicy gives the owner a policy of its own, in place of one of the same name. A bad document is an Invalid
+// fault with Resource "policy-document".
+func (s *Service) PutInlinePolicy(tx *gate.Tx, owner Owner, p InlinePolicy) error {
+	if err := s.begin(tx); err != nil {
 		return err
 	}
 	if err := policy.Validate(p.Document, false); err != nil {
 		return err
 	}
-	return s.commit(func() error {
-		others, err := s.inlinePolicies(ctx, owner)
-		if err != nil {
-			return err
-		}
-		if err := checkInlineSize(owner, others, p); err != nil {
-			return err
-		}
-		return s.store.PutInlinePolicy(ctx, owner, p, pass.Event(nil))
-	})
+	i, err := find(tx.Tx, owner)
+	if err != nil {
+		return err
+	}
+	others, err := db.Collect(tx.Tx, scanInline,
+		`SELECT name, document FROM iam_inline_policy WHERE owner_id = $1 AND folded <> $2`, i.ID, policy.Fold(p.Name))
+	if err != nil {
+		return err
+	}
+	if err := checkInlineSize(i, append(others, p)); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`
+		INSERT INTO iam_inline_policy (owner_id, name, folded, document) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (owner_id, folded) DO UPDATE SET name = excluded.name, document = excluded.document`,
+		i.ID, p.Name, policy.Fold(p.Name), p.Document)
+	return err
 }
 
 // InlinePolicy returns one inline policy of the owner.
 func (s *Service) InlinePolicy(ctx context.Context, pass gate.Pass, owner Owner, name string) (InlinePolicy, error) {
-	if err := pass.Check(); err != nil {
-		return InlinePolicy{}, err
-	}
-	if _, err := s.owner(ctx, owner); err != nil {
-		return InlinePolicy{}, err
-	}
-	return s.store.InlinePolicy(ctx, owner, name)
+	return read(ctx, s, pass, func(tx *db.Tx) (InlinePolicy, error) {
+		i, err := find(tx, owner)
+		if err != nil {
+			return InlinePolicy{}, err
+		}
+		return db.One(tx, noInline(owner, name), scanInline,
+			`SELECT name, document FROM iam_inline_policy WHERE owner_id = $1 AND folded = $2`, i.ID, policy.Fold(name))
+	})
 }
 
 // InlinePolicies returns the owner's inline policies, by name.
 func (s *Service) InlinePolicies(ctx context.Context, pass gate.Pass, owner Owner) ([]InlinePolicy, error) {
-	if err := pass.Check(); err != nil {
-		return nil, err
-	}
-	return s.inlinePolicies(ctx, owner)
-}
-
-func (s *Service) inlinePolicies(ctx context.Context, owner Owner) ([]InlinePolicy, error) {
-	if _, err := s.owner(ctx, owner); err != nil {
-		return nil, err
-	}
-	return s.store.InlinePolicies(ctx, owner)
-}
-
-// DeleteInlinePolicy deletes an inline policy.
-func (s *Service) DeleteInlinePolicy(ctx context.Context, pass gate.Pass, owner Owner, name string) error {
-	if err := pass.Check(); err != nil {
-		return err
-	}
-	return s.commit(func() error {
-		if _, err := s.owner(ctx, owner); err != nil {
-			return err
+	return read(ctx, s, pass, func(tx *db.Tx) ([]InlinePolicy, error) {
+		i, err := find(tx, owner)
+		if err != nil {
+			return nil, err
 		}
-		return s.store.DeleteInlinePolicy(ctx, owner, name, pass.Event(nil))
+		all, err := db.Collect(tx, scanInline, `SELECT name, document FROM iam_inline_policy WHERE owner_id = $1`, i.ID)
+		slices.SortFunc(all, func(a, b InlinePolicy) int { return compareNames(a.Name, b.Name) })
+		return all, err
 	})
 }
 
-// owner returns the ARN of a user or group that exists, and its NotFound fault otherwise.
-func (s *Service) owner(ctx context.Context, owner Owner) (arn string, err error) {
-	if owner.Kind == OwnerGroup {
-		group, err := s.store.Group(ctx, owner.Name)
-		return group.ARN, err
+// DeleteInlinePolicy deletes an inline policy.
+func (s *Service) DeleteInlinePolicy(tx *gate.Tx, owner Owner, name string) error {
+	i, err := s.existing(tx, owner)
+	if err != nil {
+		return err
 	}
-	user, err := s.store.User(ctx, owner.Name)
-	return user.ARN, err
+	return tx.Change(noInline(owner, name),
+		`DELETE FROM iam_inline_policy WHERE owner_id = $1 AND folded = $2`, i.ID, policy.Fold(name))
 }

@@ -4,9 +4,20 @@ import (
 	"context"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 )
+
+// AccessKey is a long-lived pair of id and secret. The secret stays in the database, sealed with the deployment's key:
+// the database alone cannot sign.
+type AccessKey struct {
+	ID       string // AKIA…
+	UserName string // as it is now; empty for the account's root user
+	Active   bool
+	Created  time.Time
+	LastUsed LastUse
+}
 
 // IssuedKey is an access key at the only moment its secret is known.
 type IssuedKey struct {
@@ -14,112 +25,124 @@ type IssuedKey struct {
 	PlainSecret gate.Secret
 }
 
-// CreateAccessKey gives a user an access key; the caller if the name is empty. A user has at most two. The
-// secret is returned here and never again.
-func (s *Service) CreateAccessKey(ctx context.Context, pass gate.Pass, userName string) (IssuedKey, error) {
-	if err := pass.Check(); err != nil {
-		return IssuedKey{}, err
-	}
-	var issued IssuedKey
-	err := s.commit(func() error {
-		owner, err := s.keyOwner(ctx, pass, userName)
-		if err != nil {
-			return err
-		}
-		if issued, err = s.issueKey(owner, moment(pass)); err != nil {
-			return err
-		}
-		response := map[string]any{"accessKey": map[string]any{
-			"accessKeyId": issued.ID, "status": "Active", "userName": owner, "createDate": trailTime(issued.Created),
-		}}
-		return s.store.CreateAccessKey(ctx, issued.AccessKey, pass.Event(response, keyResource(issued.ID)))
-	})
-	if err != nil {
-		return IssuedKey{}, err
-	}
-	return issued, nil
+const selectKeys = `
+	SELECT k.id, k.active, k.created, k.used, k.used_service, k.used_region, COALESCE(i.name, '')
+	FROM iam_access_key k LEFT JOIN iam_identity i ON i.id = k.user_id `
+
+func scanKey(row db.Scanner) (k AccessKey, err error) {
+	var created, used int64
+	err = row.Scan(&k.ID, &k.Active, &created, &used, &k.LastUsed.Service, &k.LastUsed.Region, &k.UserName)
+	k.Created, k.LastUsed.Time = db.Time(created), db.Time(used)
+	return k, err
 }
 
-// issueKey makes an active key with its secret sealed.
-func (s *Service) issueKey(userName string, created time.Time) (IssuedKey, error) {
-	id, err := newKeyID(s.random, accessKeyPrefix)
-	if err != nil {
-		return IssuedKey{}, err
-	}
-	secret, err := newSecret(s.random)
-	if err != nil {
-		return IssuedKey{}, err
-	}
-	sealed, err := s.seal.close(secret, id, signingSecret)
-	if err != nil {
-		return IssuedKey{}, err
-	}
-	return IssuedKey{AccessKey: AccessKey{ID: id, UserName: userName, Secret: sealed, Active: true, Created: created}, PlainSecret: secret}, nil
+func noAccessKey(id string) error {
+	return fault.New(fault.NotFound, "access-key", "The Access Key with id %s cannot be found.", id)
 }
 
-// keyOwner is the subject of a call about access keys, in the spelling the user was created with. A caller who
-// was renamed a moment ago is not taken for whoever has the name now.
-func (s *Service) keyOwner(ctx context.Context, pass gate.Pass, userName string) (string, error) {
-	name, err := s.subject(pass, userName)
-	if err != nil || name == "" {
-		return "", err
-	}
-	user, err := s.store.User(ctx, name)
-	if err == nil && userName == "" && user.ID != pass.Identity().PrincipalID {
-		err = fault.New(fault.NotFound, "user", "The user with name %s cannot be found.", name)
-	}
-	return user.Name, err
+func findKey(tx *db.Tx, id string) (AccessKey, error) {
+	return db.One(tx, noAccessKey(id), scanKey, selectKeys+`WHERE k.id = $1`, id)
 }
 
-// AccessKeys returns the access keys of a user without their secrets, oldest first; the caller's if the name is
-// empty.
+// CreateAccessKey gives a user an access key; the caller if the name is empty. A user has at most two. The secret is
+// returned here and never again.
+func (s *Service) CreateAccessKey(tx *gate.Tx, userName string) (IssuedKey, error) {
+	if err := s.begin(tx); err != nil {
+		return IssuedKey{}, err
+	}
+	user, err := subject(tx.Tx, tx.Pass, userName)
+	if err != nil {
+		return IssuedKey{}, err
+	}
+	return s.issueKey(tx, user)
+}
+
+// issueKey gives a user an access key; the root user if it is the zero Identity.
+func (s *Service) issueKey(tx *gate.Tx, user Identity) (IssuedKey, error) {
+	var present int
+	if err := tx.Row(`SELECT COUNT(*) FROM iam_access_key WHERE user_id = $1`, user.ID).Scan(&present); err != nil {
+		return IssuedKey{}, err
+	}
+	if present >= maxAccessKeys {
+		return IssuedKey{}, fault.New(fault.Limit, "access-key",
+			"Cannot exceed quota for AccessKeysPerUser: %d", maxAccessKeys)
+	}
+	id, secret, sealed, err := s.draw(accessKeyPrefix)
+	if err != nil {
+		return IssuedKey{}, err
+	}
+	key := AccessKey{ID: id, UserName: user.Name, Active: true, Created: moment(tx)}
+	tx.Touch(keyResource(id))
+	_, err = tx.Exec(`
+		INSERT INTO iam_access_key (id, user_id, secret, active, created, used, used_service, used_region)
+		VALUES ($1, $2, $3, TRUE, $4, 0, '', '')`, id, user.ID, sealed, db.Micros(key.Created))
+	return IssuedKey{key, secret}, err
+}
+
+// draw makes the id of an access key or session, and a secret, as it is and sealed.
+func (s *Service) draw(prefix string) (id string, secret gate.Secret, sealed []byte, err error) {
+	if id, err = newKeyID(s.random, prefix); err != nil {
+		return "", "", nil, err
+	}
+	if secret, err = newSecret(s.random); err != nil {
+		return "", "", nil, err
+	}
+	sealed, err = s.seal.close(secret, id, signingSecret)
+	return id, secret, sealed, err
+}
+
+// AccessKeys returns the access keys of a user, oldest first; the caller's if the name is empty.
 func (s *Service) AccessKeys(ctx context.Context, pass gate.Pass, userName string) ([]AccessKey, error) {
-	owner, err := s.keyOwner(ctx, pass, userName)
+	unsaved := s.uses.unsaved()
+	return read(ctx, s, pass, func(tx *db.Tx) ([]AccessKey, error) {
+		user, err := subject(tx, pass, userName)
+		if err != nil {
+			return nil, err
+		}
+		keys, err := db.Collect(tx, scanKey, selectKeys+`WHERE k.user_id = $1 ORDER BY k.created, k.id`, user.ID)
+		for i := range keys {
+			keys[i].LastUsed = keys[i].LastUsed.or(unsaved[keys[i].ID])
+		}
+		return keys, err
+	})
+}
+
+// AccessKeyLastUsed returns the access key with the id, whoever's it is.
+func (s *Service) AccessKeyLastUsed(ctx context.Context, pass gate.Pass, id string) (AccessKey, error) {
+	unsaved := s.uses.unsaved()
+	return read(ctx, s, pass, func(tx *db.Tx) (AccessKey, error) {
+		key, err := findKey(tx, id)
+		key.LastUsed = key.LastUsed.or(unsaved[id])
+		return key, err
+	})
+}
+
+// SetAccessKeyActive switches an access key on or off. One that is off signs nothing from then on. It is found only
+// under its own user's name; the caller's if that is empty.
+func (s *Service) SetAccessKeyActive(tx *gate.Tx, userName, id string, active bool) error {
+	user, err := s.keyOwner(tx, userName, id)
 	if err != nil {
-		return nil, err
-	}
-	keys, err := s.store.AccessKeys(ctx, owner)
-	for i := range keys {
-		keys[i].Secret = nil
-	}
-	return keys, err
-}
-
-// SetAccessKeyActive switches an access key on or off. One that is off signs nothing from the moment this
-// returns.
-func (s *Service) SetAccessKeyActive(ctx context.Context, pass gate.Pass, userName, id string, active bool) error {
-	return s.changeKey(ctx, pass, userName, func(owner string) error {
-		return s.store.SetAccessKeyActive(ctx, owner, id, active, pass.Event(nil, keyResource(id)))
-	})
-}
-
-// DeleteAccessKey deletes an access key for ever.
-func (s *Service) DeleteAccessKey(ctx context.Context, pass gate.Pass, userName, id string) error {
-	return s.changeKey(ctx, pass, userName, func(owner string) error {
-		return s.store.DeleteAccessKey(ctx, owner, id, pass.Event(nil, keyResource(id)))
-	})
-}
-
-// changeKey runs a change of an access key of the subject.
-func (s *Service) changeKey(ctx context.Context, pass gate.Pass, userName string, change func(owner string) error) error {
-	if err := pass.Check(); err != nil {
 		return err
 	}
-	return s.commit(func() error {
-		owner, err := s.keyOwner(ctx, pass, userName)
-		if err != nil {
-			return err
-		}
-		return change(owner)
-	})
+	return tx.Change(noAccessKey(id), `UPDATE iam_access_key SET active = $3 WHERE id = $1 AND user_id = $2`,
+		id, user.ID, active)
 }
 
-// AccessKeyLastUsed returns an access key with its LastUsed and without its secret.
-func (s *Service) AccessKeyLastUsed(ctx context.Context, pass gate.Pass, id string) (AccessKey, error) {
-	if err := pass.Check(); err != nil {
-		return AccessKey{}, err
+// DeleteAccessKey deletes an access key for ever. It is found only under its own user's name; the caller's if that is
+// empty.
+func (s *Service) DeleteAccessKey(tx *gate.Tx, userName, id string) error {
+	user, err := s.keyOwner(tx, userName, id)
+	if err != nil {
+		return err
 	}
-	key, err := s.store.AccessKey(ctx, id)
-	key.Secret = nil
-	return key, err
+	return tx.Change(noAccessKey(id), `DELETE FROM iam_access_key WHERE id = $1 AND user_id = $2`, id, user.ID)
+}
+
+// keyOwner begins a write of an access key, which policies were asked about by its user.
+func (s *Service) keyOwner(tx *gate.Tx, userName, id string) (Identity, error) {
+	if err := s.begin(tx); err != nil {
+		return Identity{}, err
+	}
+	tx.Touch(keyResource(id))
+	return subject(tx.Tx, tx.Pass, userName)
 }

@@ -5,11 +5,90 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
 )
+
+// ManagedPolicy is a policy of its own, attached to users and groups. It is the account's, or one of AWS's.
+type ManagedPolicy struct {
+	ID             string // ANPA…
+	Name           string // unique without regard to case, among the account's
+	Path           string
+	ARN            string
+	Description    string
+	DefaultVersion string // "v3"
+	Created        time.Time
+	Updated        time.Time
+	Attachments    int
+	Tags           map[string]string
+}
+
+const selectPolicies = `
+	SELECT p.id, p.name, p.path, p.arn, p.description, p.default_version, p.created, p.updated, p.tags,
+		(SELECT COUNT(*) FROM iam_attachment a WHERE a.policy_arn = p.arn)
+	FROM iam_policy p `
+
+func scanPolicy(row db.Scanner) (p ManagedPolicy, err error) {
+	var number, created, updated int64
+	var tags []byte
+	err = row.Scan(&p.ID, &p.Name, &p.Path, &p.ARN, &p.Description, &number, &created, &updated, &tags, &p.Attachments)
+	if err != nil {
+		return p, err
+	}
+	p.DefaultVersion, p.Created, p.Updated = versionID(number), db.Time(created), db.Time(updated)
+	p.Tags, err = db.Decode[map[string]string](tags)
+	return p, err
+}
+
+func noPolicy(arn string) error {
+	return fault.New(fault.NotFound, "policy", "Policy %s was not found.", arn)
+}
+
+// findPolicy returns a policy of the account.
+func findPolicy(tx *db.Tx, arn string) (ManagedPolicy, error) {
+	return db.One(tx, noPolicy(arn), scanPolicy, selectPolicies+`WHERE p.arn = $1`, arn)
+}
+
+// policy returns a policy of the account or one of AWS's.
+func (s *Service) policy(tx *db.Tx, arn string) (ManagedPolicy, error) {
+	if err := s.CheckPolicyARN(arn); err != nil {
+		return ManagedPolicy{}, err
+	}
+	if !ofAWS(arn) {
+		return findPolicy(tx, arn)
+	}
+	builtIn, ok := awsPolicy(arn)
+	if !ok {
+		return ManagedPolicy{}, noPolicy(arn)
+	}
+	p := builtIn.ManagedPolicy
+	return p, tx.Row(`SELECT COUNT(*) FROM iam_attachment WHERE policy_arn = $1`, arn).Scan(&p.Attachments)
+}
+
+// attachable is policy with the words that IAM has where a policy is to be used or changed, and not only looked at.
+func (s *Service) attachable(tx *db.Tx, arn string) (ManagedPolicy, error) {
+	p, err := s.policy(tx, arn)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
+	}
+	return p, err
+}
+
+// changeable begins a write of a policy, and refuses one that is AWS's own or does not exist.
+func (s *Service) changeable(tx *gate.Tx, arn string) (ManagedPolicy, error) {
+	if err := s.begin(tx); err != nil {
+		return ManagedPolicy{}, err
+	}
+	if ofAWS(arn) {
+		return ManagedPolicy{}, fault.New(fault.Denied, "policy", "Policy %s is AWS's own and cannot be changed. "+
+			"Create a policy of your own with its document.", arn)
+	}
+	return s.attachable(tx.Tx, arn)
+}
 
 // NewPolicy is a managed policy to be created. Path is "/" if empty.
 type NewPolicy struct {
@@ -19,75 +98,46 @@ type NewPolicy struct {
 }
 
 // CreatePolicy creates a managed policy, attached to nobody, whose version v1 has the document.
-func (s *Service) CreatePolicy(ctx context.Context, pass gate.Pass, in NewPolicy) (ManagedPolicy, error) {
-	if err := pass.Check(); err != nil {
+func (s *Service) CreatePolicy(tx *gate.Tx, in NewPolicy) (ManagedPolicy, error) {
+	if err := s.begin(tx); err != nil {
 		return ManagedPolicy{}, err
 	}
-	path := cmp.Or(in.Path, rootPath)
-	tags, err := mergeTags(nil, in.Tags)
+	now := moment(tx)
+	p := ManagedPolicy{
+		Name: in.Name, Path: cmp.Or(in.Path, rootPath), Description: in.Description,
+		DefaultVersion: versionID(1), Created: now, Updated: now,
+	}
+	p.ARN = s.NewARN("policy", p.Path, p.Name)
+	var err error
+	if p.Tags, err = mergeTags(nil, in.Tags); err != nil {
+		return ManagedPolicy{}, err
+	}
+	tags, err := db.Encode(p.Tags)
 	if err != nil {
 		return ManagedPolicy{}, err
 	}
 	if err := checkManagedDocument(in.Document); err != nil {
 		return ManagedPolicy{}, err
 	}
-	id, err := newID(s.random, policyPrefix)
+	if p.ID, err = newID(s.random, policyPrefix); err != nil {
+		return ManagedPolicy{}, err
+	}
+	taken := fault.New(fault.Exists, "policy",
+		"A policy called %s already exists. Duplicate names are not allowed.", p.Name)
+	err = tx.Change(taken, `
+		INSERT INTO iam_policy
+			(id, name, folded, path, arn, description, default_version, last_version, created, updated, tags)
+		VALUES ($1, $2, $3, $4, $5, $6, 1, 1, $7, $7, $8) ON CONFLICT DO NOTHING`,
+		p.ID, p.Name, policy.Fold(p.Name), p.Path, p.ARN, p.Description, db.Micros(now), tags)
 	if err != nil {
 		return ManagedPolicy{}, err
 	}
-	now := moment(pass)
-	p := ManagedPolicy{
-		ID: id, Name: in.Name, Path: path, ARN: s.NewARN("policy", path, in.Name), Description: in.Description,
-		DefaultVersion: "v1", Created: now, Updated: now, Tags: tags,
-	}
-	first := PolicyVersion{ID: "v1", Document: in.Document, Created: now, Default: true}
-	response := map[string]any{"policy": map[string]any{
-		"policyName": p.Name, "policyId": p.ID, "arn": p.ARN, "path": p.Path, "defaultVersionId": p.DefaultVersion, "attachmentCount": 0,
-		"isAttachable": true, "createDate": trailTime(now), "updateDate": trailTime(now),
-	}}
-	return p, s.commit(func() error { return s.store.CreatePolicy(ctx, p, first, pass.Event(response)) })
+	return p, insertVersion(tx, p, PolicyVersion{Number: 1, Document: in.Document, Created: now})
 }
 
 // Policy returns a managed policy, the account's or AWS's own.
 func (s *Service) Policy(ctx context.Context, pass gate.Pass, arn string) (ManagedPolicy, error) {
-	if err := pass.Check(); err != nil {
-		return ManagedPolicy{}, err
-	}
-	return s.policy(ctx, arn)
-}
-
-func (s *Service) policy(ctx context.Context, arn string) (ManagedPolicy, error) {
-	if err := s.CheckPolicyARN(arn); err != nil {
-		return ManagedPolicy{}, err
-	}
-	if !ofAWS(arn) {
-		return s.store.Policy(ctx, arn)
-	}
-	builtIn, ok := awsPolicy(arn)
-	if !ok {
-		return ManagedPolicy{}, fault.New(fault.NotFound, "policy", "Policy %s was not found.", arn)
-	}
-	owners, err := s.store.PolicyOwners(ctx, arn)
-	builtIn.Attachments = len(owners)
-	return builtIn.ManagedPolicy, err
-}
-
-// attachable is policy with the words that IAM has where a policy is to be used or changed, and not only looked at.
-func (s *Service) attachable(ctx context.Context, arn string) (ManagedPolicy, error) {
-	p, err := s.policy(ctx, arn)
-	if fault.Is(err, fault.NotFound) {
-		err = fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
-	}
-	return p, err
-}
-
-// ownPolicy refuses a policy that is AWS's own or does not exist.
-func (s *Service) ownPolicy(ctx context.Context, arn string) error {
-	if ofAWS(arn) {
-		return fault.New(fault.Denied, "policy", "Policy %s is AWS's own and cannot be changed. Create a policy of your own with its document.", arn)
-	}
-	_, err := s.attachable(ctx, arn)
-	return err
+	return read(ctx, s, pass, func(tx *db.Tx) (ManagedPolicy, error) { return s.policy(tx, arn) })
 }
 
 // PolicyScope says whose managed policies are meant.
@@ -109,51 +159,55 @@ type PolicyFilter struct {
 
 // Policies returns the managed policies that pass the filter, by name.
 func (s *Service) Policies(ctx context.Context, pass gate.Pass, filter PolicyFilter) ([]ManagedPolicy, error) {
-	if err := pass.Check(); err != nil {
-		return nil, err
-	}
-	prefix := cmp.Or(filter.PathPrefix, rootPath)
-	var found []ManagedPolicy
-	var err error
-	if filter.Scope != AWSPolicies {
-		if found, err = s.store.Policies(ctx, prefix); err != nil {
-			return nil, err
-		}
-	}
-	if filter.Scope != LocalPolicies {
-		for _, p := range awsPolicies() {
-			if !strings.HasPrefix(p.Path, prefix) {
-				continue
-			}
-			p, err := s.policy(ctx, p.ARN)
-			if err != nil {
+	return read(ctx, s, pass, func(tx *db.Tx) (found []ManagedPolicy, err error) {
+		if filter.Scope != AWSPolicies {
+			if found, err = db.Collect(tx, scanPolicy, selectPolicies); err != nil {
 				return nil, err
 			}
-			found = append(found, p)
 		}
-	}
-	if filter.OnlyAttached {
-		found = slices.DeleteFunc(found, func(p ManagedPolicy) bool { return p.Attachments == 0 })
-	}
-	slices.SortFunc(found, comparePolicies)
-	return found, nil
+		if filter.Scope != LocalPolicies {
+			for _, builtIn := range awsPolicies() {
+				p, err := s.policy(tx, builtIn.ARN)
+				if err != nil {
+					return nil, err
+				}
+				found = append(found, p)
+			}
+		}
+		found = slices.DeleteFunc(found, func(p ManagedPolicy) bool {
+			return !strings.HasPrefix(p.Path, filter.PathPrefix) || filter.OnlyAttached && p.Attachments == 0
+		})
+		slices.SortFunc(found, comparePolicies)
+		return found, nil
+	})
 }
 
 // comparePolicies orders by name; one of AWS's may have the same as one of the account's.
 func comparePolicies(a, b ManagedPolicy) int {
-	return cmp.Or(strings.Compare(policy.Fold(a.Name), policy.Fold(b.Name)), strings.Compare(a.ARN, b.ARN))
+	return cmp.Or(compareNames(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
 }
 
-// DeletePolicy deletes a managed policy that is attached to nobody and has no versions but the default one; an
-// InUse fault says what is left.
-func (s *Service) DeletePolicy(ctx context.Context, pass gate.Pass, arn string) error {
-	if err := pass.Check(); err != nil {
+// DeletePolicy deletes a managed policy that is attached to nobody and has no versions but the default one; an InUse
+// fault says what is left.
+func (s *Service) DeletePolicy(tx *gate.Tx, arn string) error {
+	p, err := s.changeable(tx, arn)
+	if err != nil {
 		return err
 	}
-	return s.commit(func() error {
-		if err := s.ownPolicy(ctx, arn); err != nil {
-			return err
-		}
-		return s.store.DeletePolicy(ctx, arn, pass.Event(nil))
-	})
+	if p.Attachments > 0 {
+		return fault.New(fault.InUse, "policy", "Cannot delete a policy attached to entities.")
+	}
+	versions, err := findVersions(tx.Tx, p)
+	if err != nil {
+		return err
+	}
+	if len(versions) > 1 {
+		return fault.New(fault.InUse, "policy", "This policy has more than one version. Before you delete a policy, "+
+			"you must delete the policy's versions. The default version is deleted with the policy.")
+	}
+	if _, err := tx.Exec(`DELETE FROM iam_policy_version WHERE policy_id = $1`, p.ID); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`DELETE FROM iam_policy WHERE id = $1`, p.ID)
+	return err
 }

@@ -3,13 +3,13 @@ package iam_test
 import (
 	"testing"
 
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/gate/gatetest"
 )
 
 func TestNothingWithoutAPass(t *testing.T) {
-	gatetest.NeedsPass(t, newWorld(t).service,
+	gatetest.NeedsPass(t, newWorld(t, dbtest.SQLite(t)).service,
 		"Principal", "Used", // the gate, to authenticate
-		"KeyOwnerARN", "MovedARN", "OwnerARN", "ResourceTags", // what policies are asked about
-		"EnsureRoot", "Prune", // upkeep
+		"Asked", "AskedByKey", "ResourceTags", // what policies are asked about
 	)
 }

@@ -1,49 +1,41 @@
 package iam
 
 import (
-	"context"
 	"fmt"
-	"time"
 
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
-	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// EnsureRoot gives the root user an access key if it has none: on a new deployment, or after somebody deleted
-// them all. It does nothing otherwise. keep must put the key where its owner finds it; it is called before the
-// key begins to work, so that a crash in between leaves a file that is written again rather than a key nobody
-// has. region is the one its event is recorded in.
+// EnsureRoot gives the root user an access key if it has none: on a new deployment, or after somebody deleted them
+// all. Otherwise it does nothing, and leaves no event. It is a write of the deployment itself.
 //
-// Nobody calls this through the API, so there is no Pass: the deployment itself acts, and the event says so.
-func (s *Service) EnsureRoot(ctx context.Context, region string, keep func(IssuedKey) error) error {
-	return s.commit(func() error {
-		keys, err := s.store.AccessKeys(ctx, "")
-		if err != nil || len(keys) > 0 {
-			return err
-		}
-		issued, err := s.issueKey("", s.clock.Now().UTC().Truncate(time.Second))
-		if err != nil {
-			return err
-		}
-		if err := keep(issued); err != nil {
-			return fmt.Errorf("keep the root user's access key: %w", err)
-		}
-		return s.store.CreateAccessKey(ctx, issued.AccessKey, s.rootKeyEvent(issued.AccessKey, region))
-	})
-}
-
-func (s *Service) rootKeyEvent(key AccessKey, region string) trail.Event {
-	const self = "sallyport"
-	return trail.Event{
-		Version:  "1.11",
-		Identity: trail.Identity{Type: trail.AWSService, PrincipalID: self, AccountID: s.account},
-		Time:     key.Created.Truncate(time.Second), Source: "iam.amazonaws.com", Name: "CreateAccessKey", Region: region,
-		SourceIP: self, UserAgent: self,
-		Response: map[string]any{"accessKey": map[string]any{
-			"accessKeyId": key.ID, "status": "Active", "createDate": trailTime(key.Created),
-		}},
-		RequestID: uuid.New(key.Created, s.random), ID: uuid.New(key.Created, s.random),
-		Resources: []trail.Resource{{ARN: s.RootARN(), AccountID: s.account}, {ARN: key.ID, AccountID: s.account, Type: AccessKeyType}},
-		Type:      trail.AwsServiceEvent, Management: true, Account: s.account, Category: "Management",
+// keep must put the key where its owner finds it. It is called before the key begins to work, so that a crash in
+// between leaves a file that is written again rather than a key nobody has; and it may be called again with another
+// key, which replaces the first.
+func (s *Service) EnsureRoot(tx *gate.Tx, keep func(IssuedKey) error) error {
+	if err := s.begin(tx); err != nil {
+		return err
 	}
+	present, err := tx.Exists(`SELECT 1 FROM iam_access_key WHERE user_id = '' LIMIT 1`)
+	if err != nil {
+		return err
+	}
+	if present {
+		tx.Silence()
+		return nil
+	}
+	tx.Touch(trail.Resource{ARN: s.RootARN()})
+	issued, err := s.issueKey(tx, Identity{})
+	if err != nil {
+		return err
+	}
+	tx.Respond(map[string]any{"accessKey": map[string]any{
+		"accessKeyId": issued.ID, "status": "Active", "createDate": issued.Created.Format("Jan 2, 2006 3:04:05 PM"),
+	}})
+	tx.Amend(func(e *trail.Event) { e.SourceIP = e.UserAgent })
+	if err := keep(issued); err != nil {
+		return fmt.Errorf("keep the root user's access key: %w", err)
+	}
+	return nil
 }

@@ -13,7 +13,7 @@ import (
 // SealKeySize is the size of the deployment's key, in bytes.
 const SealKeySize = 32
 
-// Seal encrypts secrets before they reach the store, with AES-256-GCM and the deployment's key, so that a
+// Seal encrypts secrets before they reach the database, with AES-256-GCM and the deployment's key, so that a
 // stolen database signs nothing. A sealed secret is bound to its access key id and to its purpose: moved to
 // another row or column it does not open. The zero Seal refuses to work.
 type Seal struct {
@@ -71,7 +71,8 @@ func (s *Seal) open(sealed []byte, accessKeyID string, p purpose) (gate.Secret, 
 	}
 	secret, err := s.aead.Open(nil, sealed[:size], sealed[size:], binding(accessKeyID, p))
 	if err != nil {
-		return "", fmt.Errorf("the sealed %s of %s does not open: it was altered, or this is not the key of the deployment it was made in: %w", p, accessKeyID, err)
+		return "", fmt.Errorf("the sealed %s of %s does not open: it was altered, or this is not the key of the "+
+			"deployment it was made in: %w", p, accessKeyID, err)
 	}
 	return gate.Secret(secret), nil
 }

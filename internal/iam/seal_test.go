@@ -21,7 +21,7 @@ func newTestSeal(t testing.TB, filler byte) *Seal {
 
 func TestSealOpensOnlyWhatItClosed(t *testing.T) {
 	seal, other := newTestSeal(t, 1), newTestSeal(t, 2)
-	const id = "AKIAAAAAAAAAAAAAAAAA"
+	const id, another = "AKIAAAAAAAAAAAAAAAAA", "AKIAAAAAAAAAAAAAAAAB"
 	sealed, err := seal.close("the secret", id, signingSecret)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestSealOpensOnlyWhatItClosed(t *testing.T) {
 	}
 	for name, open := range map[string]func() (gate.Secret, error){
 		"another deployment's key": func() (gate.Secret, error) { return other.open(sealed, id, signingSecret) },
-		"another access key":       func() (gate.Secret, error) { return seal.open(sealed, "AKIAAAAAAAAAAAAAAAAB", signingSecret) },
+		"another access key":       func() (gate.Secret, error) { return seal.open(sealed, another, signingSecret) },
 		"another purpose":          func() (gate.Secret, error) { return seal.open(sealed, id, sessionToken) },
 		"cut short":                func() (gate.Secret, error) { return seal.open(sealed[:5], id, signingSecret) },
 		"empty":                    func() (gate.Secret, error) { return seal.open(nil, id, signingSecret) },
@@ -79,7 +79,7 @@ func TestSealNoticesEveryFlippedBit(t *testing.T) {
 func TestIDsLookLikeAWS(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
-		user, err := newID(rand.Reader, userPrefix)
+		user, err := newID(rand.Reader, "AIDA")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,25 +97,11 @@ func TestIDsLookLikeAWS(t *testing.T) {
 		}
 	}
 	for _, make := range []func() error{
-		func() error { _, err := newID(bytes.NewReader(nil), userPrefix); return err },
+		func() error { _, err := newID(bytes.NewReader(nil), "AIDA"); return err },
 		func() error { _, err := newSecret(bytes.NewReader(nil)); return err },
 	} {
 		if make() == nil {
 			t.Error("no randomness, and no error")
 		}
-	}
-}
-
-func TestTheCacheIsBounded(t *testing.T) {
-	var c principalCache
-	for range maxCached + 100 {
-		id, err := newKeyID(rand.Reader, accessKeyPrefix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.put(id, gate.Principal{}, c.generation())
-	}
-	if len(c.entries) != maxCached {
-		t.Errorf("%d entries, want %d", len(c.entries), maxCached)
 	}
 }

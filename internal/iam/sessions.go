@@ -1,11 +1,11 @@
 package iam
 
 import (
-	"context"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -21,71 +21,73 @@ const (
 
 // IssuedSession is a session at the only moment its secrets are known.
 type IssuedSession struct {
-	Session
+	AccessKeyID             string // ASIA…
 	PlainSecret, PlainToken gate.Secret
+	Created                 clock.Reading
+	Expires                 time.Time
 }
 
-// NewSession gives the caller temporary credentials that may do what the caller may, policies changed later
-// included. They end when they expire or the user is deleted. Credentials of a session cannot make another
-// one: it would outlive the first.
-func (s *Service) NewSession(ctx context.Context, pass gate.Pass, duration time.Duration) (IssuedSession, error) {
-	s.changes.RLock() // the user keeps the name while the session is made for it
-	defer s.changes.RUnlock()
-	owner, err := s.keyOwner(ctx, pass, "")
+// NewSession gives the caller temporary credentials that may do what the caller may, policies changed later included.
+// They end when they expire or the user is deleted. Credentials of a session cannot make another one: it would outlive
+// the first.
+func (s *Service) NewSession(tx *gate.Tx, duration time.Duration) (IssuedSession, error) {
+	if err := s.begin(tx); err != nil {
+		return IssuedSession{}, err
+	}
+	user, err := subject(tx.Tx, tx.Pass, "")
 	if err != nil {
 		return IssuedSession{}, err
 	}
-	if strings.HasPrefix(pass.Identity().AccessKeyID, sessionPrefix) {
-		return IssuedSession{}, fault.New(fault.Denied, "session", "Cannot call GetSessionToken with session credentials. Use the access key of the user.")
+	if strings.HasPrefix(tx.Identity().AccessKeyID, sessionPrefix) {
+		return IssuedSession{}, fault.New(fault.Denied, "session",
+			"Cannot call GetSessionToken with session credentials. Use the access key of the user.")
 	}
 	if duration < minSession || duration > maxSession {
-		return IssuedSession{}, invalid("The duration of %d seconds is not valid. It must be between %d and %d.", int(duration.Seconds()), int(minSession.Seconds()), int(maxSession.Seconds()))
+		return IssuedSession{}, invalid("The duration of %d seconds is not valid. It must be between %d and %d.",
+			int(duration.Seconds()), int(minSession.Seconds()), int(maxSession.Seconds()))
 	}
-	if owner == "" {
+	if user.ID == "" {
 		duration = min(duration, maxRootSession)
 	}
-	created := s.clock()
-	created.Time = moment(pass)
-	issued, err := s.issueSession(owner, created, duration)
-	if err != nil {
-		return IssuedSession{}, err
-	}
-	response := map[string]any{"credentials": map[string]any{"accessKeyId": issued.AccessKeyID, "expiration": trailTime(issued.Expires)}}
-	// No cached principal is changed by a new one, so the cache stays.
-	if err := s.store.CreateSession(ctx, issued.Session, pass.Event(response, keyResource(issued.AccessKeyID))); err != nil {
-		return IssuedSession{}, err
-	}
-	return issued, nil
+	issued := IssuedSession{Created: s.clock()}
+	issued.Created.Time = moment(tx)
+	issued.Expires = issued.Created.Time.Add(duration)
+	return issued, s.issueSession(tx, user, &issued)
 }
 
-// keepSessions is how long after its end a session is still known, so that who uses it is told that it expired.
-const keepSessions = 24 * time.Hour
-
-// Prune forgets sessions that are over at the time. Every user can make any number of them. It is to be called every now and
-// then.
-func (s *Service) Prune(ctx context.Context, now time.Time) error {
-	return s.store.PruneSessions(ctx, now.Add(-keepSessions))
+// issueSession draws the session's credentials and keeps it.
+func (s *Service) issueSession(tx *gate.Tx, user Identity, n *IssuedSession) (err error) {
+	var secret, token []byte
+	if n.AccessKeyID, n.PlainSecret, secret, err = s.draw(sessionPrefix); err != nil {
+		return err
+	}
+	if n.PlainToken, err = newToken(s.random); err != nil {
+		return err
+	}
+	if token, err = s.seal.close(n.PlainToken, n.AccessKeyID, sessionToken); err != nil {
+		return err
+	}
+	tx.Touch(keyResource(n.AccessKeyID))
+	_, err = tx.Exec(`INSERT INTO iam_session (id, user_id, secret, token, created, boot, uptime, expires)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, n.AccessKeyID, user.ID, secret, token,
+		db.Micros(n.Created.Time), n.Created.Boot, n.Created.Uptime.Microseconds(), db.Micros(n.Expires))
+	return err
 }
 
-func (s *Service) issueSession(owner string, created clock.Reading, duration time.Duration) (IssuedSession, error) {
-	id, err := newKeyID(s.random, sessionPrefix)
-	if err != nil {
-		return IssuedSession{}, err
+const (
+	// keepSessions is how long after its end a session is still known, so that who uses it is told that it expired.
+	keepSessions = 24 * time.Hour
+	// pruneBatch bounds how many sessions one transaction deletes, so that nobody waits long behind it.
+	pruneBatch = 1000
+)
+
+// Prune forgets some of the sessions that are over at the time, and returns how many. It is to be called now and then,
+// each time in a transaction of its own, until that is none: every user can make any number of sessions.
+func (s *Service) Prune(tx *gate.Tx, now time.Time) (int64, error) {
+	if err := s.begin(tx); err != nil {
+		return 0, err
 	}
-	secret, err := newSecret(s.random)
-	if err != nil {
-		return IssuedSession{}, err
-	}
-	token, err := newToken(s.random)
-	if err != nil {
-		return IssuedSession{}, err
-	}
-	session := Session{AccessKeyID: id, UserName: owner, Created: created, Expires: created.Time.Add(duration)}
-	if session.Secret, err = s.seal.close(secret, id, signingSecret); err != nil {
-		return IssuedSession{}, err
-	}
-	if session.Token, err = s.seal.close(token, id, sessionToken); err != nil {
-		return IssuedSession{}, err
-	}
-	return IssuedSession{Session: session, PlainSecret: secret, PlainToken: token}, nil
+	return tx.Exec(`DELETE FROM iam_session WHERE id IN (
+		SELECT id FROM iam_session WHERE expires < $1 ORDER BY expires LIMIT $2)`,
+		db.Micros(now.Add(-keepSessions)), pruneBatch)
 }

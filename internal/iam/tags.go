@@ -5,16 +5,30 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/fault"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// invalid is a fault about a parameter's value.
-func invalid(format string, args ...any) error {
-	return fault.New(fault.Invalid, "parameter", format, args...)
+// Tag sets tags on a user.
+func (s *Service) Tag(tx *gate.Tx, owner Owner, tags map[string]string) error {
+	return s.change(tx, owner, func(i *Identity) (err error) {
+		i.Tags, err = mergeTags(i.Tags, tags)
+		return err
+	})
 }
 
-// mergeTags returns old with the new tags set. Tag keys are compared without regard to case, and keep the
-// spelling they first had.
+// Untag removes tags from a user; those the user does not have are no error.
+func (s *Service) Untag(tx *gate.Tx, owner Owner, keys []string) error {
+	return s.change(tx, owner, func(i *Identity) error {
+		for _, key := range keys {
+			delete(i.Tags, spelling(i.Tags, key))
+		}
+		return nil
+	})
+}
+
+// mergeTags returns old with the new tags set. Tag keys are compared without regard to case, and keep the spelling
+// they first had. The result is never nil.
 func mergeTags(old, set map[string]string) (map[string]string, error) {
 	merged := maps.Clone(old)
 	if merged == nil {
@@ -24,10 +38,7 @@ func mergeTags(old, set map[string]string) (map[string]string, error) {
 		if strings.HasPrefix(policy.Fold(key), "aws:") {
 			return nil, invalid("The tag key %q begins with aws:, which is reserved.", key)
 		}
-		if present, ok := findTag(merged, key); ok {
-			key = present
-		}
-		merged[key] = value
+		merged[spelling(merged, key)] = value
 	}
 	if len(merged) > maxTags {
 		return nil, fault.New(fault.Limit, "tag", "Cannot exceed quota for TagsPerUser: %d", maxTags)
@@ -35,12 +46,12 @@ func mergeTags(old, set map[string]string) (map[string]string, error) {
 	return merged, nil
 }
 
-// findTag returns the spelling in which the tags have the key.
-func findTag(tags map[string]string, key string) (string, bool) {
+// spelling returns the key as the tags have it, or as it is if they do not.
+func spelling(tags map[string]string, key string) string {
 	for present := range tags {
 		if policy.Fold(present) == policy.Fold(key) {
-			return present, true
+			return present
 		}
 	}
-	return "", false
+	return key
 }

@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"log/slog"
-	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/iam"
-	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
@@ -26,42 +26,46 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is the room of identities with a real gate before it and a real store behind it.
+// world is the room of identities with a real gate before it and a real database behind it.
 type world struct {
-	*testing.T
+	testing.TB
 	ctx     context.Context
-	path    string // of the database
-	store   *store.Store
+	db      *db.Writer
 	service *iam.Service
 	gate    *gate.Gate
 	clock   ticking
-	log     *bytes.Buffer
 	root    iam.IssuedKey
 }
 
-func newWorld(t *testing.T) *world {
+// each runs a test on each database. On SQLite every write is run twice, the first time in vain: see dbtest.SQLite.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	dbtest.Each(t, func(t *testing.T, database *db.Writer) { test(t, newWorld(t, database)) })
+}
+
+func newWorld(t testing.TB, database *db.Writer) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	t.Cleanup(cancel)
-	w := &world{T: t, ctx: ctx, clock: ticking{clocktest.New(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))}, log: &bytes.Buffer{}}
-	w.path = filepath.Join(t.TempDir(), "sallyport.db")
-	var err error
-	w.store, err = store.Open(ctx, w.path, slog.New(slog.NewTextHandler(w.log, nil)))
-	w.ok(err)
-	t.Cleanup(func() { w.store.Close() })
-	w.serve(w.store)
-	w.ok(w.service.EnsureRoot(ctx, region, func(key iam.IssuedKey) error { w.root = key; return nil }))
+	start := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	w := &world{TB: t, ctx: ctx, db: database, clock: ticking{clocktest.New(start)}}
+	w.serve()
+	w.ok(w.ensureRoot(func(key iam.IssuedKey) error { w.root = key; return nil }))
 	return w
 }
 
-// serve starts the service, with an empty cache, over a store.
-func (w *world) serve(s iam.Store) {
+// serve starts the service anew, with an empty cache.
+func (w *world) serve() {
 	w.Helper()
 	seal, err := iam.NewSeal(bytes.Repeat([]byte{7}, iam.SealKeySize), rand.Reader)
 	w.ok(err)
-	w.service = iam.New(account, s, seal, w.clock.Read, rand.Reader)
-	w.gate = gate.New(account, w.service, w.service, w.store, w.clock.Read, rand.Reader)
+	w.service = iam.New(account, w.db.DB, seal, w.clock.Read, rand.Reader)
+	w.gate = gate.New(account, w.service, w.service, w.db, w.clock.Read, rand.Reader)
 	w.gate.LimitCalls(1_000_000) // the tests ask as fast as they can
+}
+
+func (w *world) ensureRoot(keep func(iam.IssuedKey) error) error {
+	pass := w.gate.Self(gate.Call{Source: "iam.amazonaws.com", Name: "CreateAccessKey", Region: region})
+	return w.doAs(pass, w.service.EnsureRoot, keep)
 }
 
 // ticking is a machine's clocks, in which time passes whenever they are read.
@@ -87,15 +91,15 @@ func (w *world) refused(err error, kind fault.Kind, text string) {
 	}
 }
 
-// ask lets the key's owner do the action, or says why not.
+// ask lets the key's owner do the action, or says why not. Without an action, everybody may.
 func (w *world) ask(keyID, token, action, resource string) (gate.Pass, error) {
-	caller, err := w.gate.Authenticate(w.ctx, gate.Call{Source: "iam.amazonaws.com", Region: "on-prem-1"}, keyID, token, func(gate.Secret) error { return nil })
+	call := gate.Call{
+		RequestID: uuid.New(time.Now(), rand.Reader), Source: "iam.amazonaws.com", Name: "Test", Region: region,
+		Asks: []gate.Ask{{Action: action, ARN: resource}}, Open: action == "",
+	}
+	caller, err := w.gate.Authenticate(w.ctx, call, keyID, token, func(gate.Secret) error { return nil })
 	if err != nil {
 		return gate.Pass{}, err
-	}
-	call := gate.Call{
-		RequestID: uuid.New(time.Now(), rand.Reader), Source: "iam.amazonaws.com", Name: "Test", Action: action, Region: region,
-		Resources: []gate.Resource{{ARN: resource}},
 	}
 	return w.gate.Authorize(w.ctx, caller, call)
 }
@@ -110,52 +114,88 @@ func (w *world) as(keyID string) gate.Pass {
 
 func (w *world) pass() gate.Pass { w.Helper(); return w.as(w.root.ID) }
 
+// do runs a method of the service that writes, as root: method(tx, args...).
+func (w *world) do(method any, args ...any) error {
+	w.Helper()
+	return w.doAs(w.pass(), method, args...)
+}
+
+// doAs is do as somebody else.
+func (w *world) doAs(pass gate.Pass, method any, args ...any) error {
+	_, err := made[any](w, pass, method, args...)
+	return err
+}
+
+// made is doAs with the method's result.
+func made[T any](w *world, pass gate.Pass, method any, args ...any) (result T, err error) {
+	err = w.gate.Write(w.ctx, pass, func(tx *gate.Tx) error {
+		in := []reflect.Value{reflect.ValueOf(tx)}
+		for _, arg := range args {
+			in = append(in, reflect.ValueOf(arg))
+		}
+		out := reflect.ValueOf(method).Call(in)
+		result, _ = out[0].Interface().(T)
+		err, _ := out[len(out)-1].Interface().(error)
+		return err
+	})
+	return result, err
+}
+
+func (w *world) create(owner iam.Owner, path string) (iam.Identity, error) {
+	w.Helper()
+	return made[iam.Identity](w, w.pass(), w.service.Create, iam.NewIdentity{Owner: owner, Path: path})
+}
+
 // user creates a user with an access key.
 func (w *world) user(name string) iam.IssuedKey {
 	w.Helper()
-	_, err := w.service.CreateUser(w.ctx, w.pass(), iam.NewUser{Name: name})
+	_, err := w.create(userNamed(name), "")
 	w.ok(err)
 	return w.key(name)
 }
 
 func (w *world) key(user string) iam.IssuedKey {
 	w.Helper()
-	key, err := w.service.CreateAccessKey(w.ctx, w.pass(), user)
+	key, err := made[iam.IssuedKey](w, w.pass(), w.service.CreateAccessKey, user)
 	w.ok(err)
 	return key
 }
 
-func (w *world) group(name string) {
+func (w *world) group(name string) iam.Identity {
 	w.Helper()
-	_, err := w.service.CreateGroup(w.ctx, w.pass(), name, "")
+	group, err := w.create(groupNamed(name), "")
 	w.ok(err)
+	return group
 }
 
 func (w *world) policy(name, document string) iam.ManagedPolicy {
 	w.Helper()
-	p, err := w.service.CreatePolicy(w.ctx, w.pass(), iam.NewPolicy{Name: name, Document: document})
+	p, err := made[iam.ManagedPolicy](w, w.pass(), w.service.CreatePolicy, iam.NewPolicy{Name: name, Document: document})
 	w.ok(err)
 	return p
 }
 
-// records are all records of the trail.
-func (w *world) records() []string {
+// trail is every event so far, newest first.
+func (w *world) trail() []trail.Entry {
 	w.Helper()
-	entries, err := w.store.Events(w.ctx, trail.Query{Limit: 10_000})
+	entries, err := trail.NewLog(w.db.DB).Events(w.ctx, trail.Query{Limit: 10_000})
 	w.ok(err)
-	var records []string
-	for _, e := range entries {
-		records = append(records, e.Record)
-	}
-	return records
+	return entries
 }
 
 func userNamed(name string) iam.Owner  { return iam.Owner{Kind: iam.OwnerUser, Name: name} }
 func groupNamed(name string) iam.Owner { return iam.Owner{Kind: iam.OwnerGroup, Name: name} }
 
+func inline(document string) iam.InlinePolicy {
+	return iam.InlinePolicy{Name: "access", Document: document}
+}
+
 const (
-	allowPush = `{"Version":"2012-10-17","Statement":{"Sid":"Push","Effect":"Allow","Action":"ec2-instance-connect:SendSSHPublicKey","Resource":"*"}}`
-	denyPush  = `{"Version":"2012-10-17","Statement":{"Sid":"NoPush","Effect":"Deny","Action":"ec2-instance-connect:SendSSHPublicKey","Resource":"*"}}`
-	push      = "ec2-instance-connect:SendSSHPublicKey"
-	host      = "arn:aws:ec2:on-prem-1:111122223333:instance/i-0123456789abcdef0"
+	allowPush = `{"Version":"2012-10-17","Statement":{"Sid":"Push","Effect":"Allow",` +
+		`"Action":"ec2-instance-connect:SendSSHPublicKey","Resource":"*"}}`
+	denyPush = `{"Version":"2012-10-17","Statement":{"Sid":"NoPush","Effect":"Deny",` +
+		`"Action":"ec2-instance-connect:SendSSHPublicKey","Resource":"*"}}`
+	push          = "ec2-instance-connect:SendSSHPublicKey"
+	host          = "arn:aws:ec2:on-prem-1:111122223333:instance/i-0123456789abcdef0"
+	administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
 )

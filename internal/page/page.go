@@ -1,5 +1,5 @@
-// Package page makes the tokens by which a long listing is read in pages. A token holds a position in the
-// listing and is bound to the query it continues, so that it cannot be taken for a place in another one. It is
+// Package page cuts long listings into pages, and makes the tokens by which they are read. A token holds a position
+// in the listing and is bound to the query it continues, so that it cannot be taken for a place in another one. It is
 // no secret and grants nothing: whoever shows it may read what their policies allow, page or no page.
 package page
 
@@ -8,15 +8,41 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// maxToken bounds a token, in bytes; ours are far shorter.
-const maxToken = 1024
+// maxToken bounds a token, in bytes; ours are shorter: the longest holds the name and the ARN of an IAM policy.
+const maxToken = 4096
 
 // bindingSize is how many bytes of the query's hash a token carries.
 const bindingSize = 12
+
+// Cut returns the page of things that token asks for, of at most size things (one or more), and the token of the next
+// page, which is empty on the last one. The things are sorted by key, and no two have the same. query is as in Token,
+// and the error is Position's. A thing that comes or goes between two pages is in them or not; no other thing is missed
+// or repeated.
+func Cut[T any](things []T, key func(T) string, size int, token string, query any) (cut []T, next string, err error) {
+	var after *string
+	if err := Position(token, query, &after); err != nil {
+		return nil, "", err
+	}
+	if after != nil {
+		start, found := slices.BinarySearchFunc(things, *after, func(thing T, after string) int {
+			return strings.Compare(key(thing), after)
+		})
+		if found {
+			start++
+		}
+		things = things[start:]
+	}
+	if len(things) <= size {
+		return things, "", nil
+	}
+	return things[:size], Token(query, key(things[size-1])), nil
+}
 
 // Token returns the token for the page that begins after the position. query is everything the listing depends
 // on but the page's size, which may change from page to page. Both must be fit for encoding/json.
@@ -35,7 +61,8 @@ func Position(token string, query, position any) error {
 	if token == "" {
 		return nil
 	}
-	bad := fault.New(fault.Invalid, "page-token", "The page token is not one of this listing's. Pass the token exactly as it was returned, with the same filters, or leave it out to begin at the first page.")
+	bad := fault.New(fault.Invalid, "page-token", "The page token is not one of this listing's. Pass the token exactly "+
+		"as it was returned, with the same filters, or leave it out to begin at the first page.")
 	if len(token) > maxToken {
 		return bad
 	}
@@ -57,4 +84,10 @@ func binding(query any) []byte {
 	}
 	sum := sha256.Sum256(text)
 	return sum[:bindingSize]
+}
+
+// Page asks for a part of a listing.
+type Page struct {
+	Size  int    // the most items
+	Token string // from the page before; empty for the first
 }

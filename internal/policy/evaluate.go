@@ -1,5 +1,22 @@
 package policy
 
+// EvaluateAll decides by several sets of policies: each of them must allow the request, and a Deny in any decides
+// against all. Without a set the answer is no.
+func EvaluateAll(sets []Set, request Request) Decision {
+	decision := Decision{Set: IdentityBased}
+	for i, set := range sets {
+		one := Evaluate(set.Policies, request)
+		one.Set = set.Sort
+		if one.Explicit {
+			return one
+		}
+		if i == 0 || decision.Allowed {
+			decision = one
+		}
+	}
+	return decision
+}
+
 // Evaluate decides: a Deny that applies decides against everything else, otherwise an Allow that applies allows,
 // otherwise the answer is no. A request without an action or a resource is denied, and so is any request if one
 // of the policies has no Document, as nobody knows what that one would forbid.

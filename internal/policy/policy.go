@@ -12,6 +12,22 @@ type Policy struct {
 	Document *Document
 }
 
+// Set is all policies of one sort that limit a caller. The zero Set allows nothing.
+type Set struct {
+	Sort     Sort
+	Policies []Policy
+}
+
+// Sort is why policies apply, in the words of AWS's refusals.
+type Sort string
+
+// The sorts of policies.
+const (
+	IdentityBased Sort = "identity-based policy"
+	Boundary      Sort = "permissions boundary"
+	Session       Sort = "session policy"
+)
+
 // Context gives the values of condition keys. Keys are passed folded (Fold), as AWS compares them without
 // regard to case. ok is false for a key that is not in the request.
 type Context interface {
@@ -35,6 +51,7 @@ type Request struct {
 type Decision struct {
 	Allowed  bool
 	Explicit bool // a denial by a Deny statement, rather than by the absence of an Allow
+	Set      Sort // of the policies that decided
 	// Policy and Statement name what decided: the policy's Name, and the statement's Sid or "#" and its
 	// position counted from 1. Both are empty for an implicit denial.
 	Policy    string

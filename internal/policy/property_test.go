@@ -57,6 +57,10 @@ func drawRequest(t *rapid.T) policy.Request {
 }
 
 func evaluate(t *rapid.T, statements []map[string]any, request policy.Request) policy.Decision {
+	return policy.Evaluate(policies(t, statements), request)
+}
+
+func policies(t *rapid.T, statements []map[string]any) []policy.Policy {
 	source, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statements})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +69,7 @@ func evaluate(t *rapid.T, statements []map[string]any, request policy.Request) p
 	if err != nil {
 		t.Fatalf("%v\n%s", err, source)
 	}
-	return policy.Evaluate([]policy.Policy{{Name: "P", Document: document}}, request)
+	return []policy.Policy{{Name: "P", Document: document}}
 }
 
 func TestProperties(t *testing.T) {
@@ -114,4 +118,42 @@ func TestDoubtNeverHelps(t *testing.T) {
 			t.Fatal("as an Allow the statement applies, as a Deny it does not")
 		}
 	})
+}
+
+// TestSetsOnlyTakeAway: what several sets of policies allow is what each of them allows, a Deny in any of them is the
+// answer, and a set that has nothing to say allows nothing.
+func TestSetsOnlyTakeAway(t *testing.T) {
+	sorts := []policy.Sort{policy.IdentityBased, policy.Boundary, policy.Session}
+	rapid.Check(t, func(t *rapid.T) {
+		request := drawRequest(t)
+		var sets []policy.Set
+		allowed, denied := true, false
+		for _, sort := range sorts[:rapid.IntRange(1, 3).Draw(t, "sets")] {
+			set := policy.Set{Sort: sort}
+			for range rapid.IntRange(0, 2).Draw(t, "documents") {
+				statements := []map[string]any{drawStatement(t, "Allow"), drawStatement(t, pick(t, "effect", "Allow", "Deny"))}
+				set.Policies = append(set.Policies, policies(t, statements)...)
+			}
+			one := policy.Evaluate(set.Policies, request)
+			allowed, denied = allowed && one.Allowed, denied || one.Explicit
+			sets = append(sets, set)
+		}
+		got := policy.EvaluateAll(sets, request)
+		if got.Allowed != allowed || got.Explicit != denied {
+			t.Fatalf("got %+v, want allowed %v, explicit %v", got, allowed, denied)
+		}
+		i := slices.IndexFunc(sets, func(set policy.Set) bool { return set.Sort == got.Set })
+		if i < 0 {
+			t.Fatalf("no set has decided: %+v", got)
+		}
+		if one := policy.Evaluate(sets[i].Policies, request); !got.Allowed && (one.Allowed || one.Explicit != denied) {
+			t.Fatalf("the %s is said to have decided, and says %+v", got.Set, one)
+		}
+		if alone := policy.EvaluateAll(append(sets, policy.Set{Sort: "empty"}), request); alone.Allowed {
+			t.Fatal("an empty set allowed something")
+		}
+	})
+	if policy.EvaluateAll(nil, policy.Request{Action: "a:B", Resource: "*"}).Allowed {
+		t.Error("no set at all allowed something")
+	}
 }

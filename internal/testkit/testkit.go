@@ -119,14 +119,18 @@ func (s *System) Events(t testing.TB) []trail.Event {
 	return events
 }
 
-// SavedCredentials reads the root user's access key as a stock SDK does: from the file in the data directory,
-// by its profile.
+// SavedCredentials reads the root user's access key from the data directory.
 func SavedCredentials(ctx context.Context, data string) (aws.CredentialsProvider, error) {
+	return CredentialsFile(ctx, filepath.Join(data, controlplane.CredentialsFile))
+}
+
+// CredentialsFile reads a file's credentials as a stock SDK does: by our profile.
+func CredentialsFile(ctx context.Context, path string) (aws.CredentialsProvider, error) {
 	config, err := awsconfig.LoadDefaultConfig(ctx,
-		awsconfig.WithSharedCredentialsFiles([]string{filepath.Join(data, controlplane.CredentialsFile)}),
+		awsconfig.WithSharedCredentialsFiles([]string{path}),
 		awsconfig.WithSharedConfigFiles(nil), awsconfig.WithSharedConfigProfile(controlplane.ProfileName))
 	if err != nil {
-		return nil, fmt.Errorf("read the root credentials: %w", err)
+		return nil, fmt.Errorf("read the credentials in %s: %w", path, err)
 	}
 	return config.Credentials, nil
 }

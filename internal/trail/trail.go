@@ -4,7 +4,6 @@
 package trail
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 	"time"
@@ -17,7 +16,7 @@ const Retention = 90 * 24 * time.Hour
 type Event struct {
 	Version        string         `json:"eventVersion"`
 	Identity       Identity       `json:"userIdentity"`
-	Time           time.Time      `json:"eventTime"` // UTC, whole seconds, as CloudTrail has it
+	Time           time.Time      `json:"eventTime"` // exact in the trail's order, whole seconds UTC in the record
 	Source         string         `json:"eventSource"`
 	Name           string         `json:"eventName"`
 	Region         string         `json:"awsRegion"`
@@ -120,7 +119,7 @@ const (
 
 // Record returns the event as CloudTrail writes it, within CloudTrail's limits: MaxRecord at most.
 func (e Event) Record() ([]byte, error) {
-	e.UserAgent, e.ErrorMessage = cut(e.UserAgent), cut(e.ErrorMessage)
+	e.Time, e.UserAgent, e.ErrorMessage = e.Time.UTC().Truncate(time.Second), cut(e.UserAgent), cut(e.ErrorMessage)
 	if e.TLS != nil {
 		details := *e.TLS
 		details.Host = cut(details.Host)
@@ -180,8 +179,8 @@ type Query struct {
 
 // Position is a place in the trail's order, newest first. Zero is the newest end.
 type Position struct {
-	Time     time.Time
-	Sequence int64
+	Time time.Time
+	ID   string // of the event: of events of one time the order is that of their ids
 }
 
 // Entry is an event as it stands in the trail.
@@ -189,14 +188,4 @@ type Entry struct {
 	Event    Event
 	Record   string // the event's JSON as it was written
 	Position Position
-}
-
-// Store keeps events.
-type Store interface {
-	// AppendEvent writes the event durably before it returns. An event that is there already under the same
-	// ID is replaced if the old one has no ErrorCode and the new one has one (a call that failed after its
-	// mutation was committed), and left alone otherwise, so appending is idempotent.
-	AppendEvent(ctx context.Context, event Event) error
-	// Events returns entries newest first.
-	Events(ctx context.Context, query Query) ([]Entry, error)
 }

@@ -26,7 +26,8 @@ func TestRecordHasABound(t *testing.T) {
 	if n := len(read.UserAgent); n > maxLine || n < maxLine-4 || strings.Trim(read.UserAgent, "é") != "" {
 		t.Errorf("the user agent has %d bytes, ending in %q", n, read.UserAgent[n-4:])
 	}
-	if read.Parameters["omitted"] != true || read.Parameters["originalSize"] == nil || read.Response["omitted"] != true || read.ServiceDetails["kept"] != true {
+	if read.Parameters["omitted"] != true || read.Parameters["originalSize"] == nil ||
+		read.Response["omitted"] != true || read.ServiceDetails["kept"] != true {
 		t.Errorf("%v %v %v", read.Parameters, read.Response, read.ServiceDetails)
 	}
 	if len(loud.Parameters["policyDocument"].(string)) != 1<<20 {
@@ -36,7 +37,8 @@ func TestRecordHasABound(t *testing.T) {
 
 // What fits is kept as it is: a policy of the greatest size that IAM takes, a full page of ids.
 func TestRecordKeepsWhatFits(t *testing.T) {
-	whole := Event{UserAgent: strings.Repeat("x", maxLine), Parameters: map[string]any{"policyDocument": strings.Repeat("x", 90_000)}}
+	document := map[string]any{"policyDocument": strings.Repeat("x", 90_000)}
+	whole := Event{UserAgent: strings.Repeat("x", maxLine), Parameters: document}
 	text, err := whole.Record()
 	if err != nil || len(text) < 90_000+maxLine {
 		t.Errorf("%d bytes, %v", len(text), err)
@@ -49,7 +51,7 @@ func TestRecordAsAWholeHasABound(t *testing.T) {
 	part := map[string]any{"text": strings.Repeat("x", 90<<10)}
 	var resources []Resource
 	for range 4000 {
-		resources = append(resources, Resource{ARN: "arn:aws:ec2:on-prem-1:123456789012:instance/" + strings.Repeat("a", 200)})
+		resources = append(resources, Resource{ARN: "arn:aws:ec2:on-prem-1:1:instance/" + strings.Repeat("a", 200)})
 	}
 	for name, event := range map[string]Event{
 		"large parts":    {Name: "CreateTags", Parameters: part, Response: part, ServiceDetails: part},

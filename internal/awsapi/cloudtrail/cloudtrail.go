@@ -27,14 +27,13 @@ const (
 )
 
 type api struct {
-	store trail.Store
+	trail trail.Log
 	now   func() time.Time
 }
 
-// New returns the service. It reads the trail's store itself, there being nothing between a record and its
-// reader but the pass.
-func New(store trail.Store, now func() time.Time) awsapi.Service {
-	a := api{store: store, now: now}
+// New returns the service over the trail.
+func New(log trail.Log, now func() time.Time) awsapi.Service {
+	a := api{trail: log, now: now}
 	return awsapi.Service{
 		Name:       "cloudtrail",
 		Source:     "cloudtrail.amazonaws.com",
@@ -46,11 +45,10 @@ func New(store trail.Store, now func() time.Time) awsapi.Service {
 
 func (a api) lookupEvents() awsapi.Operation {
 	return awsapi.Row[cloudtrail.LookupEventsInput, cloudtrail.LookupEventsOutput]{
-		Name:     "LookupEvents",
-		Action:   "cloudtrail:LookupEvents",
-		ReadOnly: true,
-		Accepts:  []string{"LookupAttributes", "StartTime", "EndTime", "MaxResults", "NextToken", "EventCategory"},
-		Do: func(ctx context.Context, pass gate.Pass, in *cloudtrail.LookupEventsInput) (*cloudtrail.LookupEventsOutput, error) {
+		Name:    "LookupEvents",
+		Action:  "cloudtrail:LookupEvents",
+		Accepts: []string{"LookupAttributes", "StartTime", "EndTime", "MaxResults", "NextToken", "EventCategory"},
+		Read: func(ctx context.Context, pass gate.Pass, in *cloudtrail.LookupEventsInput) (*cloudtrail.LookupEventsOutput, error) {
 			if err := pass.Check(); err != nil {
 				return nil, err
 			}
@@ -64,7 +62,7 @@ func (a api) lookupEvents() awsapi.Operation {
 			}
 			size := query.Limit
 			query.Limit++ // one more tells whether there is a next page
-			entries, err := a.store.Events(ctx, query)
+			entries, err := a.trail.Events(ctx, query)
 			if err != nil {
 				return nil, err
 			}

@@ -11,16 +11,19 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/awswire"
 	"github.com/sallyport/sallyport/internal/compute"
-	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
+	"github.com/sallyport/sallyport/internal/resource"
 )
 
-type api struct{ instances *compute.Service }
+type api struct {
+	instances *compute.Service
+	tags      *resource.Tags
+}
 
 // New returns the service.
-func New(instances *compute.Service) awsapi.Service {
-	a := api{instances}
+func New(instances *compute.Service, tags *resource.Tags) awsapi.Service {
+	a := api{instances, tags}
 	return awsapi.Service{
 		Name:   "ec2",
 		Source: "ec2.amazonaws.com",
@@ -35,43 +38,31 @@ func New(instances *compute.Service) awsapi.Service {
 			a.deleteTags(),
 			a.describeTags(),
 		},
-		Conditions: func(scope awsapi.Scope) policy.Keys { return policy.Keys{"ec2:region": {scope.Region}} },
-		Error:      errorOf,
+		Keys:  func(scope awsapi.Scope) policy.Keys { return policy.Keys{"ec2:region": {scope.Region}} },
+		Error: errorOf,
 	}
 }
 
-// resources are the instances of the ids as policies know them.
-func (a api) resources(scope awsapi.Scope, ids []string) []gate.Resource {
-	var resources []gate.Resource
+// asks are about each of the resources, whose ids have a kind's form.
+func (a api) asks(scope awsapi.Scope, ids []string) []gate.Ask {
+	var asks []gate.Ask
 	for _, id := range ids {
-		resources = append(resources, gate.Resource{
-			ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType,
-			Condition: func(ctx context.Context, key string) (string, bool, error) {
+		kind, _ := resource.Of(id)
+		ask := gate.Ask{ARN: kind.ARN(scope.Region, scope.Account, id), Type: kind.Type}
+		if kind == resource.Instance {
+			ask.Condition = func(ctx context.Context, key string) (string, bool, error) {
 				return a.instances.Condition(ctx, scope.Region, id, key)
-			},
-		})
-	}
-	return resources
-}
-
-// checkIDs refuses what does not even look like an instance id, as EC2 does before it looks for it, and more of them
-// than can be asked for at once.
-func checkIDs(ids []string) error {
-	if len(ids) > compute.MaxPage {
-		return fault.New(fault.Invalid, "ids", "At most %d ids can be given at once; %d were.", compute.MaxPage, len(ids))
-	}
-	for _, id := range ids {
-		if !compute.ValidInstanceID(id) {
-			return fault.New(fault.Invalid, "instance-id", "Invalid id: %q (expecting i- and 17 hex digits)", id)
+			}
 		}
+		asks = append(asks, ask)
 	}
-	return nil
+	return asks
 }
 
-func filters(in []types.Filter) []compute.Filter {
-	var out []compute.Filter
+func filters(in []types.Filter) []resource.Filter {
+	var out []resource.Filter
 	for _, f := range in {
-		out = append(out, compute.Filter{Name: aws.ToString(f.Name), Values: f.Values})
+		out = append(out, resource.Filter{Name: aws.ToString(f.Name), Values: f.Values})
 	}
 	return out
 }

@@ -21,6 +21,9 @@ func errorOf(f *fault.Error) awswire.Error {
 
 func answer(f *fault.Error) awswire.Error {
 	bad := func(code string) awswire.Error { return awswire.Error{Status: http.StatusBadRequest, Code: code} }
+	if f.Code != "" { // the kind of a resource has said it
+		return bad(f.Code)
+	}
 	switch f.Kind {
 	case fault.Invalid:
 		return invalid(f)
@@ -29,14 +32,8 @@ func answer(f *fault.Error) awswire.Error {
 	case fault.Unsupported:
 		return bad("UnsupportedOperation")
 	case fault.NotFound:
-		if f.Resource == "instance" {
-			return bad("InvalidInstanceID.NotFound")
-		}
 		return bad("InvalidID")
 	case fault.Exists, fault.InUse, fault.WrongState:
-		if f.Resource == "instance" {
-			return bad("IncorrectInstanceState")
-		}
 		return bad("IncorrectState")
 	case fault.Limit:
 		switch f.Resource {
@@ -80,10 +77,6 @@ func invalid(f *fault.Error) awswire.Error {
 		e.Code = "InvalidParameterCombination"
 	case "page-token":
 		e.Code = "InvalidPaginationToken"
-	case "instance-id":
-		e.Code = "InvalidInstanceID.Malformed"
-	case "resource-id":
-		e.Code = "InvalidID"
 	}
 	return e
 }

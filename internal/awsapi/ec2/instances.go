@@ -14,20 +14,22 @@ import (
 	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/page"
+	"github.com/sallyport/sallyport/internal/resource"
 )
 
 func (a api) describeInstances() awsapi.Operation {
 	return awsapi.Row[ec2.DescribeInstancesInput, ec2.DescribeInstancesOutput]{
-		Name:     "DescribeInstances",
-		Action:   "ec2:DescribeInstances",
-		ReadOnly: true,
-		Accepts:  []string{"InstanceIds", "Filters", "MaxResults", "NextToken", "DryRun"},
-		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
-			if err := checkIDs(in.InstanceIds); err != nil {
+		Name:    "DescribeInstances",
+		Action:  "ec2:DescribeInstances",
+		Accepts: []string{"InstanceIds", "Filters", "MaxResults", "NextToken", "DryRun"},
+		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
+			page, err := pageOf(in.MaxResults, in.NextToken, in.InstanceIds)
+			if err != nil {
 				return nil, err
 			}
 			found, next, err := a.instances.Instances(ctx, pass, compute.Query{
-				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: compute.PageOf(in.MaxResults, aws.ToString(in.NextToken)),
+				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: page,
 			})
 			if err != nil {
 				return nil, err
@@ -39,6 +41,14 @@ func (a api) describeInstances() awsapi.Operation {
 			return out, nil
 		},
 	}.Operation()
+}
+
+// pageOf checks the ids of a request that names instances, and makes a page of one that does not.
+func pageOf(maxResults *int32, nextToken *string, ids []string) (page.Page, error) {
+	if err := resource.Instance.CheckIDs(ids); err != nil {
+		return page.Page{}, err
+	}
+	return awsapi.Page(maxResults, nextToken, ids)
 }
 
 // reservation wraps one instance: each host was enrolled by itself.
@@ -110,16 +120,16 @@ func tags(set map[string]string) []types.Tag {
 
 func (a api) describeInstanceStatus() awsapi.Operation {
 	return awsapi.Row[ec2.DescribeInstanceStatusInput, ec2.DescribeInstanceStatusOutput]{
-		Name:     "DescribeInstanceStatus",
-		Action:   "ec2:DescribeInstanceStatus",
-		ReadOnly: true,
-		Accepts:  []string{"InstanceIds", "Filters", "IncludeAllInstances", "MaxResults", "NextToken", "DryRun"},
-		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeInstanceStatusInput) (*ec2.DescribeInstanceStatusOutput, error) {
-			if err := checkIDs(in.InstanceIds); err != nil {
+		Name:    "DescribeInstanceStatus",
+		Action:  "ec2:DescribeInstanceStatus",
+		Accepts: []string{"InstanceIds", "Filters", "IncludeAllInstances", "MaxResults", "NextToken", "DryRun"},
+		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeInstanceStatusInput) (*ec2.DescribeInstanceStatusOutput, error) {
+			page, err := pageOf(in.MaxResults, in.NextToken, in.InstanceIds)
+			if err != nil {
 				return nil, err
 			}
 			found, next, err := a.instances.Instances(ctx, pass, compute.Query{
-				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: compute.PageOf(in.MaxResults, aws.ToString(in.NextToken)),
+				IDs: in.InstanceIds, Filters: filters(in.Filters), Page: page,
 				Status: true, Running: !aws.ToBool(in.IncludeAllInstances),
 			})
 			if err != nil {
@@ -155,17 +165,14 @@ func (a api) terminateInstances() awsapi.Operation {
 		Name:    "TerminateInstances",
 		Action:  "ec2:TerminateInstances",
 		Accepts: []string{"InstanceIds", "DryRun"},
-		Touches: func(_ context.Context, scope awsapi.Scope, in *ec2.TerminateInstancesInput) (awsapi.Touch, error) {
+		Asks: func(_ context.Context, scope awsapi.Scope, in *ec2.TerminateInstancesInput) ([]gate.Ask, error) {
 			if len(in.InstanceIds) == 0 {
-				return awsapi.Touch{}, fault.New(fault.Invalid, "parameters", "No instances specified")
+				return nil, fault.New(fault.Invalid, "parameters", "No instances specified")
 			}
-			if err := checkIDs(in.InstanceIds); err != nil {
-				return awsapi.Touch{}, err
-			}
-			return awsapi.Touch{Resources: a.resources(scope, in.InstanceIds)}, nil
+			return a.asks(scope, in.InstanceIds), resource.Instance.CheckIDs(in.InstanceIds)
 		},
-		Do: func(ctx context.Context, pass gate.Pass, in *ec2.TerminateInstancesInput) (*ec2.TerminateInstancesOutput, error) {
-			changes, err := a.instances.Terminate(ctx, pass, in.InstanceIds)
+		Write: func(tx *gate.Tx, in *ec2.TerminateInstancesInput) (*ec2.TerminateInstancesOutput, error) {
+			changes, err := a.instances.Terminate(tx, in.InstanceIds)
 			if err != nil {
 				return nil, err
 			}

@@ -14,11 +14,10 @@ import (
 
 func (a api) describeRegions() awsapi.Operation {
 	return awsapi.Row[ec2.DescribeRegionsInput, ec2.DescribeRegionsOutput]{
-		Name:     "DescribeRegions",
-		Action:   "ec2:DescribeRegions",
-		ReadOnly: true,
-		Accepts:  []string{"RegionNames", "AllRegions", "Filters", "DryRun"},
-		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeRegionsInput) (*ec2.DescribeRegionsOutput, error) {
+		Name:    "DescribeRegions",
+		Action:  "ec2:DescribeRegions",
+		Accepts: []string{"RegionNames", "AllRegions", "Filters", "DryRun"},
+		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeRegionsInput) (*ec2.DescribeRegionsOutput, error) {
 			regions, err := a.instances.Regions(ctx, pass, in.RegionNames, filters(in.Filters))
 			if err != nil {
 				return nil, err
@@ -36,11 +35,10 @@ func (a api) describeRegions() awsapi.Operation {
 
 func (a api) describeAvailabilityZones() awsapi.Operation {
 	return awsapi.Row[ec2.DescribeAvailabilityZonesInput, ec2.DescribeAvailabilityZonesOutput]{
-		Name:     "DescribeAvailabilityZones",
-		Action:   "ec2:DescribeAvailabilityZones",
-		ReadOnly: true,
-		Accepts:  []string{"ZoneNames", "ZoneIds", "AllAvailabilityZones", "Filters", "DryRun"},
-		Do: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeAvailabilityZonesInput) (*ec2.DescribeAvailabilityZonesOutput, error) {
+		Name:    "DescribeAvailabilityZones",
+		Action:  "ec2:DescribeAvailabilityZones",
+		Accepts: []string{"ZoneNames", "ZoneIds", "AllAvailabilityZones", "Filters", "DryRun"},
+		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeAvailabilityZonesInput) (*ec2.DescribeAvailabilityZonesOutput, error) {
 			zones, err := a.instances.Zones(ctx, pass, in.ZoneNames, in.ZoneIds, filters(in.Filters))
 			if err != nil {
 				return nil, err

@@ -12,10 +12,10 @@ import (
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/awswire"
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/policy"
+	"github.com/sallyport/sallyport/internal/resource"
 )
 
 // New returns the service.
@@ -39,22 +39,23 @@ func sendSSHPublicKey(keys *access.Service) awsapi.Operation {
 		Name:    "SendSSHPublicKey",
 		Action:  "ec2-instance-connect:SendSSHPublicKey",
 		Accepts: []string{"InstanceId", "InstanceOSUser", "SSHPublicKey", "AvailabilityZone"},
-		Touches: func(_ context.Context, scope awsapi.Scope, in *input) (awsapi.Touch, error) {
+		Asks: func(_ context.Context, scope awsapi.Scope, in *input) ([]gate.Ask, error) {
 			if err := checkShape(in); err != nil {
-				return awsapi.Touch{}, err
+				return nil, err
 			}
-			return awsapi.Touch{
-				Resources:  []gate.Resource{{ARN: compute.InstanceARN(scope.Region, scope.Account, *in.InstanceId), Type: compute.InstanceType}},
-				Conditions: policy.Keys{"ec2:osuser": {*in.InstanceOSUser}},
-			}, nil
+			return []gate.Ask{{
+				ARN: resource.Instance.ARN(scope.Region, scope.Account, *in.InstanceId), Type: resource.Instance.Type,
+				Keys: policy.Keys{"ec2:osuser": {*in.InstanceOSUser}},
+			}}, nil
 		},
 		Parameters: recorded,
-		Do: func(ctx context.Context, pass gate.Pass, in *input) (*output, error) {
+		Response:   func(*output) map[string]any { return nil },
+		Write: func(tx *gate.Tx, in *input) (*output, error) {
 			push := access.PushInput{InstanceID: *in.InstanceId, OSUser: *in.InstanceOSUser, PublicKey: *in.SSHPublicKey}
 			if in.AvailabilityZone != nil {
 				push.Zone = *in.AvailabilityZone
 			}
-			grant, err := keys.Push(ctx, pass, push)
+			grant, err := keys.Push(tx, push)
 			if err != nil {
 				return nil, err
 			}
@@ -101,7 +102,8 @@ func checkShape(in *input) error {
 		}
 	}
 	if !instanceID.MatchString(*in.InstanceId) {
-		return fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits. `aws ec2 describe-instances` lists them.", *in.InstanceId)
+		return fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits. "+
+			"`aws ec2 describe-instances` lists them.", resource.Shown(*in.InstanceId))
 	}
 	if utf8.RuneCountInString(*in.InstanceOSUser) > 32 {
 		return fault.New(fault.Invalid, "os-user", "The name of an OS user has at most 32 characters.")

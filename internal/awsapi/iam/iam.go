@@ -3,20 +3,17 @@
 package iam
 
 import (
-	"cmp"
-	"context"
-	"slices"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/awswire"
-	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/iam"
+	domain "github.com/sallyport/sallyport/internal/iam"
 )
 
-type api struct{ identities *iam.Service }
+type api struct{ identities *domain.Service }
 
 // New returns the service.
-func New(identities *iam.Service) awsapi.Service {
+func New(identities *domain.Service) awsapi.Service {
 	a := api{identities}
 	return awsapi.Service{
 		Name:       "iam",
@@ -28,97 +25,87 @@ func New(identities *iam.Service) awsapi.Service {
 	}
 }
 
-// The parameters of an operation: those it needs and those it may have. Any other is refused.
-type (
-	need []string
-	may  []string
-)
-
-// operations is the table: what is done, to which resource (touch.go), with which parameters. The IAM action of
-// each is "iam:" and its name.
+// operations is the table: what is done (rows.go has the four shapes of it), which resource the policies are asked
+// about (asks.go), and the parameters.
 func (a api) operations() []awsapi.Operation {
+	const users, groups = domain.OwnerUser, domain.OwnerGroup
 	return []awsapi.Operation{
-		write("CreateUser", a.createUser, a.newUser, need{"UserName"}, may{"Path", "Tags"}),
-		read("GetUser", a.getUser, a.self, nil, may{"UserName"}),
-		read("ListUsers", a.listUsers, a.anyUser, nil, may{"PathPrefix", "Marker", "MaxItems"}),
-		write("UpdateUser", a.updateUser, a.movedUser, need{"UserName"}, may{"NewUserName", "NewPath"}),
-		write("DeleteUser", a.deleteUser, a.user, need{"UserName"}, nil),
-		write("TagUser", a.tagUser, a.user, need{"UserName", "Tags"}, nil),
-		write("UntagUser", a.untagUser, a.user, need{"UserName", "TagKeys"}, nil),
-		read("ListUserTags", a.listUserTags, a.user, need{"UserName"}, may{"Marker", "MaxItems"}),
-		read("ListGroupsForUser", a.listGroupsForUser, a.user, need{"UserName"}, may{"Marker", "MaxItems"}),
+		write(a.createUser, a.newIdentity, need{"UserName"}, may{"Path", "Tags"}),
+		read(a.getUser, a.self, nil, may{"UserName"}),
+		list[iam.ListUsersInput, iam.ListUsersOutput](a.listed(users), byName, user, a.any(users), nil, may{"PathPrefix"}),
+		change[iam.UpdateUserInput, iam.UpdateUserOutput](
+			a.update, a.moved, need{"UserName"}, may{"NewUserName", "NewPath"}),
+		change[iam.DeleteUserInput, iam.DeleteUserOutput](a.delete, a.owner, need{"UserName"}, nil),
+		change[iam.TagUserInput, iam.TagUserOutput](a.tag, a.owner, need{"UserName", "Tags"}, nil),
+		change[iam.UntagUserInput, iam.UntagUserOutput](a.untag, a.owner, need{"UserName", "TagKeys"}, nil),
+		list[iam.ListUserTagsInput, iam.ListUserTagsOutput](a.tags, tagKey, same, a.owner, need{"UserName"}, nil),
+		list[iam.ListGroupsForUserInput, iam.ListGroupsForUserOutput](
+			a.groupsOf, byName, group, a.owner, need{"UserName"}, nil),
 
-		write("CreateGroup", a.createGroup, a.newGroup, need{"GroupName"}, may{"Path"}),
-		read("GetGroup", a.getGroup, a.group, need{"GroupName"}, may{"Marker", "MaxItems"}),
-		read("ListGroups", a.listGroups, a.anyGroup, nil, may{"PathPrefix", "Marker", "MaxItems"}),
-		write("UpdateGroup", a.updateGroup, a.movedGroup, need{"GroupName"}, may{"NewGroupName", "NewPath"}),
-		write("DeleteGroup", a.deleteGroup, a.group, need{"GroupName"}, nil),
-		write("AddUserToGroup", a.addUserToGroup, a.group, need{"GroupName", "UserName"}, nil),
-		write("RemoveUserFromGroup", a.removeUserFromGroup, a.group, need{"GroupName", "UserName"}, nil),
+		write(a.createGroup, a.newIdentity, need{"GroupName"}, may{"Path"}),
+		read(a.getGroup, a.owner, need{"GroupName"}, may{"Marker", "MaxItems"}),
+		list[iam.ListGroupsInput, iam.ListGroupsOutput](
+			a.listed(groups), byName, group, a.any(groups), nil, may{"PathPrefix"}),
+		change[iam.UpdateGroupInput, iam.UpdateGroupOutput](
+			a.update, a.moved, need{"GroupName"}, may{"NewGroupName", "NewPath"}),
+		change[iam.DeleteGroupInput, iam.DeleteGroupOutput](a.delete, a.owner, need{"GroupName"}, nil),
+		change[iam.AddUserToGroupInput, iam.AddUserToGroupOutput](
+			a.addMember, a.owner, need{"GroupName", "UserName"}, nil),
+		change[iam.RemoveUserFromGroupInput, iam.RemoveUserFromGroupOutput](
+			a.removeMember, a.owner, need{"GroupName", "UserName"}, nil),
 
-		write("PutUserPolicy", a.putUserPolicy, a.user, need{"UserName", "PolicyName", "PolicyDocument"}, nil),
-		read("GetUserPolicy", a.getUserPolicy, a.user, need{"UserName", "PolicyName"}, nil),
-		read("ListUserPolicies", a.listUserPolicies, a.user, need{"UserName"}, may{"Marker", "MaxItems"}),
-		write("DeleteUserPolicy", a.deleteUserPolicy, a.user, need{"UserName", "PolicyName"}, nil),
-		write("PutGroupPolicy", a.putGroupPolicy, a.group, need{"GroupName", "PolicyName", "PolicyDocument"}, nil),
-		read("GetGroupPolicy", a.getGroupPolicy, a.group, need{"GroupName", "PolicyName"}, nil),
-		read("ListGroupPolicies", a.listGroupPolicies, a.group, need{"GroupName"}, may{"Marker", "MaxItems"}),
-		write("DeleteGroupPolicy", a.deleteGroupPolicy, a.group, need{"GroupName", "PolicyName"}, nil),
+		change[iam.PutUserPolicyInput, iam.PutUserPolicyOutput](
+			a.putInline, a.owner, need{"UserName", "PolicyName", "PolicyDocument"}, nil),
+		change[iam.PutGroupPolicyInput, iam.PutGroupPolicyOutput](
+			a.putInline, a.owner, need{"GroupName", "PolicyName", "PolicyDocument"}, nil),
+		read(a.getUserPolicy, a.owner, need{"UserName", "PolicyName"}, nil),
+		read(a.getGroupPolicy, a.owner, need{"GroupName", "PolicyName"}, nil),
+		list[iam.ListUserPoliciesInput, iam.ListUserPoliciesOutput](
+			a.inline, byInlineName, inlineName, a.owner, need{"UserName"}, nil),
+		list[iam.ListGroupPoliciesInput, iam.ListGroupPoliciesOutput](
+			a.inline, byInlineName, inlineName, a.owner, need{"GroupName"}, nil),
+		change[iam.DeleteUserPolicyInput, iam.DeleteUserPolicyOutput](
+			a.deleteInline, a.owner, need{"UserName", "PolicyName"}, nil),
+		change[iam.DeleteGroupPolicyInput, iam.DeleteGroupPolicyOutput](
+			a.deleteInline, a.owner, need{"GroupName", "PolicyName"}, nil),
 
-		write("CreatePolicy", a.createPolicy, a.newPolicy, need{"PolicyName", "PolicyDocument"}, may{"Path", "Description", "Tags"}),
-		read("GetPolicy", a.getPolicy, a.policy, need{"PolicyArn"}, nil),
-		read("ListPolicies", a.listPolicies, nil, nil, may{"Scope", "OnlyAttached", "PathPrefix", "Marker", "MaxItems"}),
-		write("DeletePolicy", a.deletePolicy, a.policy, need{"PolicyArn"}, nil),
-		write("CreatePolicyVersion", a.createPolicyVersion, a.policy, need{"PolicyArn", "PolicyDocument"}, may{"SetAsDefault"}),
-		read("GetPolicyVersion", a.getPolicyVersion, a.policy, need{"PolicyArn", "VersionId"}, nil),
-		read("ListPolicyVersions", a.listPolicyVersions, a.policy, need{"PolicyArn"}, may{"Marker", "MaxItems"}),
-		write("SetDefaultPolicyVersion", a.setDefaultPolicyVersion, a.policy, need{"PolicyArn", "VersionId"}, nil),
-		write("DeletePolicyVersion", a.deletePolicyVersion, a.policy, need{"PolicyArn", "VersionId"}, nil),
+		write(a.createPolicy, a.newPolicy, need{"PolicyName", "PolicyDocument"}, may{"Path", "Description", "Tags"}),
+		read(a.getPolicy, a.policy, need{"PolicyArn"}, nil),
+		list[iam.ListPoliciesInput, iam.ListPoliciesOutput](
+			a.policies, byPolicyName, managedPolicy, all, nil, may{"Scope", "OnlyAttached", "PathPrefix"}),
+		change[iam.DeletePolicyInput, iam.DeletePolicyOutput](a.deletePolicy, a.policy, need{"PolicyArn"}, nil),
+		write(a.createPolicyVersion, a.policy, need{"PolicyArn", "PolicyDocument"}, may{"SetAsDefault"}),
+		read(a.getPolicyVersion, a.policy, need{"PolicyArn", "VersionId"}, nil),
+		list[iam.ListPolicyVersionsInput, iam.ListPolicyVersionsOutput](
+			a.versions, newest, policyVersion, a.policy, need{"PolicyArn"}, nil),
+		change[iam.SetDefaultPolicyVersionInput, iam.SetDefaultPolicyVersionOutput](
+			a.setDefaultVersion, a.policy, need{"PolicyArn", "VersionId"}, nil),
+		change[iam.DeletePolicyVersionInput, iam.DeletePolicyVersionOutput](
+			a.deleteVersion, a.policy, need{"PolicyArn", "VersionId"}, nil),
 
-		write("AttachUserPolicy", a.attachUserPolicy, a.user, need{"UserName", "PolicyArn"}, nil),
-		write("DetachUserPolicy", a.detachUserPolicy, a.user, need{"UserName", "PolicyArn"}, nil),
-		read("ListAttachedUserPolicies", a.listAttachedUserPolicies, a.user, need{"UserName"}, may{"PathPrefix", "Marker", "MaxItems"}),
-		write("AttachGroupPolicy", a.attachGroupPolicy, a.group, need{"GroupName", "PolicyArn"}, nil),
-		write("DetachGroupPolicy", a.detachGroupPolicy, a.group, need{"GroupName", "PolicyArn"}, nil),
-		read("ListAttachedGroupPolicies", a.listAttachedGroupPolicies, a.group, need{"GroupName"}, may{"PathPrefix", "Marker", "MaxItems"}),
-		read("ListEntitiesForPolicy", a.listEntitiesForPolicy, a.policy, need{"PolicyArn"}, may{"EntityFilter", "PathPrefix", "Marker", "MaxItems"}),
+		change[iam.AttachUserPolicyInput, iam.AttachUserPolicyOutput](
+			a.attach, a.owner, need{"UserName", "PolicyArn"}, nil),
+		change[iam.AttachGroupPolicyInput, iam.AttachGroupPolicyOutput](
+			a.attach, a.owner, need{"GroupName", "PolicyArn"}, nil),
+		change[iam.DetachUserPolicyInput, iam.DetachUserPolicyOutput](
+			a.detach, a.owner, need{"UserName", "PolicyArn"}, nil),
+		change[iam.DetachGroupPolicyInput, iam.DetachGroupPolicyOutput](
+			a.detach, a.owner, need{"GroupName", "PolicyArn"}, nil),
+		list[iam.ListAttachedUserPoliciesInput, iam.ListAttachedUserPoliciesOutput](
+			a.attached, byPolicyName, attachedPolicy, a.owner, need{"UserName"}, may{"PathPrefix"}),
+		list[iam.ListAttachedGroupPoliciesInput, iam.ListAttachedGroupPoliciesOutput](
+			a.attached, byPolicyName, attachedPolicy, a.owner, need{"GroupName"}, may{"PathPrefix"}),
+		read(a.listEntitiesForPolicy, a.policy, need{"PolicyArn"}, may{"EntityFilter", "PathPrefix", "Marker", "MaxItems"}),
 
-		write("CreateAccessKey", a.createAccessKey, a.self, nil, may{"UserName"}),
-		read("ListAccessKeys", a.listAccessKeys, a.self, nil, may{"UserName", "Marker", "MaxItems"}),
-		write("UpdateAccessKey", a.updateAccessKey, a.self, need{"AccessKeyId", "Status"}, may{"UserName"}),
-		write("DeleteAccessKey", a.deleteAccessKey, a.self, need{"AccessKeyId"}, may{"UserName"}),
-		read("GetAccessKeyLastUsed", a.getAccessKeyLastUsed, a.keyOwner, need{"AccessKeyId"}, nil),
+		write(a.createAccessKey, a.self, nil, may{"UserName"}),
+		list[iam.ListAccessKeysInput, iam.ListAccessKeysOutput](
+			a.accessKeys, oldest, accessKey, a.self, nil, may{"UserName"}),
+		change[iam.UpdateAccessKeyInput, iam.UpdateAccessKeyOutput](
+			a.updateAccessKey, a.self, need{"AccessKeyId", "Status"}, may{"UserName"}),
+		change[iam.DeleteAccessKeyInput, iam.DeleteAccessKeyOutput](
+			a.deleteAccessKey, a.self, need{"AccessKeyId"}, may{"UserName"}),
+		read(a.getAccessKeyLastUsed, a.keyOwner, need{"AccessKeyId"}, nil),
 
-		read("ListAccountAliases", a.listAccountAliases, nil, nil, may{"Marker", "MaxItems"}),
+		list[iam.ListAccountAliasesInput, iam.ListAccountAliasesOutput](noAliases, same, same, all, nil, nil),
 	}
-}
-
-// do is what serves an operation.
-type do[In, Out any] func(ctx context.Context, pass gate.Pass, in *In) (*Out, error)
-
-func write[In, Out any](name string, f do[In, Out], on touches, n need, m may) awsapi.Operation {
-	return row(name, false, f, on, n, m)
-}
-
-func read[In, Out any](name string, f do[In, Out], on touches, n need, m may) awsapi.Operation {
-	return row(name, true, f, on, n, m)
-}
-
-func row[In, Out any](name string, readOnly bool, f do[In, Out], on touches, n need, m may) awsapi.Operation {
-	constraints := constraintsOf(name, n)
-	return awsapi.Row[In, Out]{
-		Name: name, Action: "iam:" + name, ReadOnly: readOnly, Accepts: slices.Concat([]string(n), []string(m)), Do: f,
-		Touches: func(ctx context.Context, scope awsapi.Scope, in *In) (awsapi.Touch, error) {
-			p := parametersOf(in)
-			if err := cmp.Or(constraints.Check(in), p.checkTagKeys()); err != nil || on == nil {
-				return awsapi.Touch{}, err
-			}
-			resources, err := on(ctx, scope, p)
-			if err != nil {
-				return awsapi.Touch{}, err
-			}
-			conditions, err := p.conditions()
-			return awsapi.Touch{Resources: resources, Conditions: conditions}, err
-		},
-	}.Operation()
 }

@@ -39,58 +39,61 @@ func set(target reflect.Value, value any) {
 
 // One life of a user, a group and a policy that goes through every operation of the table, in this order.
 func TestEveryOperationServes(t *testing.T) {
-	w := newWorld(t)
-	values := map[string]any{
-		"UserName": "bob", "GroupName": "team", "PolicyName": "p", "PolicyDocument": allowPush, "VersionId": "v1", "Status": "Inactive",
-		"PolicyArn": "arn:aws:iam::111122223333:policy/p", "TagKeys": []string{"a"},
-	}
-	served := map[string]bool{}
-	for _, name := range []string{
-		"CreateUser", "GetUser", "ListUsers", "UpdateUser", "TagUser", "ListUserTags", "UntagUser",
-		"CreateGroup", "AddUserToGroup", "GetGroup", "ListGroups", "UpdateGroup", "ListGroupsForUser",
-		"PutUserPolicy", "GetUserPolicy", "ListUserPolicies", "PutGroupPolicy", "GetGroupPolicy", "ListGroupPolicies",
-		"CreatePolicy", "CreatePolicyVersion", "GetPolicy", "ListPolicies", "GetPolicyVersion", "ListPolicyVersions", "SetDefaultPolicyVersion",
-		"AttachUserPolicy", "AttachGroupPolicy", "ListAttachedUserPolicies", "ListAttachedGroupPolicies", "ListEntitiesForPolicy",
-		"CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "GetAccessKeyLastUsed", "ListAccountAliases",
-		"DeleteAccessKey", "DetachUserPolicy", "DetachGroupPolicy", "DeleteUserPolicy", "DeleteGroupPolicy",
-		"DeletePolicyVersion", "DeletePolicy", "RemoveUserFromGroup", "DeleteGroup", "DeleteUser",
-	} {
-		switch name {
-		case "TagUser":
-			values["Tags"] = tagsOf("a", "b")
-		case "DeletePolicyVersion":
-			values["VersionId"] = "v2"
+	each(t, func(t *testing.T, w *world) {
+		values := map[string]any{
+			"UserName": "bob", "GroupName": "team", "PolicyName": "p", "PolicyDocument": allowPush,
+			"VersionId": "v1", "Status": "Inactive", "PolicyArn": "arn:aws:iam::111122223333:policy/p", "TagKeys": []string{"a"},
 		}
-		out := w.step(name, values)
-		served[name] = true
-		switch name {
-		case "CreateAccessKey":
-			values["AccessKeyId"] = out.FieldByName("AccessKey").Elem().FieldByName("AccessKeyId").Elem().String()
-		case "ListUsers", "ListGroups", "ListUserTags", "ListUserPolicies", "ListPolicyVersions", "ListAttachedUserPolicies", "ListAccessKeys":
-			if items := out.Field(itemsField(out)); items.Len() == 0 {
-				t.Errorf("%s found nothing", name)
+		served := map[string]bool{}
+		for _, name := range []string{
+			"CreateUser", "GetUser", "ListUsers", "UpdateUser", "TagUser", "ListUserTags", "UntagUser",
+			"CreateGroup", "AddUserToGroup", "GetGroup", "ListGroups", "UpdateGroup", "ListGroupsForUser",
+			"PutUserPolicy", "GetUserPolicy", "ListUserPolicies", "PutGroupPolicy", "GetGroupPolicy", "ListGroupPolicies",
+			"CreatePolicy", "CreatePolicyVersion", "GetPolicy", "ListPolicies", "GetPolicyVersion", "ListPolicyVersions",
+			"SetDefaultPolicyVersion", "AttachUserPolicy", "AttachGroupPolicy",
+			"ListAttachedUserPolicies", "ListAttachedGroupPolicies", "ListEntitiesForPolicy",
+			"CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "GetAccessKeyLastUsed", "ListAccountAliases",
+			"DeleteAccessKey", "DetachUserPolicy", "DetachGroupPolicy", "DeleteUserPolicy", "DeleteGroupPolicy",
+			"DeletePolicyVersion", "DeletePolicy", "RemoveUserFromGroup", "DeleteGroup", "DeleteUser",
+		} {
+			switch name {
+			case "TagUser":
+				values["Tags"] = tagsOf("a", "b")
+			case "DeletePolicyVersion":
+				values["VersionId"] = "v2"
+			}
+			out := w.step(name, values)
+			served[name] = true
+			switch name {
+			case "CreateAccessKey":
+				values["AccessKeyId"] = out.FieldByName("AccessKey").Elem().FieldByName("AccessKeyId").Elem().String()
+			case "ListUsers", "ListGroups", "ListUserTags", "ListUserPolicies", "ListPolicyVersions",
+				"ListAttachedUserPolicies", "ListAccessKeys":
+				if items := out.Field(itemsField(out)); items.Len() == 0 {
+					t.Errorf("%s found nothing", name)
+				}
 			}
 		}
-	}
-	for _, op := range iamapi.New(w.service).Operations {
-		if !served[op.Name] {
-			t.Errorf("%s is not tried here", op.Name)
+		for _, op := range iamapi.New(w.service).Operations {
+			if !served[op.Name] {
+				t.Errorf("%s is not tried here", op.Name)
+			}
 		}
-	}
-	recorded := map[string]bool{}
-	for _, entry := range w.trail() {
-		recorded[entry.Event.Name] = recorded[entry.Event.Name] || entry.Event.ErrorCode == ""
-	}
-	for name := range served {
-		if !recorded[name] {
-			t.Errorf("%s left no event", name)
+		recorded := map[string]bool{}
+		for _, entry := range w.trail() {
+			recorded[entry.Event.Name] = recorded[entry.Event.Name] || entry.Event.ErrorCode == ""
 		}
-	}
-	users, err := w.root.ListUsers(w.ctx, &iam.ListUsersInput{})
-	w.ok(err)
-	if len(users.Users) != 0 {
-		t.Errorf("%+v", users.Users)
-	}
+		for name := range served {
+			if !recorded[name] {
+				t.Errorf("%s left no event", name)
+			}
+		}
+		users, err := w.root.ListUsers(w.ctx, &iam.ListUsersInput{})
+		w.ok(err)
+		if len(users.Users) != 0 {
+			t.Errorf("%+v", users.Users)
+		}
+	})
 }
 
 // itemsField is the first list of an output.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/fault"
+	domain "github.com/sallyport/sallyport/internal/iam"
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
@@ -37,6 +38,31 @@ func (p parameters) list(name string) []string {
 	return value
 }
 
+// owner is the identity that an operation is about. Who is in a group is the group's matter.
+func (p parameters) owner() domain.Owner {
+	for _, named := range []struct {
+		field string
+		kind  domain.OwnerKind
+	}{{"GroupName", domain.OwnerGroup}, {"UserName", domain.OwnerUser}} {
+		if p.in.FieldByName(named.field).IsValid() {
+			return domain.Owner{Kind: named.kind, Name: p.text(named.field)}
+		}
+	}
+	return domain.Owner{}
+}
+
+// query is the operation and all its parameters but those that say which page is wanted.
+func (p parameters) query() any {
+	query := map[string]any{"operation": nameOf(p.in.Type())}
+	for i := range p.in.NumField() {
+		field := p.in.Type().Field(i)
+		if field.IsExported() && field.Name != "Marker" && field.Name != "MaxItems" {
+			query[field.Name] = p.in.Field(i).Interface()
+		}
+	}
+	return query
+}
+
 // checkTagKeys refuses two tags of one key: IAM compares tag keys without regard to case.
 func (p parameters) checkTagKeys() error {
 	seen := map[string]bool{}
@@ -51,8 +77,8 @@ func (p parameters) checkTagKeys() error {
 	return nil
 }
 
-// conditions are IAM's own condition keys: what tags a request sets or removes, and which policy it attaches
-// or detaches.
+// conditions are IAM's own condition keys: what tags a request sets or removes, and which policy it attaches or
+// detaches.
 func (p parameters) conditions() (policy.Keys, error) {
 	keys, err := awsapi.RequestTags(p.tags())
 	if err != nil {

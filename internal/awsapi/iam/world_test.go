@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,9 +23,10 @@ import (
 	iamapi "github.com/sallyport/sallyport/internal/awsapi/iam"
 	stsapi "github.com/sallyport/sallyport/internal/awsapi/sts"
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/gate"
 	domain "github.com/sallyport/sallyport/internal/iam"
-	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 	"github.com/sallyport/sallyport/internal/trail"
 )
@@ -36,12 +36,12 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is IAM and STS behind the real pipeline, with a real store, spoken to by the SDK's own clients.
+// world is IAM and STS behind the real pipeline, with a real database, spoken to by the SDK's own clients.
 type world struct {
 	*testing.T
 	ctx     context.Context
 	url     string
-	store   *store.Store
+	db      *db.Writer
 	service *domain.Service
 	log     *safeBuffer
 	root    *iam.Client
@@ -70,29 +70,33 @@ type nobody struct{}
 
 func (nobody) Observe(string, string, string, time.Duration) {}
 
-func newWorld(t *testing.T) *world {
+// each runs a test on each database. On SQLite every write is run twice, the first time in vain: see dbtest.SQLite.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	dbtest.Each(t, func(t *testing.T, database *db.Writer) { test(t, newWorld(t, database)) })
+}
+
+func newWorld(t *testing.T, database *db.Writer) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	t.Cleanup(cancel)
-	w := &world{T: t, ctx: ctx, log: &safeBuffer{}, keys: map[string][2]string{}}
+	w := &world{T: t, ctx: ctx, db: database, log: &safeBuffer{}, keys: map[string][2]string{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	var err error
-	w.store, err = store.Open(ctx, filepath.Join(t.TempDir(), "sallyport.db"), log)
-	w.ok(err)
-	t.Cleanup(func() { w.store.Close() })
 	seal, err := domain.NewSeal(bytes.Repeat([]byte{7}, domain.SealKeySize), rand.Reader)
 	w.ok(err)
-	w.service = domain.New(account, w.store, seal, clocktest.Follow(time.Now), rand.Reader)
+	w.service = domain.New(account, w.db.DB, seal, clocktest.Follow(time.Now), rand.Reader)
+	guard := gate.New(account, w.service, w.service, w.db, clocktest.Follow(time.Now), rand.Reader)
 	server := httptest.NewServer(awsapi.New(awsapi.Config{
 		Account: account, Regions: []string{region}, Observer: nobody{}, Log: log, Now: time.Now, Random: rand.Reader,
-		Gate: gate.New(account, w.service, w.service, w.store, clocktest.Follow(time.Now), rand.Reader),
+		Gate: guard,
 	}, iamapi.New(w.service), stsapi.New(w.service)))
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	w.ok(w.service.EnsureRoot(ctx, region, func(key domain.IssuedKey) error {
-		w.root = w.iam(key.ID, key.PlainSecret.Reveal(), "")
-		w.keys["root"] = [2]string{key.ID, key.PlainSecret.Reveal()}
-		return nil
+	w.ok(guard.Write(ctx, guard.Self(gate.Call{Name: "CreateAccessKey"}), func(tx *gate.Tx) error {
+		return w.service.EnsureRoot(tx, func(key domain.IssuedKey) error {
+			w.root = w.iam(key.ID, key.PlainSecret.Reveal(), "")
+			w.keys["root"] = [2]string{key.ID, key.PlainSecret.Reveal()}
+			return nil
+		})
 	}))
 	return w
 }
@@ -114,10 +118,12 @@ func (w *world) sts(id, secret, token string) *sts.Client {
 // user creates a user with the inline policy, if there is one, and returns their client.
 func (w *world) user(name, path, document string) *iam.Client {
 	w.Helper()
-	_, err := w.root.CreateUser(w.ctx, &iam.CreateUserInput{UserName: &name, Path: some(path)})
+	_, err := w.root.CreateUser(w.ctx, &iam.CreateUserInput{UserName: &name, Path: awsapi.Optional(path)})
 	w.ok(err)
 	if document != "" {
-		_, err = w.root.PutUserPolicy(w.ctx, &iam.PutUserPolicyInput{UserName: &name, PolicyName: &name, PolicyDocument: &document})
+		_, err = w.root.PutUserPolicy(w.ctx, &iam.PutUserPolicyInput{
+			UserName: &name, PolicyName: &name, PolicyDocument: &document,
+		})
 		w.ok(err)
 	}
 	key, err := w.root.CreateAccessKey(w.ctx, &iam.CreateAccessKeyInput{UserName: &name})
@@ -145,16 +151,9 @@ func (w *world) refused(err error, code, text string) {
 // trail is every record so far, newest first.
 func (w *world) trail() []trail.Entry {
 	w.Helper()
-	entries, err := w.store.Events(w.ctx, trail.Query{Limit: 10_000})
+	entries, err := trail.NewLog(w.db.DB).Events(w.ctx, trail.Query{Limit: 10_000})
 	w.ok(err)
 	return entries
 }
 
 func tagsOf(key, value string) []types.Tag { return []types.Tag{{Key: &key, Value: &value}} }
-
-func some(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}

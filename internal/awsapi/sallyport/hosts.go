@@ -5,8 +5,8 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/compute"
-	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/resource"
 )
 
 // DescribeHostsInput selects hosts: those of the ids, or all of the region in pages.
@@ -42,22 +42,26 @@ type Host struct {
 
 func (a api) describeHosts() awsapi.Operation {
 	return awsapi.Row[DescribeHostsInput, DescribeHostsOutput]{
-		Name:     "DescribeHosts",
-		Action:   "sallyport:DescribeHosts",
-		ReadOnly: true,
-		Accepts:  []string{"InstanceIds", "MaxResults", "NextToken"},
-		Touches: func(_ context.Context, scope awsapi.Scope, in *DescribeHostsInput) (awsapi.Touch, error) {
-			var touch awsapi.Touch
-			for _, id := range in.InstanceIds {
-				if !compute.ValidInstanceID(id) {
-					return touch, fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits.", id)
-				}
-				touch.Resources = append(touch.Resources, gate.Resource{ARN: compute.InstanceARN(scope.Region, scope.Account, id), Type: compute.InstanceType})
+		Name:    "DescribeHosts",
+		Action:  "sallyport:DescribeHosts",
+		Accepts: []string{"InstanceIds", "MaxResults", "NextToken"},
+		Asks: func(_ context.Context, scope awsapi.Scope, in *DescribeHostsInput) ([]gate.Ask, error) {
+			if len(in.InstanceIds) == 0 {
+				return []gate.Ask{{ARN: "*"}}, nil
 			}
-			return touch, nil
+			var asks []gate.Ask
+			for _, id := range in.InstanceIds {
+				arn := resource.Instance.ARN(scope.Region, scope.Account, id)
+				asks = append(asks, gate.Ask{ARN: arn, Type: resource.Instance.Type})
+			}
+			return asks, resource.Instance.CheckIDs(in.InstanceIds)
 		},
-		Do: func(ctx context.Context, pass gate.Pass, in *DescribeHostsInput) (*DescribeHostsOutput, error) {
-			found, next, err := a.instances.Instances(ctx, pass, compute.Query{IDs: in.InstanceIds, Page: compute.PageOf(in.MaxResults, in.NextToken)})
+		Read: func(ctx context.Context, pass gate.Pass, in *DescribeHostsInput) (*DescribeHostsOutput, error) {
+			page, err := awsapi.Page(in.MaxResults, &in.NextToken, in.InstanceIds)
+			if err != nil {
+				return nil, err
+			}
+			found, next, err := a.instances.Instances(ctx, pass, compute.Query{IDs: in.InstanceIds, Page: page})
 			if err != nil {
 				return nil, err
 			}

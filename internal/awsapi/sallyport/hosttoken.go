@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
-	"github.com/sallyport/sallyport/internal/compute"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
+	"github.com/sallyport/sallyport/internal/hosts"
 )
 
 // CreateHostTokenInput asks for a token by which one machine can enroll.
@@ -39,16 +39,22 @@ func (a api) createHostToken() awsapi.Operation {
 		Name:    "CreateHostToken",
 		Action:  "sallyport:CreateHostToken",
 		Accepts: []string{"Name", "AvailabilityZone", "Tags", "DurationSeconds"},
-		Touches: func(_ context.Context, _ awsapi.Scope, in *CreateHostTokenInput) (awsapi.Touch, error) {
-			conditions, err := awsapi.RequestTags(tagsOf(in))
-			return awsapi.Touch{Conditions: conditions}, err
+		Asks: func(_ context.Context, _ awsapi.Scope, in *CreateHostTokenInput) ([]gate.Ask, error) {
+			keys, err := awsapi.RequestTags(tagsOf(in))
+			return []gate.Ask{{ARN: "*", Keys: keys}}, err
 		},
-		Do: func(ctx context.Context, pass gate.Pass, in *CreateHostTokenInput) (*CreateHostTokenOutput, error) {
-			if in.DurationSeconds < 0 || in.DurationSeconds > int64(compute.MaxTokenLifetime/time.Second) {
-				return nil, fault.New(fault.Invalid, "lifetime", "DurationSeconds is %d; it must be from 60 to 86400.", in.DurationSeconds)
+		Response: func(out *CreateHostTokenOutput) map[string]any {
+			expires := time.Unix(out.Expires, 0).UTC().Format(time.RFC3339)
+			return map[string]any{"tokenId": out.TokenId, "expires": expires}
+		},
+		Write: func(tx *gate.Tx, in *CreateHostTokenInput) (*CreateHostTokenOutput, error) {
+			if in.DurationSeconds < 0 || in.DurationSeconds > int64(hosts.MaxTokenLifetime/time.Second) {
+				return nil, fault.New(fault.Invalid, "lifetime", "DurationSeconds is %d; it must be from 60 to 86400.",
+					in.DurationSeconds)
 			}
-			token, secret, err := a.instances.CreateHostToken(ctx, pass, compute.TokenRequest{
-				Zone: in.AvailabilityZone, Tags: maps.Collect(tagsOf(in)), Lifetime: time.Duration(in.DurationSeconds) * time.Second,
+			token, secret, err := a.hosts.CreateToken(tx, hosts.TokenRequest{
+				Zone: in.AvailabilityZone, Tags: maps.Collect(tagsOf(in)),
+				Lifetime: time.Duration(in.DurationSeconds) * time.Second,
 			})
 			if err != nil {
 				return nil, err

@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/awswire"
 	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/hosts"
 )
 
 // How a client reaches the service.
@@ -22,13 +23,14 @@ type Place struct {
 }
 
 type api struct {
+	hosts     *hosts.Service
 	instances *compute.Service
 	place     Place
 }
 
 // New returns the service.
-func New(instances *compute.Service, place Place) awsapi.Service {
-	a := api{instances: instances, place: place}
+func New(machines *hosts.Service, instances *compute.Service, place Place) awsapi.Service {
+	a := api{hosts: machines, instances: instances, place: place}
 	return awsapi.Service{
 		Name:       Name,
 		Source:     "sallyport",

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 	"github.com/sallyport/sallyport/internal/ca"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
@@ -74,13 +75,13 @@ func TestCreateHostToken(t *testing.T) {
 	if token.ID != out.TokenId || token.Server != "https://sallyport.example:8443" || token.Fingerprint != fingerprint || left > 10*time.Minute || left < 5*time.Minute {
 		t.Errorf("token %+v, expires in %v", token, left)
 	}
-	stored, err := w.store.HostToken(t.Context(), out.TokenId)
-	if err != nil || stored.Tags["Name"] != "web" || stored.Tags["team"] != "a" || stored.Zone != "on-prem-1b" {
-		t.Errorf("stored %+v, %v", stored, err)
-	}
 	e := w.last()
 	if record, _ := e.Record(); strings.Contains(string(record), out.Token) || e.Name != "CreateHostToken" || e.Response["tokenId"] != out.TokenId {
 		t.Errorf("the event is %s", record)
+	}
+	host := w.redeem(token.ID, gate.Secret(token.Secret))
+	if host.Tags["Name"] != "web" || host.Tags["team"] != "a" || host.Zone != "on-prem-1b" {
+		t.Errorf("enrolled as %+v", host)
 	}
 
 	for name, bad := range map[string]sallyport.CreateHostTokenInput{

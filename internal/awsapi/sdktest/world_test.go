@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -36,10 +35,13 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock/clocktest"
 	"github.com/sallyport/sallyport/internal/compute"
+	"github.com/sallyport/sallyport/internal/db"
+	"github.com/sallyport/sallyport/internal/db/dbtest"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/hosts"
 	"github.com/sallyport/sallyport/internal/policy"
-	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/trail"
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -54,9 +56,9 @@ type world struct {
 	t         *testing.T
 	url       string
 	pipeline  http.Handler
-	store     *store.Store
+	db        *db.Writer
 	gate      *gate.Gate
-	instances *compute.Service
+	hosts     *hosts.Service
 	authority *ca.Authority
 
 	mu         sync.Mutex
@@ -69,12 +71,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db"), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, store: s, principals: map[string]gate.Principal{}, linked: map[string]bool{}}
+	var err error
+	w := &world{t: t, db: dbtest.SQLite(t), principals: map[string]gate.Principal{}, linked: map[string]bool{}}
 	if w.authority, err = ca.New(account, time.Now(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
@@ -83,20 +81,24 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	const endpoint = "sallyport.example:8443"
-	regions := []compute.Region{
+	places := compute.Places{
 		{Name: region, Endpoint: endpoint, Zones: []string{"on-prem-1a", "on-prem-1b"}},
 		{Name: "on-prem-2", Endpoint: endpoint, Zones: []string{"on-prem-2a"}},
 	}
-	w.instances = compute.New(s, w, regions, clocktest.Follow(w.now), rand.Reader)
-	w.gate = gate.New(account, w, w.instances, s, clocktest.Follow(w.now), rand.Reader)
-	keys := access.New(s, w.instances, w, w.authority.Signers("sallyport", w.now), clocktest.Follow(w.now))
+	clock := clocktest.Follow(w.now)
+	w.hosts = hosts.New(w.db.DB, w, places, clock, rand.Reader)
+	instances := compute.New(w.db.DB, w.hosts, w, places, clock)
+	tags := resource.NewTags(w.db.DB, clock)
+	w.gate = gate.New(account, w, tags, w.db, clock, rand.Reader)
+	keys := access.New(w.db.DB, instances, w, w.authority.Signers("sallyport", w.now), clock)
 	pipeline := awsapi.New(awsapi.Config{
-		Account: account, Regions: []string{region, "on-prem-2"}, Gate: w.gate, Observer: w, Log: slog.New(slog.DiscardHandler), Now: w.now, Random: rand.Reader,
+		Account: account, Regions: []string{region, "on-prem-2"}, Gate: w.gate, Observer: w,
+		Log: slog.New(slog.DiscardHandler), Now: w.now, Random: rand.Reader,
 	},
-		ec2.New(w.instances),
+		ec2.New(instances, tags),
 		eic.New(keys),
-		cloudtrail.New(s, w.now),
-		sallyport.New(w.instances, sallyport.Place{Server: "https://sallyport.example:8443", Fingerprint: fingerprint}),
+		cloudtrail.New(trail.NewLog(w.db.DB), w.now),
+		sallyport.New(w.hosts, instances, sallyport.Place{Server: "https://sallyport.example:8443", Fingerprint: fingerprint}),
 	)
 	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		answer.Header().Set("Date", w.now().UTC().Format(http.TimeFormat)) // net/http would give the client's own time
@@ -160,7 +162,8 @@ func (w *world) user(name, document string) aws.Config {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		p.Policies = []policy.Policy{{Name: "p (inline policy of user " + name + ")", Document: parsed}}
+		one := policy.Policy{Name: "p (inline policy of user " + name + ")", Document: parsed}
+		p.Policies = []policy.Set{{Sort: policy.IdentityBased, Policies: []policy.Policy{one}}}
 	}
 	return w.login(p)
 }
@@ -180,28 +183,51 @@ func (w *world) login(p gate.Principal) aws.Config {
 // enroll makes a host that is linked.
 func (w *world) enroll(tags map[string]string) string {
 	w.t.Helper()
-	pass := func() gate.Pass {
-		p, err := w.gate.AdmitHost(trail.Identity{Type: "Host", PrincipalID: "test"}, gate.Call{RequestID: uuid.New(time.Now(), rand.Reader), Name: "EnrollHost", Source: "sallyport", Region: region})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return p
-	}
-	token, secret, err := w.instances.CreateHostToken(w.t.Context(), pass(), compute.TokenRequest{Tags: tags})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	agent, _, _ := ed25519.GenerateKey(rand.Reader)
-	instance, err := w.instances.EnrollHost(w.t.Context(), pass(), token.ID, secret, agent, compute.Report{
-		Hostname: "web-1", OS: "Debian GNU/Linux 12", Architecture: "x86_64", SSHPort: 22, Version: "1", Users: []string{"admin", "root"},
-		Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")},
-		HostKeys:  []string{strings.TrimSpace(publicKey())},
+	var token hosts.Token
+	var secret gate.Secret
+	w.write(func(tx *gate.Tx) (err error) {
+		token, secret, err = w.hosts.CreateToken(tx, hosts.TokenRequest{Tags: tags})
+		return err
 	})
+	host := w.redeem(token.ID, secret)
+	w.link(host.ID)
+	return host.ID
+}
+
+// redeem enrolls a machine with the token.
+func (w *world) redeem(tokenID string, secret gate.Secret) (host hosts.Host) {
+	w.t.Helper()
+	agent, _, _ := ed25519.GenerateKey(rand.Reader)
+	application := hosts.Application{TokenID: tokenID, Secret: secret, PublicKey: agent, Report: report()}
+	w.write(func(tx *gate.Tx) (err error) {
+		host, err = w.hosts.Enroll(tx, application)
+		return err
+	})
+	return host
+}
+
+func (w *world) write(fn func(*gate.Tx) error) {
+	w.t.Helper()
+	pass, err := w.gate.AdmitHost(trail.Identity{Type: trail.Host, PrincipalID: "test"}, gate.Call{
+		RequestID: uuid.New(time.Now(), rand.Reader), Name: "EnrollHost", Source: "sallyport", Region: region,
+	})
+	if err == nil {
+		err = w.gate.Write(w.t.Context(), pass, fn)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.link(instance.ID)
-	return instance.ID
+}
+
+func report() hosts.Report {
+	return hosts.Report{
+		Hostname: "web-1", OS: "Debian GNU/Linux 12", Architecture: "x86_64", SSHPort: 22, Version: "1",
+		Users: []string{"admin", "root"},
+		Addresses: []netip.Addr{
+			netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7"),
+		},
+		HostKeys: []string{strings.TrimSpace(publicKey())},
+	}
 }
 
 func publicKey() string {
@@ -238,7 +264,7 @@ func refused(t *testing.T, err error, status int, code string) string {
 // last returns the newest event.
 func (w *world) last() trail.Event {
 	w.t.Helper()
-	entries, err := w.store.Events(w.t.Context(), trail.Query{Limit: 1})
+	entries, err := trail.NewLog(w.db.DB).Events(w.t.Context(), trail.Query{Limit: 1})
 	if err != nil || len(entries) == 0 {
 		w.t.Fatalf("the trail is empty: %v", err)
 	}

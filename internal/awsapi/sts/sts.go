@@ -29,17 +29,19 @@ func New(identities *iam.Service) awsapi.Service {
 		// which may do no more than the user.
 		Operations: []awsapi.Operation{
 			awsapi.Row[sts.GetCallerIdentityInput, sts.GetCallerIdentityOutput]{
-				Name: "GetCallerIdentity", ReadOnly: true, Do: a.getCallerIdentity,
+				Name: "GetCallerIdentity", Read: a.getCallerIdentity,
 			}.Operation(),
 			awsapi.Row[sts.GetSessionTokenInput, sts.GetSessionTokenOutput]{
-				Name: "GetSessionToken", Accepts: []string{"DurationSeconds"}, Do: a.getSessionToken,
+				Name: "GetSessionToken", Accepts: []string{"DurationSeconds"}, Write: a.getSessionToken,
 			}.Operation(),
 		},
 		Error: awsapi.QueryError,
 	}
 }
 
-func (a api) getCallerIdentity(_ context.Context, pass gate.Pass, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
+func (a api) getCallerIdentity(
+	_ context.Context, pass gate.Pass, _ *sts.GetCallerIdentityInput,
+) (*sts.GetCallerIdentityOutput, error) {
 	if err := pass.Check(); err != nil {
 		return nil, err
 	}
@@ -47,17 +49,14 @@ func (a api) getCallerIdentity(_ context.Context, pass gate.Pass, _ *sts.GetCall
 	return &sts.GetCallerIdentityOutput{Account: &caller.AccountID, Arn: &caller.ARN, UserId: &caller.PrincipalID}, nil
 }
 
-func (a api) getSessionToken(ctx context.Context, pass gate.Pass, in *sts.GetSessionTokenInput) (*sts.GetSessionTokenOutput, error) {
+func (a api) getSessionToken(tx *gate.Tx, in *sts.GetSessionTokenInput) (*sts.GetSessionTokenOutput, error) {
 	duration := iam.DefaultSession
 	if in.DurationSeconds != nil {
 		duration = time.Duration(*in.DurationSeconds) * time.Second
 	}
-	session, err := a.identities.NewSession(ctx, pass, duration)
-	if err != nil {
-		return nil, err
-	}
+	session, err := a.identities.NewSession(tx, duration)
 	secret, token := session.PlainSecret.Reveal(), session.PlainToken.Reveal()
 	return &sts.GetSessionTokenOutput{Credentials: &types.Credentials{
 		AccessKeyId: &session.AccessKeyID, SecretAccessKey: &secret, SessionToken: &token, Expiration: &session.Expires,
-	}}, nil
+	}}, err
 }

@@ -1,5 +1,4 @@
-// Package gatetest holds a domain room to the rule that nothing is read or changed without a decision and a record:
-// every method of its service takes a Pass, and refuses the zero one, but for those that the room's test names.
+// Package gatetest holds a domain room to the rule that nothing is read or changed without a decision and a record.
 package gatetest
 
 import (
@@ -9,31 +8,41 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sallyport/sallyport/internal/db"
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// NeedsPass calls every method of the service that takes a Pass with the zero one, which it must refuse with
-// gate.ErrNoPass. A method that takes a context and no Pass must be among the exceptions, by name, and each of these
-// must be one: what the gate and the links have to know before there is a Pass, and the room's own upkeep.
+// NeedsPass calls every method of the service that takes (context.Context, gate.Pass, ...) with the zero Pass, and
+// every method that takes (*gate.Tx, ...) with none and with two that hold nothing. All must be refused with
+// gate.ErrNoPass. Any other method that takes a context or a transaction must be among the exceptions, by name, and
+// each of these must be one: what the gate and the links have to know before there is a Pass, what is read in the
+// transaction of somebody who has one, and the room's own upkeep.
 func NeedsPass(t *testing.T, service any, exceptions ...string) {
 	t.Helper()
 	value := reflect.ValueOf(service)
+	held := 0
 	var without []string
 	for i := range value.NumMethod() {
 		name, method := value.Type().Method(i).Name, value.Method(i)
 		switch {
-		case !takes[context.Context](method, 0): // it has no part in a call
-		case !takes[gate.Pass](method, 1):
-			without = append(without, name)
-		default:
-			if err := callWithZeros(t.Context(), method); !errors.Is(err, gate.ErrNoPass) {
-				t.Errorf("%s answers the zero Pass with %v", name, err)
+		case takes[context.Context](method, 0) && takes[gate.Pass](method, 1):
+			held++
+			refuses(t, name, method, t.Context(), gate.Pass{})
+		case takes[*gate.Tx](method, 0):
+			held++
+			for _, tx := range []*gate.Tx{nil, {}, {Tx: new(db.Tx)}} {
+				refuses(t, name, method, tx)
 			}
+		case isAboutACall(method.Type()):
+			without = append(without, name)
 		}
 	}
 	slices.Sort(exceptions)
 	if !slices.Equal(without, exceptions) { // a type's methods are in the order of their names
 		t.Errorf("without a Pass are\n%q, and not just\n%q", without, exceptions)
+	}
+	if held == 0 {
+		t.Errorf("no method of %T takes a Pass or a Tx", service)
 	}
 }
 
@@ -42,16 +51,36 @@ func takes[T any](method reflect.Value, i int) bool {
 	return kind.NumIn() > i && kind.In(i) == reflect.TypeFor[T]()
 }
 
-// callWithZeros calls the method with zero values after the context and returns its error: its last result.
-func callWithZeros(ctx context.Context, method reflect.Value) error {
-	in := []reflect.Value{reflect.ValueOf(ctx)}
-	for i := 1; i < method.Type().NumIn(); i++ {
-		in = append(in, reflect.Zero(method.Type().In(i)))
+// isAboutACall reports whether the method could read or write: whether it takes a context or a transaction.
+func isAboutACall(method reflect.Type) bool {
+	for i := range method.NumIn() {
+		switch method.In(i) {
+		case reflect.TypeFor[context.Context](), reflect.TypeFor[gate.Pass](), reflect.TypeFor[*gate.Tx](),
+			reflect.TypeFor[*db.Tx](), reflect.TypeFor[*db.DB](), reflect.TypeFor[*db.Writer]():
+			return true
+		}
+	}
+	return false
+}
+
+// refuses fails the test unless the method, called with the arguments and zero values for the others, returns
+// gate.ErrNoPass as its last result.
+func refuses(t *testing.T, name string, method reflect.Value, arguments ...any) {
+	t.Helper()
+	var in []reflect.Value
+	for i := range method.Type().NumIn() {
+		if i < len(arguments) {
+			in = append(in, reflect.ValueOf(arguments[i]))
+		} else if !method.Type().IsVariadic() || i < method.Type().NumIn()-1 {
+			in = append(in, reflect.Zero(method.Type().In(i)))
+		}
 	}
 	out := method.Call(in)
-	err, ok := out[len(out)-1].Interface().(error)
-	if !ok {
-		return errors.New("success, or no error at all")
+	if len(out) == 0 {
+		t.Errorf("%s cannot refuse: it returns nothing", name)
+		return
 	}
-	return err
+	if err, _ := out[len(out)-1].Interface().(error); !errors.Is(err, gate.ErrNoPass) {
+		t.Errorf("%s answers %+v with %v", name, arguments[len(arguments)-1], err)
+	}
 }

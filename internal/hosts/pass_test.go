@@ -1,0 +1,15 @@
+package hosts_test
+
+import (
+	"testing"
+
+	"github.com/sallyport/sallyport/internal/db/dbtest"
+	"github.com/sallyport/sallyport/internal/gate/gatetest"
+)
+
+func TestNothingWithoutAPass(t *testing.T) {
+	gatetest.NeedsPass(t, newWorld(t, dbtest.SQLite(t)).Service,
+		"ByKey", "Dismissed", // the links, to recognize an agent
+		"Find", "List", // what has a pass, in its own transaction
+	)
+}

@@ -1,0 +1,148 @@
+package resource
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/fault"
+)
+
+// Filter is one of a request's filters, as EC2 has them: something matches if any of the values does, and must
+// match every filter. In a value * stands for any characters, ? for one, and \ takes the next one literally;
+// case counts.
+type Filter struct {
+	Name   string
+	Values []string
+}
+
+// The most filters, and values of one filter, that a request may have.
+const (
+	maxFilters      = 50
+	maxFilterValues = 200
+)
+
+// Filters is what things can be filtered by.
+type Filters[T any] struct {
+	Names map[string]func(thing T) (values []string) // by the filter's name; none for what matches nothing
+	Tags  func(thing T) map[string]string            // of tag:KEY; nil where there is no such filter
+}
+
+// TagKeys is the filter tag-key of things with tags.
+func TagKeys[T any](tags func(T) map[string]string) func(T) []string {
+	return func(thing T) []string { return slices.Collect(maps.Keys(tags(thing))) }
+}
+
+// Always is a filter by something that all things have in common: their owner, their type.
+func Always[T any](value string) func(T) []string {
+	return func(T) []string { return []string{value} }
+}
+
+// Given returns the value, none if it is empty.
+func Given(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}
+
+// Match returns a function that reports whether a thing matches all wanted filters. An unknown filter name is an Invalid
+// fault, Resource "filter"; too many filters or values are a Limit fault.
+func (f Filters[T]) Match(wanted []Filter) (func(T) bool, error) {
+	if len(wanted) > maxFilters {
+		return nil, fault.New(fault.Limit, "filter", "A request may have at most %d filters.", maxFilters)
+	}
+	values := make([]func(T) []string, len(wanted))
+	for i, w := range wanted {
+		var ok bool
+		switch values[i], ok = f.find(w.Name); {
+		case !ok:
+			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' is invalid", w.Name)
+		case len(w.Values) == 0:
+			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' needs at least one value.", w.Name)
+		case len(w.Values) > maxFilterValues:
+			return nil, fault.New(fault.Limit, "filter", "The filter '%s' has more than %d values.",
+				w.Name, maxFilterValues)
+		}
+	}
+	return func(thing T) bool {
+		for i, w := range wanted {
+			if !anyMatch(w.Values, values[i](thing)) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+// Keep returns the things that match all wanted filters, in order. Errors are Match's.
+func (f Filters[T]) Keep(things []T, wanted []Filter) ([]T, error) {
+	match, err := f.Match(wanted)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(things), func(thing T) bool { return !match(thing) }), nil
+}
+
+// find returns the function that finds the values of a thing under the filter's name.
+func (f Filters[T]) find(name string) (values func(thing T) []string, ok bool) {
+	if key, isTag := strings.CutPrefix(name, "tag:"); isTag && f.Tags != nil {
+		return func(thing T) []string {
+			if value, ok := f.Tags(thing)[key]; ok {
+				return []string{value}
+			}
+			return nil
+		}, true
+	}
+	values, ok = f.Names[name]
+	return values, ok
+}
+
+func anyMatch(patterns, values []string) bool {
+	for _, pattern := range patterns {
+		for _, value := range values {
+			if wildcard(pattern, value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wildcard matches the whole value. It takes time in the product of the lengths at worst: no pattern blows up.
+func wildcard(pattern, value string) bool {
+	p, v := []rune(pattern), []rune(value)
+	i, j := 0, 0
+	star, resume := -1, 0 // the last * seen, and where in the value it would next try to go on
+	for j < len(v) {
+		switch {
+		case i < len(p) && p[i] == '*':
+			star, resume = i, j
+			i++
+			continue
+		case i < len(p) && p[i] == '?':
+			i++
+			j++
+			continue
+		case i < len(p):
+			width := 1
+			if p[i] == '\\' && i+1 < len(p) {
+				width = 2
+			}
+			if p[i+width-1] == v[j] {
+				i += width
+				j++
+				continue
+			}
+		}
+		if star < 0 {
+			return false
+		}
+		resume++
+		i, j = star+1, resume
+	}
+	for i < len(p) && p[i] == '*' {
+		i++
+	}
+	return i == len(p)
+}
