@@ -26,8 +26,9 @@ type Request struct {
 
 // Codec is one protocol. EC2, Query and JSON make them; they are safe for concurrent use.
 type Codec interface {
-	// Prepare makes the plans of an operation's Input and Output, both structs. It fails for a type that no plan can be
-	// made of: an interface (of the SDK's, a union), or one without an SDK's names.
+	// Prepare makes the plans of an operation's Input and Output, both structs. It fails for one with a field that no
+	// codec carries: a union, which is an interface in Go, a function or the like. What was not prepared is planned when
+	// it is first used.
 	Prepare(in, out reflect.Type) error
 	// Parse finds the operation. body is the whole body, already bounded. Errors are Invalid faults with
 	// Resource "request" (what cannot be read) or "operation" (no operation is named).
@@ -35,8 +36,7 @@ type Codec interface {
 	// Decode fills in, a pointer to the operation's Input, and returns the names of the top-level fields the
 	// request set, in Go's spelling and in the order of their declaration. A parameter the Input does not have
 	// is an Invalid fault with Resource "parameter" that names it; a value of the wrong type is one with Resource
-	// "parameter-value". Limits on
-	// depth, list length and number of parameters hold, so that no request costs more than its length.
+	// "parameter-value". Limits on depth and number of parameters hold, so that no request costs more than its length.
 	Decode(request *Request, in any) (set []string, err error)
 	// Parameters renders in, a pointer to an Input, as CloudTrail writes requestParameters: names begin in lower case,
 	// times are in ISO 8601, EC2's lists are sets of items, what is not set is left out, and secrets are replaced by

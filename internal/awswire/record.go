@@ -9,8 +9,8 @@ import (
 // hidden stands in a request where a secret was, in AWS's own words.
 const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
-// secret reports whether the trail must not show a field, by its Go name. The SDK has schemas, which mark secrets, for
-// some services only, and a session token they do not mark.
+// secret reports whether the trail must not show a field, by its Go name. Some services have schemas that mark secrets;
+// EC2 has none, and STS's do not mark a session token.
 func secret(field string) bool {
 	switch field {
 	case "Password", "OldPassword", "NewPassword", "SecretAccessKey", "SessionToken", "Token", "TokenCode",
