@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Constraint is what AWS's API model says of a member of an input. The SDK knows an enum's values; its schemas leave out
-// the rest, which a service therefore writes down.
+// Constraint is what AWS's API model says of a member of an input. The SDK knows an enum's values; its schemas leave
+// out the rest, which a service therefore writes down.
 type Constraint struct {
 	Required bool
 	Min, Max int            // of a text's characters, a list's items, a number; a Max of 0 is none

@@ -364,6 +364,7 @@ func FuzzQueryDecode(f *testing.F) {
 		"Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=a&Filter.1.Value.2=b&InstanceId.1=i&MaxResults=5",
 		"Action=TagUser&Tags.member.1.Key=a&Tags.member.1.Value=b&UserName=u", "Action=TagUser&Tags=",
 		"Action=Build&Rooms.member.1.Name=a&Beneath.Beneath.Built=2026-11-22T00:00:00Z",
+		"Action=Build&Keys.entry.1.key=a&Keys.entry.1.value.Name=b&Height=1e3&Plan=YQ==&Grid.member.1.member.2=3",
 		"Action=X&Filter.1000000000.Name=n", "Action=X&.=&..1=", "Action=X&a;b", "Action=X&%ff=%00",
 	} {
 		f.Add(seed)
@@ -395,6 +396,7 @@ func FuzzJSONDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"Name":"a","Rooms":[{"Name":"b"}],"Built":1.5,"Floors":2,"Sealed":true,"Beneath":{"Beneath":null}}`,
 		"", "{}", `{"Rooms":[],}`, `{"Name":"\ud800"}`, `{"Floors":-0}`, "[[[[", `{"Beneath":{"Beneath":{"Beneath":{}}}}`,
+		`{"Keys":{"a":{"Name":"b"}},"Height":1e-300,"Plan":"YQ==","Grid":[[1],[]]}`,
 	} {
 		f.Add(seed)
 	}
