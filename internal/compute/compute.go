@@ -168,6 +168,7 @@ func (s *Service) Condition(ctx context.Context, region, id, key string) (value 
 const (
 	PlatformDetails = "Linux/UNIX"
 	Tenancy         = "default"
+	HostType        = "host" // of instance
 )
 
 // Health is what DescribeInstanceStatus says of an instance: status "ok" and reachability "passed" while it is

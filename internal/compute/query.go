@@ -101,6 +101,7 @@ func instanceFilters(account string) resource.Filters[Instance] {
 		"availability-zone-id": zoneID,
 		"architecture":         func(i Instance) []string { return []string{i.Report.Architecture} },
 		"platform-details":     resource.Always[Instance](PlatformDetails),
+		"instance-type":        resource.Always[Instance](HostType),
 		"tenancy":              resource.Always[Instance](Tenancy),
 		"launch-time":          launchTime,
 		"private-ip-address":   func(i Instance) []string { return addressText(i.Report.PrivateAddress()) },

@@ -24,7 +24,7 @@ import (
 // success is permission. Forms are of the ec2 and query protocols, JSON objects of JSON 1.1. %s is an instance's id.
 var attempts = map[string]map[string]string{
 	"ec2": {
-		"DescribeInstances": "", "DescribeInstanceStatus": "", "DescribeRegions": "", "DescribeAvailabilityZones": "", "DescribeTags": "",
+		"DescribeInstances": "", "DescribeInstanceStatus": "", "DescribeInstanceTypes": "", "DescribeRegions": "", "DescribeAvailabilityZones": "", "DescribeTags": "",
 		"CreateTags":         "ResourceId.1=%s&Tag.1.Key=k&Tag.1.Value=v",
 		"DeleteTags":         "ResourceId.1=%s&Tag.1.Key=k",
 		"TerminateInstances": "InstanceId.1=%s",

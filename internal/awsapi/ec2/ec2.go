@@ -31,6 +31,7 @@ func New(instances *compute.Service, tags *resource.Tags) awsapi.Service {
 		Operations: []awsapi.Operation{
 			a.describeInstances(),
 			a.describeInstanceStatus(),
+			a.describeInstanceTypes(),
 			a.terminateInstances(),
 			a.describeRegions(),
 			a.describeAvailabilityZones(),

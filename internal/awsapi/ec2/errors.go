@@ -75,6 +75,8 @@ func invalid(f *fault.Error) awswire.Error {
 		e.Code = "UnknownParameter"
 	case "parameters":
 		e.Code = "InvalidParameterCombination"
+	case "instance-type":
+		e.Code = "InvalidInstanceType"
 	case "page-token":
 		e.Code = "InvalidPaginationToken"
 	}

@@ -61,11 +61,12 @@ func reservation(account string, i compute.Instance) types.Reservation {
 	}
 }
 
-// instance is a host as EC2 shows it. InstanceType, ImageId and the rest of what only a guest has are left out;
+// instance is a host as EC2 shows it. ImageId and the rest of what only a guest has are left out;
 // lists that EC2 always has are empty.
 func instance(i compute.Instance) types.Instance {
 	out := types.Instance{
 		InstanceId:          &i.ID,
+		InstanceType:        compute.HostType,
 		State:               state(i.State),
 		Placement:           placement(i),
 		LaunchTime:          &i.Enrolled,

@@ -290,3 +290,29 @@ func TestTagsAndPlaces(t *testing.T) {
 	_, err = client.DescribeAvailabilityZones(t.Context(), &awsec2.DescribeAvailabilityZonesInput{ZoneNames: []string{"us-east-1a"}})
 	refused(t, err, 400, "InvalidParameterValue")
 }
+
+// Tools ask for the type of an instance before they do anything with it. Every host is of the one type.
+func TestInstanceTypes(t *testing.T) {
+	w := newWorld(t)
+	w.enroll(nil)
+	client := ec2Client(w.root())
+	instances, err := client.DescribeInstances(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := instances.Reservations[0].Instances[0].InstanceType
+	for name, in := range map[string]*awsec2.DescribeInstanceTypesInput{
+		"all":       {},
+		"by name":   {InstanceTypes: []types.InstanceType{of}},
+		"by filter": {Filters: []types.Filter{{Name: aws.String("instance-type"), Values: []string{"h*"}}}},
+	} {
+		out, err := client.DescribeInstanceTypes(t.Context(), in)
+		if err != nil || len(out.InstanceTypes) != 1 || out.InstanceTypes[0].InstanceType != of {
+			t.Errorf("%s: %v, %+v", name, err, out)
+		}
+	}
+	_, err = client.DescribeInstanceTypes(t.Context(), &awsec2.DescribeInstanceTypesInput{
+		InstanceTypes: []types.InstanceType{"t3.micro"},
+	})
+	refused(t, err, 400, "InvalidInstanceType")
+}
