@@ -2,9 +2,6 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GO ?= go
 FUZZTIME ?= 15s
-# cgo is off: the programs are static and run on any Linux of their architecture.
-# The version is ours to set: Go would ask git, which refuses a checkout that is somebody else's.
-BUILD := GO=$(GO) CGO_ENABLED=0 scripts/build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 
 .PHONY: help build up down test bench generate fuzz clean
 .DEFAULT_GOAL := help
@@ -14,8 +11,7 @@ help: ## list the targets
 
 build: ## put sallyport and sallyport-host into bin/
 	@echo "Building sallyport and sallyport-host $(VERSION)$(if $(wildcard bin/sallyport),,; the first time takes a few minutes)."
-	@$(BUILD) -o bin/sallyport ./cmd/sallyport
-	@$(BUILD) -o bin/sallyport-host ./cmd/sallyport-host
+	@GO=$(GO) VERSION=$(VERSION) scripts/build bin sallyport sallyport-host
 
 up: build ## set everything up on this machine and open a first SSH session
 	bin/sallyport up

@@ -50,9 +50,11 @@ func measureIdle(ctx context.Context, bin string) ([]row, error) {
 	}
 	each := func(kb int) float64 { return float64(kb-before) / hosts }
 	return []row{{
-		What: fmt.Sprintf("idle server, %d more linked hosts", hosts), Command: "sallyport serve, VmRSS over 60 s",
-		Baseline: fmt.Sprintf("%d MB with %d hosts", before/1024, first), Figure: fmt.Sprintf("%.1f KB a host", each(highest)),
-		Spread: fmt.Sprintf("lowest reading %.1f KB", each(lowest)), Bar: fmt.Sprintf("≤ %d KB a host", barKB), Met: each(highest) <= barKB,
+		What:     fmt.Sprintf("server's memory for each of %d more linked hosts, idle", hosts),
+		Command:  "sallyport serve, highest VmRSS of 60 s",
+		Measured: fmt.Sprintf("%.1f KB", each(highest)), Baseline: fmt.Sprintf("%d MB with %d hosts", before/1024, first),
+		Ratio: "none", Spread: fmt.Sprintf("lowest %.1f KB", each(lowest)),
+		Bar: fmt.Sprintf("≤ %d KB", barKB), Met: each(highest) <= barKB,
 	}}, nil
 }
 

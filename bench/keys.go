@@ -4,19 +4,21 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 )
 
 // The enrollment that `sallyport up` makes.
 const (
 	hostDirectory = "/var/lib/sallyport/up/host"
-	hostProgram   = hostDirectory + "/sallyport-host"
+	keysProgram   = hostDirectory + "/sallyport-keys"
+	agentSocket   = hostDirectory + "/run/host.sock"
 )
 
 // measureKeys runs the keys helper as sshd does, with the agent running: for a user with a live grant and for one
-// without. The baseline is a program that does nothing.
+// without. The baseline is a Go program that does nothing, built like the helper.
 func measureKeys(ctx context.Context) ([]row, error) {
-	const runs = 300
+	const runs, bar = 400, 1.4 // a grant lives 60 seconds
 	m, err := newMachine(ctx)
 	if err != nil {
 		return nil, err
@@ -26,57 +28,53 @@ func measureKeys(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.push(ctx, key); err != nil {
-		return nil, err
-	}
-	commands := map[string][]string{
-		"nothing":   {"/bin/true"},
-		"found":     {hostProgram, "keys", "--directory", hostDirectory, "root", key.fingerprint},
-		"not found": {hostProgram, "keys", "--directory", hostDirectory, "daemon", key.fingerprint},
-	}
-	taken := map[string]sample{}
-	// One of each in turn, so that whatever else the machine does is shared fairly. A grant lives 60 seconds.
-	for range runs {
-		for name, argv := range commands {
-			took, output, err := runOnce(argv)
-			if err != nil || (len(output) > 0) != (name == "found") {
-				return nil, fmt.Errorf("%v printed %q: %w", argv, output, err)
+	var rows []row
+	for _, helper := range []struct {
+		finds, user, prints string
+	}{{"found", "root", key.public + "\n"}, {"not found", "daemon", ""}} {
+		if err := m.push(ctx, key); err != nil {
+			return nil, err
+		}
+		ask := func() (time.Duration, error) {
+			return runOnce(helper.prints, keysProgram, agentSocket, helper.user, key.fingerprint)
+		}
+		var taken pairs
+		for range runs {
+			if err := taken.add(ask, runEmpty); err != nil {
+				return nil, err
 			}
-			taken[name] = append(taken[name], took)
 		}
+		rows = append(rows, taken.row("keys helper, "+helper.finds,
+			fmt.Sprintf("sallyport-keys, %d runs", runs), "empty static Go program", bar))
 	}
-	line := func(name string, bar time.Duration) row {
-		return row{
-			What: "keys helper, " + name, Command: fmt.Sprintf("sallyport-host keys, %d runs", runs),
-			Baseline: "/bin/true " + milliseconds(taken["nothing"].median()), Figure: milliseconds(taken[name].median()),
-			Spread: taken[name].spread(), Bar: "≤ " + milliseconds(bar), Met: taken[name].median() <= bar,
-		}
-	}
-	return []row{line("found", 5*time.Millisecond), line("not found", 4*time.Millisecond)}, nil
+	return rows, nil
 }
+
+func runEmpty() (time.Duration, error) { return runOnce("", filepath.Join(programs, emptyProgram)) }
 
 // runOnce runs a program as plainly as can be, its output into a file, so that as little as possible of what is
 // measured is our own doing.
-func runOnce(argv []string) (took time.Duration, output []byte, err error) {
+func runOnce(prints string, argv ...string) (took time.Duration, err error) {
 	file, err := os.CreateTemp("", "keys-")
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
 	began := time.Now()
-	process, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Env: os.Environ(), Files: []*os.File{nil, file, os.Stderr}})
+	attributes := &os.ProcAttr{Env: os.Environ(), Files: []*os.File{nil, file, os.Stderr}}
+	process, err := os.StartProcess(argv[0], argv, attributes)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	state, err := process.Wait()
 	took = time.Since(began)
-	if err == nil && !state.Success() {
-		err = fmt.Errorf("it ended with %s", state)
-	}
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	output, err = os.ReadFile(file.Name())
-	return took, output, err
+	output, err := os.ReadFile(file.Name())
+	if err == nil && (!state.Success() || string(output) != prints) {
+		err = fmt.Errorf("%q printed %q and ended with %s, want %q", argv, output, state, prints)
+	}
+	return took, err
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// measureLogin compares whole logins to one sshd: by a pushed key, by a key in authorized_keys, and by the latter
-// while the control plane is away.
+// measureLogin compares whole logins: by a pushed key to by a key in authorized_keys, and by the latter on a machine
+// whose agent is away to the same without enrollment.
 func measureLogin(ctx context.Context) ([]row, error) {
-	const rounds = 60
+	const rounds, bar = 100, 1.08
 	m, err := newMachine(ctx)
 	if err != nil {
 		return nil, err
@@ -24,62 +24,54 @@ func measureLogin(ctx context.Context) ([]row, error) {
 	if err := m.authorize(ordinary); err != nil {
 		return nil, err
 	}
-	var byPush, byFile, alone sample
-	for i := range rounds {
-		// A fresh key each time, as people push one; the push itself is not part of the login.
-		pushed, err := m.newKey(fmt.Sprintf("bench-pushed-%d", i))
+	command := fmt.Sprintf("ssh host true, %d each by turns", rounds)
+	byFile := func() (time.Duration, error) { return m.login(ctx, m.port, ordinary) }
+	var pushed, away pairs
+	for range rounds {
+		// A fresh key each time, as people push one. The push itself is not part of the login.
+		key, err := m.newKey("bench-pushed")
 		if err != nil {
 			return nil, err
 		}
-		if err := m.push(ctx, pushed); err != nil {
+		if err := m.push(ctx, key); err != nil {
 			return nil, err
 		}
-		if err := timed(&byPush, func() error { return m.login(ctx, pushed) }); err != nil {
-			return nil, err
-		}
-		if err := timed(&byFile, func() error { return m.login(ctx, ordinary) }); err != nil {
+		byPush := func() (time.Duration, error) { return m.login(ctx, m.port, key) }
+		if err := pushed.add(byPush, byFile); err != nil {
 			return nil, err
 		}
 	}
-	if err := m.killControlPlane(); err != nil {
+	plainPort, stop, err := m.startPlainSSHD()
+	if err != nil {
 		return nil, err
 	}
+	defer stop()
+	if err := m.stopAgent(ctx); err != nil {
+		return nil, err
+	}
+	plain := func() (time.Duration, error) { return m.login(ctx, plainPort, ordinary) }
 	for range rounds {
-		if err := timed(&alone, func() error { return m.login(ctx, ordinary) }); err != nil {
+		if err := away.add(byFile, plain); err != nil {
 			return nil, err
 		}
 	}
-	const pushBar, aloneBar = 15 * time.Millisecond, 50 * time.Millisecond
-	more, slower := byPush.median()-byFile.median(), alone.median()-byFile.median()
-	baseline := "key in authorized_keys " + milliseconds(byFile.median())
 	return []row{
-		{
-			What: "login by a pushed key", Command: fmt.Sprintf("ssh host true, %d each in turn", rounds), Baseline: baseline,
-			Figure: fmt.Sprintf("%s (%+.1f ms)", milliseconds(byPush.median()), float64(more.Microseconds())/1000),
-			Spread: byPush.spread(), Bar: "median + ≤ " + milliseconds(pushBar), Met: more <= pushBar,
-		},
-		{
-			What: "ordinary login, control plane killed", Command: fmt.Sprintf("ssh host true, %d runs", rounds), Baseline: baseline,
-			Figure: fmt.Sprintf("%s (%+.1f ms)", milliseconds(alone.median()), float64(slower.Microseconds())/1000),
-			Spread: alone.spread(), Bar: "median + ≤ " + milliseconds(aloneBar), Met: slower <= aloneBar,
-		},
+		pushed.row("login by a pushed key", command, "by a key in authorized_keys", bar),
+		away.row("ordinary login, agent stopped", command, "without enrollment", bar),
 	}, nil
 }
 
-func timed(s *sample, do func() error) error {
+// login logs in to the sshd at the port and returns how long it took.
+func (m *machine) login(ctx context.Context, port string, k key) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, "ssh", "-F", "none", "-i", k.file, "-p", port, "-o", "IdentitiesOnly=yes",
+		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "root@127.0.0.1", "true")
 	began := time.Now()
-	err := do()
-	*s = append(*s, time.Since(began))
-	return err
-}
-
-func (m *machine) login(ctx context.Context, k key) error {
-	output, err := exec.CommandContext(ctx, "ssh", "-F", "none", "-i", k.file, "-p", m.port, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
-		"-o", "StrictHostKeyChecking=accept-new", "root@127.0.0.1", "true").CombinedOutput()
+	output, err := cmd.CombinedOutput()
+	took := time.Since(began)
 	if err != nil {
-		return fmt.Errorf("log in by %s: %w: %s", k.file, err, output)
+		return 0, fmt.Errorf("log in by %s: %w: %s", k.file, err, output)
 	}
-	return nil
+	return took, nil
 }
 
 // authorize puts the key where it is for good.

@@ -35,7 +35,8 @@ func startServer(ctx context.Context, bin string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(filepath.Join(bin, "sallyport"), "serve", "--data", data, "--listen", "127.0.0.1:0", "--call-rate", "1000000")
+	cmd := exec.Command(filepath.Join(bin, "sallyport"), "serve", "--data", data, "--listen", "127.0.0.1:0",
+		"--call-rate", "1000000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

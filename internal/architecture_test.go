@@ -75,12 +75,15 @@ var mayImport = map[string][]string{
 		"internal/hostproto", "internal/awswire", "internal/awsapi",
 	},
 	// on the machine
-	"internal/host": {"internal/clock", "internal/fault", "internal/durable", "internal/daemon", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
+	"internal/host/keys":     {"internal/host/safepath"},
+	"internal/host/safepath": {},
+	"internal/host":          {"internal/clock", "internal/fault", "internal/durable", "internal/daemon", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
 	// the places that know every room
 	"internal/controlplane": {"internal"},
 	"internal/testkit":      {"internal", "internal/uuid"},
 	"cmd/sallyport":         {"internal"},
-	"cmd/sallyport-host":    {"internal/daemon", "internal/fault", "internal/host", "internal/hostproto", "internal/ca", "internal/keyblob", "internal/sshkey"},
+	"cmd/sallyport-host":    {"internal/daemon", "internal/fault", "internal/host"},
+	"cmd/sallyport-keys":    {"internal/clock", "internal/host/keys"},
 	"e2e":                   {"internal/testkit"},
 	"bench":                 {"internal"},
 }
@@ -137,6 +140,8 @@ var inner = []string{module + "internal/awsapi", module + "internal/hostlink", "
 
 // neverReach says what must not be in a program or room at all, however it would get there.
 var neverReach = map[string][]string{
+	// sshd waits for the keys helper at each login: what it links, it pays for.
+	"cmd/sallyport-keys": {"fmt", "net", "os/exec", "encoding/json", "crypto", "regexp", "golang.org/x/crypto"},
 	"cmd/sallyport-host": {
 		module + "internal/db", module + "internal/awsapi", module + "internal/gate", "database/sql", "github.com/aws/",
 	},

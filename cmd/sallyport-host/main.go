@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -18,15 +17,13 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-// commands are the program's commands, one file each. `keys` is among them for its help only: see keysMain.
+// commands are the program's commands, one file each.
 type commands struct {
 	Enroll   enrollCommand   `cmd:"" help:"Make this machine an instance."`
 	Unenroll unenrollCommand `cmd:"" help:"Take this machine back, without a trace."`
 	Status   statusCommand   `cmd:"" help:"Tell whether pushed keys work here, and why not."`
 
 	Agent agentCommand `cmd:"" help:"Hold the link to the control plane. The service runs this; it ends when the machine is un-enrolled."`
-
-	Keys keysCommand `cmd:"" help:"Print the keys that let a user in now. sshd runs this as its AuthorizedKeysCommand."`
 
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -44,10 +41,6 @@ func (versionCommand) Run() error {
 }
 
 func main() {
-	if args := os.Args[1:]; len(args) > 0 && args[0] == "keys" && !slices.Equal(args[1:], []string{"--help"}) {
-		keysMain(args[1:])
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) == 1 {

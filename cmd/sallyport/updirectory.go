@@ -42,12 +42,11 @@ func (d upDirectory) path(names ...string) string {
 	return filepath.Join(append([]string{string(d)}, names...)...)
 }
 
-func (d upDirectory) data() string         { return d.path("data") }
-func (d upDirectory) host() string         { return d.path("host") }
-func (d upDirectory) sshd() string         { return d.path("sshd") }
-func (d upDirectory) program() string      { return d.path("bin", "sallyport") }
-func (d upDirectory) hostProgram() string  { return d.path("bin", "sallyport-host") }
-func (d upDirectory) enrolledHost() string { return d.path("host", "sallyport-host") } // enrollment's own copy
+func (d upDirectory) data() string        { return d.path("data") }
+func (d upDirectory) host() string        { return d.path("host") }
+func (d upDirectory) sshd() string        { return d.path("sshd") }
+func (d upDirectory) program() string     { return d.path("bin", "sallyport") }
+func (d upDirectory) hostProgram() string { return d.path("bin", "sallyport-host") }
 func (d upDirectory) controlPlane(port int) daemon.Daemon {
 	log := d.path("control-plane.log")
 	return daemon.Daemon{

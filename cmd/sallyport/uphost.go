@@ -81,11 +81,11 @@ func (u *up) enrollHost(ctx context.Context) (string, error) {
 func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error) {
 	current := config
 	current.Server, current.SSHPort = "https://"+u.address(), u.state.SSHPort
-	renewed, err := copyProgram(u.directory.hostProgram(), u.directory.enrolledHost())
+	upToDate, err := enroll.UpToDate(u.directory.host(), u.directory.hostProgram())
 	if err != nil {
 		return "", err
 	}
-	if renewed || current.Server != config.Server || current.SSHPort != config.SSHPort {
+	if !upToDate || current.Server != config.Server || current.SSHPort != config.SSHPort {
 		if _, err := enroll.StopAgent(ctx, u.directory.host()); err != nil {
 			return "", err
 		}
@@ -93,7 +93,14 @@ func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error
 			return "", err
 		}
 	}
-	return config.InstanceID + ", enrolled before", enroll.StartAgent(u.directory.host())
+	note := config.InstanceID + ", enrolled before"
+	if upToDate {
+		return note, enroll.StartAgent(u.directory.host())
+	}
+	_, err = enroll.Repair(ctx, enroll.Options{
+		Directory: u.directory.host(), Program: u.directory.hostProgram(), Now: time.Now, Random: rand.Reader,
+	}, u.showEnrollment)
+	return note + ", by other programs", err
 }
 
 // enrollNow makes a token as the root user and enrolls with it, the agent being a process of its own.

@@ -4,8 +4,8 @@
 package clock
 
 import (
-	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +42,7 @@ const bootID = "/proc/sys/kernel/random/boot_id"
 // System returns the Clock of this machine. Where the kernel's own files cannot be read, each process counts as a
 // boot of its own.
 func System() Clock {
-	boot := fmt.Sprintf("process %d since %v", os.Getpid(), Uptime())
+	boot := "process " + strconv.Itoa(os.Getpid()) + " since " + Uptime().String()
 	if text, err := os.ReadFile(bootID); err == nil {
 		boot = strings.TrimSpace(string(text))
 	}
@@ -53,7 +53,7 @@ func System() Clock {
 func Uptime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic(fmt.Sprintf("clock: CLOCK_BOOTTIME: %v", err)) // Linux has it since 2.6.39
+		panic("clock: CLOCK_BOOTTIME: " + err.Error()) // Linux has it since 2.6.39
 	}
 	return time.Duration(t.Nano())
 }

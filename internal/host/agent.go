@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/daemon"
+	"github.com/sallyport/sallyport/internal/host/keys"
 )
 
 // Agent is the machine's side of one enrollment, whole: the link, the grants, the socket and the spool.
@@ -83,7 +84,10 @@ func (a Agent) Run(ctx context.Context) error {
 		}
 		return AgentStatus{Link: linked.get(), Problems: problems}
 	}
-	desk := Desk{Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random, Log: a.Log, Status: status}
+	desk := Desk{
+		Grants: grants, Recorder: spool, Askers: []uint32{uint32(os.Geteuid()), uint32(owner)}, Random: a.Random,
+		Log: a.Log, Syslog: func(line string) { keys.Syslog("sallyport-host", line) }, Status: status,
+	}
 	reporter, again := NewReporter(config, a.Version, watch), make(chan struct{}, 1)
 	link := Link{
 		Server: config.Server, InstanceID: config.InstanceID,

@@ -37,9 +37,10 @@ type Grants struct {
 // Live is a grant that lets its key in now.
 type Live struct {
 	hostproto.Grant
-	Ends   time.Duration `json:"ends"` // by the machine's uptime, which no clock that is set moves
-	caller string        // who pushed the key
+	Ends time.Duration // by the machine's uptime, which no clock that is set moves
 
+	caller      string // who pushed the key
+	publicKey   string // "TYPE BASE64"
 	fingerprint string // of the key
 }
 
@@ -50,8 +51,7 @@ func (l Live) inTime(uptime time.Duration) bool {
 
 type held struct {
 	Live
-	publicKey string    // "TYPE BASE64"
-	expires   time.Time // by the control plane's time of day
+	expires time.Time // by the control plane's time of day
 }
 
 // over reports whether the grant has ended by any clock: also by the control plane's time of day, if it was set.
@@ -166,37 +166,29 @@ func (g *Grants) prune() {
 	maps.DeleteFunc(g.revoked, func(_ string, until time.Duration) bool { return uptime >= until })
 }
 
+// verify returns what a grant says if the root stands behind it and it is good for this instance now.
 func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	now, known := g.clock.Now()
 	if !known {
 		return held{}, errors.New("the control plane's time is not known yet")
 	}
-	statement, err := verifyGrant(grant, &g.verifier, g.instanceID, now)
+	expected := keyblob.Expectation{InstanceID: g.instanceID, OSUser: grant.OSUser, Now: now}
+	statement, err := g.verifier.Verify(grant.Blob, expected)
 	if err != nil {
 		return held{}, err
+	}
+	if statement.RequestID != grant.RequestID {
+		return held{}, errors.New("the grant goes by another request's id")
 	}
 	uptime := g.clock.Uptime()
 	live := Live{
 		Grant: grant, Ends: min(g.clock.Reaches(grant.Until), uptime+keyblob.Lifetime),
-		caller: statement.Caller, fingerprint: sshkey.Fingerprint(statement.PublicKey),
+		caller: statement.Caller, publicKey: statement.PublicKey, fingerprint: sshkey.Fingerprint(statement.PublicKey),
 	}
 	if !live.inTime(uptime) {
 		return held{}, keyblob.ErrExpired
 	}
-	return held{Live: live, publicKey: statement.PublicKey, expires: statement.Expires}, nil
-}
-
-// verifyGrant returns what a grant says if the root stands behind it and it is good for the instance at the
-// time.
-func verifyGrant(grant hostproto.Grant, verifier *keyblob.Verifier, instanceID string, now time.Time) (keyblob.Statement, error) {
-	statement, err := verifier.Verify(grant.Blob, keyblob.Expectation{InstanceID: instanceID, OSUser: grant.OSUser, Now: now})
-	if err != nil {
-		return keyblob.Statement{}, err
-	}
-	if statement.RequestID != grant.RequestID {
-		return keyblob.Statement{}, errors.New("the grant goes by another request's id")
-	}
-	return statement, nil
+	return held{Live: live, expires: statement.Expires}, nil
 }
 
 // matches tells whether a key with the fingerprint is one that is asked for. sshd compares the keys itself in

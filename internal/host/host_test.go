@@ -29,8 +29,9 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // issuer signs grants as a control plane does.
 type issuer struct {
-	authority *ca.Authority
-	signer    keyblob.Signer
+	authority  *ca.Authority
+	signer     keyblob.Signer
+	instanceID string
 }
 
 func newIssuer(t *testing.T) issuer {
@@ -43,13 +44,13 @@ func newIssuer(t *testing.T) issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return issuer{authority, signer}
+	return issuer{authority, signer, instanceID}
 }
 
 func (i issuer) grant(t *testing.T, requestID, user string, expires time.Time) hostproto.Grant {
 	t.Helper()
 	blob, err := keyblob.Sign(keyblob.Statement{
-		Expires: expires, InstanceID: instanceID, Caller: "arn:aws:iam::000000000001:user/alice", RequestID: requestID,
+		Expires: expires, InstanceID: i.instanceID, Caller: "arn:aws:iam::000000000001:user/alice", RequestID: requestID,
 		OSUser: user, PublicKey: publicKey,
 	}, i.signer)
 	if err != nil {

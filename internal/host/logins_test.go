@@ -53,6 +53,7 @@ func TestJudgesAsSSHDDoes(t *testing.T) {
 		"no Ed25519 for a group":  "UsePAM yes\nMatch Group friends\nPubkeyAcceptedAlgorithms ecdsa-sha2-nistp256\n",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // and so after "closed", which closes the machine to all
 			d := startSSHD(t, config)
 			machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)
 			for _, user := range users {
@@ -147,7 +148,7 @@ type testSSHD struct {
 	stop      func()
 }
 
-const keysCommandLines = `AuthorizedKeysCommand /bin/true keys --directory /etc/sallyport-test %u %f
+const keysCommandLines = `AuthorizedKeysCommand /bin/true /etc/sallyport-test/run/host.sock %u %f
 AuthorizedKeysCommandUser nobody
 `
 

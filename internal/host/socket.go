@@ -19,39 +19,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/internal/host/keys"
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// The bounds of the conversation on the socket: one line each way.
+// The bounds of a conversation on the socket.
 const (
-	askTimeout  = time.Second
 	lookTimeout = 15 * time.Second // for a status, before which the agent looks at sshd
-	maxQuestion = 4 << 10
-	maxAnswer   = 16 << 20
+	maxQuestion = 4 << 10          // bytes
+	maxStatus   = 1 << 20          // bytes
 )
 
-// question is what the keys helper asks: which keys let the user in now, or whether the one with the fingerprint
-// does.
-type question struct {
-	User        string `json:"user"`
-	Fingerprint string `json:"fingerprint,omitempty"`
-	Status      bool   `json:"status,omitempty"` // nothing but how the agent is
-}
-
-// timeout bounds the conversation about the question.
-func (q question) timeout() time.Duration {
-	if q.Status {
-		return lookTimeout
-	}
-	return askTimeout
-}
-
-// answer holds the grants, to be verified by who asked, and the control plane's time by which they are live.
-type answer struct {
-	Time   time.Time    `json:"time"`
-	Grants []Live       `json:"grants"`
-	Status *AgentStatus `json:"status,omitempty"`
-}
+// aboutStatus is what AskStatus asks, in place of keys.About. The answer is an AgentStatus in JSON.
+const aboutStatus = "status\x00"
 
 // Recorder records releases. *Spool is one.
 type Recorder interface {
@@ -59,13 +39,14 @@ type Recorder interface {
 	Add(release hostproto.Release, caller string) error
 }
 
-// Desk answers the keys helper on a unix socket.
+// Desk answers the keys helper, and whoever asks how the agent is, on a unix socket.
 type Desk struct {
 	Grants   *Grants
 	Recorder Recorder
 	Askers   []uint32  // user ids that may ask, beside root
 	Random   io.Reader // makes event ids
 	Log      *slog.Logger
+	Syslog   func(line string)  // is told of each key that was handed out
 	Status   func() AgentStatus // may be nil
 }
 
@@ -75,7 +56,7 @@ func ListenSocket(path string, owner int) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if conn, err := net.DialTimeout("unix", path, askTimeout); err == nil {
+	if conn, err := net.DialTimeout("unix", path, keys.Timeout); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("another agent serves %s", path)
 	}
@@ -149,43 +130,62 @@ func (d *Desk) answer(conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := conn.SetDeadline(time.Now().Add(askTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(keys.Timeout)); err != nil {
 		return err
 	}
-	line, err := bufio.NewReader(io.LimitReader(conn, maxQuestion)).ReadBytes('\n')
-	if len(line) == 0 && errors.Is(err, io.EOF) {
+	asked := bufio.NewReader(io.LimitReader(conn, maxQuestion))
+	switch about, err := asked.ReadString(0); {
+	case about == "" && errors.Is(err, io.EOF):
 		return nil // somebody looked whether we are there
+	case err != nil:
+		return fmt.Errorf("read the question: %w", err)
+	case about == keys.About:
+		return d.answerKeys(conn, asked, asker)
+	case about == aboutStatus:
+		return d.answerStatus(conn)
 	}
+	return errors.New("the question is about nothing that this agent knows")
+}
+
+func (d *Desk) answerKeys(conn net.Conn, asked *bufio.Reader, asker int) error {
+	q, err := keys.ReadQuestion(asked)
 	if err != nil {
 		return fmt.Errorf("read the question: %w", err)
 	}
-	var q question
-	if err := json.Unmarshal(line, &q); err != nil {
-		return fmt.Errorf("read the question: %w", err)
+	var answer []keys.Key
+	released := d.release(q, asker)
+	for _, grant := range released {
+		answer = append(answer, keys.Key{Ends: grant.Ends, Line: grant.publicKey})
 	}
-	if err := conn.SetDeadline(time.Now().Add(q.timeout())); err != nil {
+	if _, err := conn.Write(keys.AppendAnswer(nil, answer)); err != nil {
 		return err
 	}
-	text, err := json.Marshal(d.release(q, asker))
-	if err != nil {
+	for _, grant := range released {
+		d.Syslog(fmt.Sprintf("providing the SSH key with fingerprint %s for user %q, request %s, caller %s",
+			grant.fingerprint, grant.OSUser, grant.RequestID, grant.caller))
+	}
+	return nil
+}
+
+func (d *Desk) answerStatus(conn net.Conn) error {
+	if d.Status == nil {
+		return errors.New("this agent does not tell how it is")
+	}
+	if err := conn.SetDeadline(time.Now().Add(lookTimeout)); err != nil {
 		return err
 	}
-	_, err = conn.Write(append(text, '\n'))
-	return err
+	return json.NewEncoder(conn).Encode(d.Status())
 }
 
 // release finds the grants and records that they are handed out to the sshd for which the asker asks. One that cannot be
 // recorded is not.
-func (d *Desk) release(q question, asker int) answer {
-	if q.Status {
-		return answer{Status: d.status()}
-	}
+func (d *Desk) release(q keys.Question, asker int) []Live {
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
 	if len(found) == 0 {
-		return answer{Time: now}
+		return nil
 	}
 	connection := findConnection("/proc", asker)
-	found = slices.DeleteFunc(onePerKey(found), func(grant Live) bool {
+	return slices.DeleteFunc(onePerKey(found), func(grant Live) bool {
 		release := hostproto.Release{
 			EventID:   connection.eventID(now, d.Random, d.Grants.instanceID, grant.OSUser, grant.fingerprint),
 			RequestID: grant.RequestID, OSUser: grant.OSUser, Time: now,
@@ -199,7 +199,6 @@ func (d *Desk) release(q question, asker int) answer {
 		}
 		return err != nil
 	})
-	return answer{Time: now, Grants: found}
 }
 
 // onePerKey leaves one grant of each key, the one that ends last: a login is by one grant, however often its key was pushed.
@@ -233,46 +232,4 @@ func (d *Desk) admit(conn net.Conn) (pid int, err error) {
 		return 0, fmt.Errorf("user %d may not ask", peer.Uid)
 	}
 	return int(peer.Pid), nil
-}
-
-// ask asks the agent at the socket, within the question's timeout in all.
-func ask(socket string, q question) (answer, error) {
-	deadline := time.Now().Add(q.timeout())
-	dialer := net.Dialer{Deadline: deadline}
-	conn, err := dialer.Dial("unix", socket)
-	if err != nil {
-		return answer{}, err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return answer{}, err
-	}
-	return converse(conn, q)
-}
-
-func converse(conn net.Conn, q question) (answer, error) {
-	line, err := json.Marshal(q)
-	if err != nil {
-		return answer{}, err
-	}
-	if _, err := conn.Write(append(line, '\n')); err != nil {
-		return answer{}, err
-	}
-	line, err = bufio.NewReader(io.LimitReader(conn, maxAnswer)).ReadBytes('\n')
-	if err != nil {
-		return answer{}, fmt.Errorf("read the agent's answer: %w", err)
-	}
-	var a answer
-	if err := json.Unmarshal(line, &a); err != nil {
-		return answer{}, fmt.Errorf("read the agent's answer: %w", err)
-	}
-	return a, nil
-}
-
-func (d *Desk) status() *AgentStatus {
-	if d.Status == nil {
-		return nil
-	}
-	status := d.Status()
-	return &status
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/internal/host/keys"
 	"github.com/sallyport/sallyport/internal/hostproto"
 	"github.com/sallyport/sallyport/internal/sshkey"
 	"github.com/sallyport/sallyport/internal/testkit/wait"
@@ -36,26 +36,43 @@ func (r *recorder) Add(release hostproto.Release, _ string) error {
 	return nil
 }
 
+// grantsAt holds no grants, and knows that the control plane's time is now.
+func grantsAt(t *testing.T, issuer issuer, now time.Time) *Grants {
+	t.Helper()
+	clock := NewClock(func() time.Duration { return 0 })
+	clock.Set(clocksAt(now), 0, 0)
+	logins := users{"alice": "", "bob": ""}
+	room := func(string) error { return nil }
+	return NewGrants(issuer.authority.Certificate(), instanceID, clock, logins, room, quiet)
+}
+
 // serveDesk serves a desk that holds a grant for alice, and returns the path of its socket.
 func serveDesk(t *testing.T, recorder Recorder, askers ...uint32) string {
 	t.Helper()
 	issuer := newIssuer(t)
-	clock := NewClock(func() time.Duration { return 0 })
-	clock.Set(clocksAt(time.Now()), 0, 0)
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, func(string) error { return nil }, quiet)
+	grants := grantsAt(t, issuer, time.Now())
 	if ack := grants.Add(context.Background(), issuer.grant(t, "r1", "alice", time.Now().Add(time.Minute))); ack.Code != "" {
 		t.Fatal(ack)
 	}
+	return serve(t, grants, recorder, askers...)
+}
+
+// serve serves a desk with the grants, and returns the path of its socket.
+func serve(t *testing.T, grants *Grants, recorder Recorder, askers ...uint32) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := ListenSocket(path, os.Geteuid())
 	if err != nil {
 		t.Fatal(err)
 	}
+	desk := Desk{
+		Grants: grants, Recorder: recorder, Askers: askers, Random: rand.Reader, Log: quiet, Syslog: func(string) {},
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&Desk{Grants: grants, Recorder: recorder, Askers: askers, Random: rand.Reader, Log: quiet}).Serve(ctx, listener)
+		desk.Serve(ctx, listener)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -64,17 +81,22 @@ func serveDesk(t *testing.T, recorder Recorder, askers ...uint32) string {
 	return path
 }
 
+// ask asks the desk, which this process serves, as the keys helper does.
+func ask(socket, user, fingerprint string) ([]keys.Key, error) {
+	return keys.Ask(socket, uint32(os.Geteuid()), keys.Question{User: user, Fingerprint: fingerprint})
+}
+
 func TestDesk(t *testing.T) {
 	kept := &recorder{}
 	socket := serveDesk(t, kept, uint32(os.Geteuid()))
 	for range 2 {
-		a, err := ask(socket, question{User: "alice", Fingerprint: sshkey.Fingerprint(publicKey)})
-		if err != nil || len(a.Grants) != 1 || a.Time.IsZero() {
-			t.Fatalf("got %+v, %v", a, err)
+		got, err := ask(socket, "alice", sshkey.Fingerprint(publicKey))
+		if err != nil || len(got) != 1 || got[0].Line != publicKey || got[0].Ends <= 0 {
+			t.Fatalf("got %+v, %v", got, err)
 		}
 	}
-	if a, err := ask(socket, question{User: "bob"}); err != nil || len(a.Grants) != 0 {
-		t.Errorf("bob got %+v, %v", a, err)
+	if got, err := ask(socket, "bob", ""); err != nil || len(got) != 0 {
+		t.Errorf("bob got %+v, %v", got, err)
 	}
 	if len(kept.releases) != 2 || kept.releases[0].RequestID != "r1" {
 		t.Errorf("released %+v", kept.releases)
@@ -84,9 +106,7 @@ func TestDesk(t *testing.T) {
 // One login wrote a release for each live grant of its key: after 1,600 pushes, 1,600. It is of one grant, the last.
 func TestDeskReleasesOneGrantOfAKey(t *testing.T) {
 	issuer := newIssuer(t)
-	clock := NewClock(func() time.Duration { return 0 })
-	clock.Set(clocksAt(time.Now()), 0, 0)
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": ""}, func(string) error { return nil }, quiet)
+	grants := grantsAt(t, issuer, time.Now())
 	for i := range 40 {
 		grant := issuer.grant(t, fmt.Sprint("r", i), "alice", time.Now().Add(time.Duration(i+10)*time.Second))
 		if ack := grants.Add(t.Context(), grant); ack.Code != "" {
@@ -97,8 +117,9 @@ func TestDeskReleasesOneGrantOfAKey(t *testing.T) {
 	desk := &Desk{Grants: grants, Recorder: kept, Random: rand.Reader, Log: quiet}
 	for _, fingerprint := range []string{"", sshkey.Fingerprint(publicKey)} {
 		kept.releases = nil
-		if a := desk.release(question{User: "alice", Fingerprint: fingerprint}, 0); len(a.Grants) != 1 || a.Grants[0].RequestID != "r39" {
-			t.Errorf("released %d grants, the first %+v", len(a.Grants), a.Grants[0].RequestID)
+		released := desk.release(keys.Question{User: "alice", Fingerprint: fingerprint}, 0)
+		if len(released) != 1 || released[0].RequestID != "r39" {
+			t.Errorf("released %d grants: %+v", len(released), released)
 		}
 		if len(kept.releases) != 1 || kept.releases[0].RequestID != "r39" {
 			t.Errorf("recorded %+v", kept.releases)
@@ -132,17 +153,72 @@ func TestGrantsThatCouldNotBeRecordedAreRefused(t *testing.T) {
 	}
 }
 
+// Whatever grants a control plane hands over, on a new link or by a push, sshd is given the keys of those that the pinned
+// authority signed for this machine, the user and this minute. The keys helper takes the agent's word for it.
+func TestDeskHandsOutOnlyWhatIsSigned(t *testing.T) {
+	issuer, stranger, now := newIssuer(t), newIssuer(t), time.Now()
+	good := issuer.grant(t, "r1", "alice", now.Add(time.Minute))
+	tampered, unsigned, renamed, moved, chopped := good, good, good, good, good
+	tampered.Blob.Text = strings.Replace(good.Blob.Text, "AAAAIJ1x", "AAAAIJ1y", 1)
+	unsigned.Blob.Signature = nil
+	renamed.RequestID = "r2"
+	moved.OSUser = "bob"
+	chopped.Blob.Text = strings.TrimSuffix(good.Blob.Text, "\n")
+	elsewhere := issuer
+	elsewhere.instanceID = "i-2"
+	for name, grant := range map[string]hostproto.Grant{
+		"tampered":                         tampered,
+		"unsigned":                         unsigned,
+		"another request's":                renamed,
+		"another user's":                   moved,
+		"cut off":                          chopped,
+		"another authority's":              stranger.grant(t, "r1", "alice", now.Add(time.Minute)),
+		"another instance's":               elsewhere.grant(t, "r1", "alice", now.Add(time.Minute)),
+		"expired":                          issuer.grant(t, "r1", "alice", now.Add(-time.Second)),
+		"signed by a clock that was ahead": issuer.grant(t, "r1", "alice", now.Add(time.Hour)),
+		"empty":                            {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			grants := grantsAt(t, issuer, now)
+			socket := serve(t, grants, &recorder{}, uint32(os.Geteuid()))
+			expect := func(when string, want int) {
+				t.Helper()
+				for _, user := range []string{"alice", "bob", ""} {
+					got, err := ask(socket, user, "")
+					if user != "alice" {
+						want = 0
+					}
+					if err != nil || len(got) != want {
+						t.Errorf("%s: %q got %+v, %v", when, user, got, err)
+					}
+				}
+			}
+			if ack := grants.Add(t.Context(), grant); ack.Code != hostproto.AckBadGrant {
+				t.Errorf("the push is answered %+v", ack)
+			}
+			expect("pushed", 0)
+			grants.Replace([]hostproto.Grant{grant})
+			expect("handed over", 0)
+			grants.Replace([]hostproto.Grant{grant, good, grant})
+			expect("among others", 1)
+		})
+	}
+}
+
 // No key without a record of it.
 func TestDeskWithholdsWhatItCannotRecord(t *testing.T) {
 	socket := serveDesk(t, &recorder{full: true}, uint32(os.Geteuid()))
-	if a, err := ask(socket, question{User: "alice"}); err != nil || len(a.Grants) != 0 {
-		t.Errorf("got %+v, %v", a, err)
+	if got, err := ask(socket, "alice", ""); err != nil || len(got) != 0 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
 func TestDeskSurvivesNonsense(t *testing.T) {
 	socket := serveDesk(t, &recorder{}, uint32(os.Geteuid()))
-	for _, text := range [][]byte{nil, []byte("\n"), []byte("{}"), bytes.Repeat([]byte("x"), 2*maxQuestion), []byte("[1]\n")} {
+	for _, text := range [][]byte{
+		nil, {0}, []byte("{}\n"), bytes.Repeat([]byte("x"), 2*maxQuestion), []byte("keys\x00"), []byte("keys\x00alice\x00"),
+		[]byte("keys\x00" + strings.Repeat("x", maxQuestion) + "\x00\x00"), []byte(aboutStatus),
+	} {
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
 			t.Fatal(err)
@@ -155,8 +231,8 @@ func TestDeskSurvivesNonsense(t *testing.T) {
 		}
 		conn.Close()
 	}
-	if a, err := ask(socket, question{User: "alice"}); err != nil || len(a.Grants) != 1 {
-		t.Errorf("got %+v, %v", a, err)
+	if got, err := ask(socket, "alice", ""); err != nil || len(got) != 1 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -169,8 +245,8 @@ func TestDeskAnswersOnlyWhomItMay(t *testing.T) {
 		t.Errorf("the socket's mode is %v, %v", info.Mode(), err)
 	}
 	if os.Geteuid() != 0 {
-		if a, err := ask(refused, question{User: "alice"}); err == nil {
-			t.Errorf("got %+v", a)
+		if got, err := ask(refused, "alice", ""); err == nil {
+			t.Errorf("got %+v", got)
 		}
 		return
 	}
@@ -180,11 +256,11 @@ func TestDeskAnswersOnlyWhomItMay(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var a answer
+		var got []keys.Key
 		var err error
-		asUser(t, nobody, func() { a, err = askRaw(socket, question{User: "alice"}) })
-		if got := err == nil && len(a.Grants) == 1; got != (socket == allowed) {
-			t.Errorf("allowed %v: got %+v, %v", socket == allowed, a, err)
+		asUser(t, nobody, func() { got, err = keys.Ask(socket, 0, keys.Question{User: "alice"}) })
+		if admitted := err == nil && len(got) == 1; admitted != (socket == allowed) {
+			t.Errorf("allowed %v: got %+v, %v", socket == allowed, got, err)
 		}
 	}
 }
@@ -204,25 +280,6 @@ func asUser(t *testing.T, uid int, f func()) {
 	if errno := <-done; errno != 0 {
 		t.Fatal(errno)
 	}
-}
-
-// askRaw is ask without Go's net package, which could connect from another thread.
-func askRaw(socket string, q question) (answer, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket}); err != nil {
-		return answer{}, errors.Join(err, unix.Close(fd))
-	}
-	file := os.NewFile(uintptr(fd), socket)
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return answer{}, err
-	}
-	defer conn.Close()
-	return converse(conn, q)
 }
 
 func TestListenSocket(t *testing.T) {

@@ -1,7 +1,10 @@
 package host
 
 import (
-	"errors"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"sync"
 	"time"
 )
@@ -47,12 +50,20 @@ func (s *linkStatus) get() LinkStatus {
 
 // AskStatus asks the enrollment's agent how it is. The error says that no agent answers.
 func AskStatus(config Config) (AgentStatus, error) {
-	a, err := ask(config.Socket, question{Status: true})
+	conn, err := net.DialTimeout("unix", config.Socket, lookTimeout)
 	if err != nil {
 		return AgentStatus{}, err
 	}
-	if a.Status == nil {
-		return AgentStatus{}, errors.New("the agent does not tell how it is")
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(lookTimeout)); err != nil {
+		return AgentStatus{}, err
 	}
-	return *a.Status, nil
+	if _, err := io.WriteString(conn, aboutStatus); err != nil {
+		return AgentStatus{}, err
+	}
+	var status AgentStatus
+	if err := json.NewDecoder(io.LimitReader(conn, maxStatus)).Decode(&status); err != nil {
+		return AgentStatus{}, fmt.Errorf("read the agent's answer: %w", err)
+	}
+	return status, nil
 }

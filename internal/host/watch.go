@@ -55,8 +55,12 @@ type Watch struct {
 	users   map[string]sshd.Settings // answers about single users
 }
 
-// KeysArguments is how the AuthorizedKeysCommand of the enrollment in the directory goes on after its program.
-func KeysArguments(directory string) string { return "keys --directory " + directory }
+// KeysArguments is how the AuthorizedKeysCommand of the enrollment in the directory goes on after its program: it names
+// the agent's socket, which no other enrollment has.
+func KeysArguments(directory string) string {
+	socket, _ := Places(directory)
+	return socket
+}
 
 // NewWatch returns a Watch of the sshd that the enrollment in the directory is for.
 func NewWatch(config Config, directory string, log *slog.Logger) *Watch {

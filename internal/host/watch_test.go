@@ -104,7 +104,7 @@ func TestAdviceThatIsFollowedHelpsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(top) })
-	helper := filepath.Join(top, "sallyport-host")
+	helper := filepath.Join(top, "sallyport-keys")
 	write(t, helper, "#!/bin/sh\n", 0o755)
 	d.writeAll(t, strings.ReplaceAll(keysCommandLines, "/bin/true", helper)+"UsePAM no\n")
 	d.reload(t)

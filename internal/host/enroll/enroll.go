@@ -73,6 +73,9 @@ func Run(ctx context.Context, options Options, progress Progress) (Result, error
 	if os.Geteuid() != 0 {
 		return Result{}, fault.New(fault.Denied, "enrollment", "Only root can enroll a machine: sshd's configuration and the agent's key are root's. Try again with sudo.")
 	}
+	if err := checkBuild(); err != nil {
+		return Result{}, err
+	}
 	options.setDefaults()
 	e := &enrollment{Options: options, progress: progress}
 	if err := e.preflight(ctx); err != nil {
@@ -123,14 +126,6 @@ func (o *Options) setDefaults() {
 		o.Directory = host.DefaultDirectory
 	}
 	o.Directory = filepath.Clean(o.Directory)
-}
-
-// defaultProgram is where the keys helper and agent of an enrollment are installed.
-func defaultProgram(directory string) string {
-	if directory == host.DefaultDirectory {
-		return "/usr/lib/sallyport/sallyport-host"
-	}
-	return filepath.Join(directory, "sallyport-host")
 }
 
 // enrollment is one Run under way.

@@ -43,10 +43,10 @@ func (e *enrollment) lookAround(ctx context.Context) (err error) {
 	}
 	if service == ServiceDetached && e.Service != ServiceDetached {
 		e.warn("There is no systemd here, so the agent will run as a process of its own and not come back after a boot: have `%s` run then.",
-			strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
+			strings.Join(agentCommand(agentProgram(e.Directory), e.Directory), " "))
 	}
 	e.Service = service
-	for _, path := range []string{e.Directory, defaultProgram(e.Directory)} {
+	for _, path := range []string{e.Directory, agentProgram(e.Directory)} {
 		if err := sshd.CheckSafePath(path); err != nil {
 			return err
 		}
@@ -124,7 +124,9 @@ func (e *enrollment) canWrite() error {
 
 // filesToMake returns the files that enrollment will make outside its directory, or may.
 func (e *enrollment) filesToMake() []string {
-	files := []string{defaultProgram(e.Directory), dropInPath(e.SSHDConfig, e.Directory)}
+	files := []string{
+		agentProgram(e.Directory), helperProgram(e.Directory), dropInPath(e.SSHDConfig, e.Directory),
+	}
 	switch e.Service {
 	case ServiceSystemd:
 		files = append(files, unitPath(e.Directory))
@@ -322,7 +324,7 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 
 // keysCommand is how every AuthorizedKeysCommand of ours begins.
 func keysCommand(directory string) string {
-	return defaultProgram(directory) + " " + host.KeysArguments(directory)
+	return helperProgram(directory) + " " + host.KeysArguments(directory)
 }
 
 // helperCommand is the AuthorizedKeysCommand that asks us alone.

@@ -20,10 +20,11 @@ import (
 func recognise(directory string) (*manifest, error) {
 	m := &manifest{Version: manifestVersion, directory: directory}
 	socket, spool := host.Places(directory)
-	program := defaultProgram(directory)
 	found := []change{}
-	if isThere(program) {
-		found = append(found, change{Kind: madeFile, Path: program})
+	for _, program := range []string{agentProgram(directory), helperProgram(directory)} {
+		if isThere(program) {
+			found = append(found, change{Kind: madeFile, Path: program})
+		}
 	}
 	config, loadErr := host.Load(directory)
 	_, keyErr := host.LoadKey(directory)
@@ -47,7 +48,8 @@ func recognise(directory string) (*manifest, error) {
 		return nil, nil
 	}
 	directories := []string{
-		directory, filepath.Dir(filepath.Dir(spool)), filepath.Dir(spool), filepath.Dir(socket), filepath.Dir(program),
+		directory, filepath.Dir(filepath.Dir(spool)), filepath.Dir(spool), filepath.Dir(socket),
+		filepath.Dir(agentProgram(directory)),
 	}
 	for _, path := range directories {
 		m.Changes = append(m.Changes, change{Kind: madeDirectory, Path: path})
@@ -66,7 +68,7 @@ func isThere(path string) bool {
 func recogniseService(directory string) ([]change, error) {
 	var found []change
 	if _, runs := agentDaemon("", directory).Running(); runs {
-		found = append(found, change{Kind: madeProcess, Path: directory, Program: defaultProgram(directory)})
+		found = append(found, change{Kind: madeProcess, Path: directory, Program: agentProgram(directory)})
 	}
 	for path, kind := range map[string]kind{unitPath(directory): madeService, initPath(directory): madeInit} {
 		text, err := readIfThere(path)

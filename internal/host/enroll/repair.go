@@ -19,6 +19,9 @@ func Repair(ctx context.Context, options Options, progress Progress) (Result, er
 	if os.Geteuid() != 0 {
 		return Result{}, fault.New(fault.Denied, "enrollment", "Only root can repair an enrollment. Try again with sudo.")
 	}
+	if err := checkBuild(); err != nil {
+		return Result{}, err
+	}
 	options.setDefaults()
 	config, m, release, err := lockComplete(options.Directory)
 	if err != nil {

@@ -202,7 +202,7 @@ func StartAgent(directory string) error {
 	if err != nil {
 		return err
 	}
-	program := defaultProgram(directory)
+	program := agentProgram(directory)
 	if m != nil {
 		for _, c := range m.Changes {
 			if c.Kind == madeProcess {

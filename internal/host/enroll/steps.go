@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,29 +15,6 @@ import (
 
 // linkTimeout bounds the wait for the agent's first link.
 const linkTimeout = 30 * time.Second
-
-// maxProgram bounds the size of the program that is installed, in bytes.
-const maxProgram = 256 << 20
-
-// install copies the program to where sshd will run it from, with a path that sshd accepts.
-func (e *enrollment) install(ctx context.Context) error {
-	info, err := os.Stat(e.Program)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxProgram {
-		return fault.Wrap(err, fault.NotFound, "program", "The program sallyport-host is not at %s.", e.Program)
-	}
-	content, err := os.ReadFile(e.Program)
-	if err != nil {
-		return err
-	}
-	path := defaultProgram(e.Directory)
-	if err := e.manifest.makeDirectory(filepath.Dir(path)); err != nil {
-		return err
-	}
-	if err := e.manifest.makeFile(path, content, 0o755); err != nil {
-		return err
-	}
-	return sshd.CheckSafePath(path)
-}
 
 // trialDirectory is where the files of a trial stand, while it lasts.
 func trialDirectory(directory string) string { return filepath.Join(directory, "trial") }
@@ -98,9 +74,9 @@ func reserveSpool(path string) error {
 
 func (e *enrollment) startAgent(ctx context.Context) error {
 	if e.Service == ServiceNone {
-		e.progress.note("The agent is the caller's to run: " + strings.Join(agentCommand(defaultProgram(e.Directory), e.Directory), " "))
+		e.progress.note("The agent is the caller's to run: " + strings.Join(agentCommand(agentProgram(e.Directory), e.Directory), " "))
 	}
-	return e.manifest.startService(ctx, e.Service, defaultProgram(e.Directory))
+	return e.manifest.startService(ctx, e.Service, agentProgram(e.Directory))
 }
 
 // awaitLink waits until the control plane has taken the agent in.

@@ -10,8 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sallyport/sallyport/internal/fault"
-	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
 // TestBlockComesOutAgain: whatever the configuration holds, and whatever is added behind the block.
@@ -45,7 +43,7 @@ func TestRemoveEditedBlock(t *testing.T) {
 }
 
 func TestChain(t *testing.T) {
-	const ours = "/usr/lib/sallyport/sallyport-host keys --directory /etc/sallyport %u %f"
+	const ours = "/usr/lib/sallyport/sallyport-keys /run/sallyport/host.sock %u %f"
 	for existing, want := range map[string]string{
 		"":                         ours,
 		"/bin/true":                ours + " -- /bin/true %u",
@@ -65,55 +63,6 @@ func TestChain(t *testing.T) {
 		if got, err := Chain(ours, KeysCommand{Command: existing, User: user}); err == nil {
 			t.Errorf("%q as %q is chained: %q", existing, user, got)
 		}
-	}
-}
-
-func TestCheckSafePath(t *testing.T) {
-	if os.Geteuid() != 0 {
-		prerequisite.Missing(t, "files of root need root")
-	}
-	top, err := os.MkdirTemp("/root", "safe-path-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(top) })
-	directory := filepath.Join(top, "directory")
-	program := filepath.Join(directory, "program")
-	if err := os.MkdirAll(directory, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(program, nil, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{program, filepath.Join(directory, "not/there/yet")} {
-		if err := CheckSafePath(path); err != nil {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-	link := filepath.Join(top, "link")
-	if err := os.Symlink("/tmp/somewhere", link); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{"program", directory + "/a b", directory + "/%u", "/tmp/x"} {
-		if err := CheckSafePath(path); err == nil {
-			t.Errorf("%s is safe", path)
-		}
-	}
-	if err := os.Chmod(directory, 0o775); err != nil {
-		t.Fatal(err)
-	}
-	err = CheckSafePath(program)
-	if !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "chmod go-w "+directory) {
-		t.Errorf("the component is not named: %v", err)
-	}
-	if err := os.Chmod(directory, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(program, 1, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := CheckSafePath(program); err == nil || !strings.Contains(err.Error(), "chown root "+program) {
-		t.Errorf("the component is not named: %v", err)
 	}
 }
 

@@ -66,18 +66,20 @@ func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...stri
 	}
 }
 
-// Programs builds our programs of these names (under cmd/), static, as they are shipped. The result is for Command:
-// it puts them into the directory in the Debian.
+// Programs builds our programs of these names (under cmd/), as they are shipped. The result is for Command: it puts them
+// into the directory in the Debian.
 func Programs(t *testing.T, directory string, names ...string) map[string]string {
 	t.Helper()
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		t.Fatalf("find the checkout: %v", err)
+	}
 	bin, files := t.TempDir(), map[string]string{}
-	args := []string{"build", "-o", bin + "/"}
 	for _, name := range names {
-		args = append(args, "github.com/sallyport/sallyport/cmd/"+name)
 		files[filepath.Join(bin, name)] = path.Join(directory, name)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	script := filepath.Join(strings.TrimSpace(string(module)), "scripts/build")
+	cmd := exec.CommandContext(t.Context(), script, append([]string{bin}, names...)...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v\n%s", err, output)
 	}

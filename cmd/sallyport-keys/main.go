@@ -1,0 +1,29 @@
+// Command sallyport-keys prints the public keys that let a user in now. sshd runs it as its AuthorizedKeysCommand:
+//
+//	sallyport-keys SOCKET USER [FINGERPRINT] [-- COMMAND …]
+//
+// SOCKET is the agent's, USER and FINGERPRINT are sshd's %u and %f. COMMAND is another AuthorizedKeysCommand with its
+// arguments, which takes this one's place where the key is none of ours. sallyport-host enroll installs the program and
+// sets it up.
+package main
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/sallyport/sallyport/internal/clock"
+	"github.com/sallyport/sallyport/internal/host/keys"
+)
+
+// The exit status is 0, as sshd throws away the keys of a command that fails, unless another command took over, whose
+// own it is.
+func main() {
+	helper := keys.Parse(os.Args[1:])
+	helper.Uptime, helper.Out, helper.Log = clock.Uptime, os.Stdout, log
+	if next := helper.Run(); len(next) > 0 {
+		err := syscall.Exec(next[0], next, os.Environ())
+		log("error: " + next[0] + ": " + err.Error())
+	}
+}
+
+func log(line string) { keys.Syslog("sallyport-keys", line) }

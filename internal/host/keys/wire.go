@@ -1,0 +1,73 @@
+package keys
+
+import (
+	"bufio"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Question asks which keys let the user in now, or whether the one with the fingerprint does.
+type Question struct {
+	User        string // sshd's %u
+	Fingerprint string // sshd's %f: "SHA256:…"; empty for all keys
+}
+
+// Key lets its user in.
+type Key struct {
+	Ends time.Duration // until this machine's uptime, which no clock that is set moves
+	Line string        // "TYPE BASE64", as in authorized_keys(5)
+}
+
+// About begins what the helper asks. The agent's socket answers other questions, too.
+const About = "keys\x00"
+
+// text is the question as it is sent. Each part ends in a zero byte, which no argument of a process holds.
+func (q Question) text() string { return About + q.User + "\x00" + q.Fingerprint + "\x00" }
+
+// ReadQuestion reads what follows About.
+func ReadQuestion(r *bufio.Reader) (Question, error) {
+	user, err := r.ReadString(0)
+	if err != nil {
+		return Question{}, err
+	}
+	fingerprint, err := r.ReadString(0)
+	return Question{User: strings.TrimSuffix(user, "\x00"), Fingerprint: strings.TrimSuffix(fingerprint, "\x00")}, err
+}
+
+// AppendAnswer appends the keys as they are sent: a line for each, and an empty one, without which the answer was cut
+// off.
+func AppendAnswer(to []byte, keys []Key) []byte {
+	for _, key := range keys {
+		to = strconv.AppendInt(to, int64(key.Ends), 10)
+		to = append(append(append(to, ' '), key.Line...), '\n')
+	}
+	return append(to, '\n')
+}
+
+// parseAnswer reads what AppendAnswer has made.
+func parseAnswer(text string) ([]Key, error) {
+	lines, whole := strings.CutSuffix(text, "\n")
+	if !whole || lines != "" && !strings.HasSuffix(lines, "\n") {
+		return nil, errors.New("the agent's answer is cut off")
+	}
+	var keys []Key
+	for line := range strings.Lines(lines) {
+		ends, key, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		uptime, err := strconv.ParseInt(ends, 10, 64)
+		if err != nil || !isKey(key) {
+			return nil, errors.New("the agent answers in another way than this helper reads")
+		}
+		keys = append(keys, Key{Ends: time.Duration(uptime), Line: key})
+	}
+	return keys, nil
+}
+
+// isKey reports whether the text is a type and a key in base64 and nothing else: no options, no comment.
+func isKey(text string) bool {
+	kind, key, _ := strings.Cut(text, " ")
+	return kind != "" && key != "" && !strings.ContainsFunc(kind+key, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+/=@.-", r))
+	})
+}
