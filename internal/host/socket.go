@@ -48,6 +48,8 @@ type Desk struct {
 	Log      *slog.Logger
 	Syslog   func(line string)  // is told of each key that was handed out
 	Status   func() AgentStatus // may be nil
+
+	connections connections
 }
 
 // ListenSocket listens on a unix socket that only root and its owner may connect to. It takes the place of a
@@ -184,7 +186,7 @@ func (d *Desk) release(q keys.Question, asker int) []Live {
 	if len(found) == 0 {
 		return nil
 	}
-	connection := findConnection("/proc", asker)
+	connection := d.connections.find("/proc", asker)
 	return slices.DeleteFunc(onePerKey(found), func(grant Live) bool {
 		release := hostproto.Release{
 			EventID:   connection.eventID(now, d.Random, d.Grants.instanceID, grant.OSUser, grant.fingerprint),

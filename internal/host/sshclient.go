@@ -5,15 +5,19 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/internal/uuid"
 )
@@ -23,6 +27,9 @@ const (
 	findTimeout  = 300 * time.Millisecond
 	maxAncestors = 8
 )
+
+// listeningKnown is for how long it is remembered that a port is listened on.
+const listeningKnown = time.Minute
 
 // sshConnection is the connection for which sshd runs the keys helper, as the kernel knows it. The zero value is one
 // that was not found.
@@ -43,31 +50,53 @@ func (c sshConnection) eventID(now time.Time, random io.Reader, instanceID, user
 	return uuid.New(time.UnixMilli(int64(binary.BigEndian.Uint32(sum[16:]))), bytes.NewReader(sum[:]))
 }
 
-// findConnection finds the connection for which the process asks: that of the nearest of its ancestors that has accepted
-// one. sshd has a process for each connection, and runs the helper as its child (sshd_config(5), AuthorizedKeysCommand).
-// If an ancestor has accepted several, as no sshd has, nobody can say which is meant, and the result is the zero value.
-func findConnection(proc string, pid int) sshConnection {
+// connections finds the connections of sshds. The zero value is ready. It is safe for concurrent use.
+type connections struct {
+	mu    sync.Mutex
+	known listeningPorts
+}
+
+// find finds the connection for which the process asks: that of the nearest of its ancestors that has accepted one. sshd
+// has a process for each connection, and runs the helper as its child (sshd_config(5), AuthorizedKeysCommand). If an
+// ancestor has accepted several, as no sshd has, nobody can say which is meant, and the result is the zero value.
+func (c *connections) find(proc string, pid int) sshConnection {
 	deadline := time.Now().Add(findTimeout)
 	for range maxAncestors {
 		parent, _ := readProcess(proc, pid)
 		if parent <= 1 {
 			return sshConnection{}
 		}
-		if sockets := socketsOf(proc, parent); len(sockets) > 0 {
-			accepted := acceptedBy(filepath.Join(proc, strconv.Itoa(parent)), sockets, deadline)
-			if len(accepted) == 1 {
-				_, started := readProcess(proc, parent)
-				boot, _ := os.ReadFile(filepath.Join(proc, "sys/kernel/random/boot_id"))
-				accepted[0].process = fmt.Sprintf("%s %d %s", bytes.TrimSpace(boot), parent, started)
-				return accepted[0]
+		if accepted := c.acceptedBy(proc, parent, deadline); len(accepted) == 1 {
+			_, started := readProcess(proc, parent)
+			boot, _ := os.ReadFile(filepath.Join(proc, "sys/kernel/random/boot_id"))
+			return sshConnection{
+				client: accepted[0].remote, inode: accepted[0].inode,
+				process: fmt.Sprintf("%s %d %s", bytes.TrimSpace(boot), parent, started),
 			}
-			if len(accepted) > 1 {
-				return sshConnection{}
-			}
+		} else if len(accepted) > 1 {
+			return sshConnection{}
 		}
 		pid = parent
 	}
 	return sshConnection{}
+}
+
+// acceptedBy returns those of a process's connections that have a port that is listened on, in the process's own network
+// namespace. A connection that a library opened, to LDAP for example, has a port of its own.
+func (c *connections) acceptedBy(proc string, pid int, deadline time.Time) []socketLine {
+	process := filepath.Join(proc, strconv.Itoa(pid))
+	sockets := socketsOf(process)
+	if len(sockets) == 0 {
+		return nil
+	}
+	connected, err := connectedBy(pid, sockets)
+	if err != nil {
+		connected = connectedByTables(process, sockets, deadline)
+	}
+	if len(connected) == 0 {
+		return nil
+	}
+	return c.listened(process, connected, deadline)
 }
 
 // readProcess returns a process's parent and when it was started, in ticks since the boot: proc_pid_stat(5).
@@ -86,53 +115,131 @@ func readProcess(proc string, pid int) (parent int, started string) {
 	return parent, fields[starttime]
 }
 
-// socketsOf returns the inodes of the sockets that the process has open.
-func socketsOf(proc string, pid int) map[string]bool {
-	directory := filepath.Join(proc, strconv.Itoa(pid), "fd")
+// socketsOf returns the descriptors of the sockets that the process has open, by their inodes.
+func socketsOf(process string) map[string]int {
+	directory := filepath.Join(process, "fd")
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return nil
 	}
-	sockets := make(map[string]bool)
+	sockets := make(map[string]int)
 	for _, entry := range entries {
 		target, err := os.Readlink(filepath.Join(directory, entry.Name()))
 		if inode, isSocket := strings.CutPrefix(target, "socket:["); err == nil && isSocket {
-			sockets[strings.TrimSuffix(inode, "]")] = true
+			sockets[strings.TrimSuffix(inode, "]")], _ = strconv.Atoi(entry.Name())
 		}
 	}
 	return sockets
 }
 
-// acceptedBy returns those of a process's sockets that are connections to a port that is listened on, in the process's own
-// network namespace. A connection that a library opened, to LDAP for example, has a port of its own.
-func acceptedBy(process string, sockets map[string]bool, deadline time.Time) []sshConnection {
-	listening := make(map[uint16]bool)
-	connected := make(map[uint16][]sshConnection) // by the local port
-	for _, table := range []string{"net/tcp", "net/tcp6"} {
-		file, err := os.Open(filepath.Join(process, table))
-		if err != nil {
-			continue // there is no IPv6, for example
-		}
-		for lines := bufio.NewScanner(file); lines.Scan() && time.Now().Before(deadline); {
-			line, ok := parseSocket(lines.Text())
-			switch {
-			case !ok:
-			case line.listens:
-				listening[line.local.Port()] = true
-			case sockets[line.inode]:
-				port := line.local.Port()
-				connected[port] = append(connected[port], sshConnection{client: line.remote, inode: line.inode})
-			}
-		}
-		file.Close()
+// connectedBy returns which of the process's sockets are TCP connections, by asking each of them: pidfd_getfd(2), Linux
+// 5.6. To read the tables instead takes a kernel milliseconds, however few connections there are.
+func connectedBy(pid int, sockets map[string]int) ([]socketLine, error) {
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, err
 	}
-	var accepted []sshConnection
-	for port, connections := range connected {
-		if listening[port] {
-			accepted = slices.Concat(accepted, connections)
+	defer unix.Close(process)
+	var connected []socketLine
+	for inode, descriptor := range sockets {
+		fd, err := unix.PidfdGetfd(process, descriptor, 0)
+		if errors.Is(err, unix.EBADF) {
+			continue // closed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		kind, typeErr := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		local, localErr := unix.Getsockname(fd)
+		remote, remoteErr := unix.Getpeername(fd)
+		unix.Close(fd)
+		if errors.Join(typeErr, localErr, remoteErr) != nil || kind != unix.SOCK_STREAM {
+			continue
+		}
+		line := socketLine{local: addressOf(local), remote: addressOf(remote), inode: inode}
+		if line.local.IsValid() && line.remote.IsValid() {
+			connected = append(connected, line)
+		}
+	}
+	return connected, nil
+}
+
+// addressOf returns the address and port; the zero value for a socket that is not of an IP network.
+func addressOf(address unix.Sockaddr) netip.AddrPort {
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// connectedByTables is connectedBy where a kernel is older, or lets nobody look into processes so.
+func connectedByTables(process string, sockets map[string]int, deadline time.Time) []socketLine {
+	var connected []socketLine
+	for line := range socketLines(process, deadline) {
+		if _, ours := sockets[line.inode]; ours && !line.listens {
+			connected = append(connected, line)
+		}
+	}
+	return connected
+}
+
+// listeningPorts are the ports that were listened on in a network namespace.
+type listeningPorts struct {
+	namespace string
+	read      time.Time
+	ports     map[uint16]bool
+}
+
+// listened returns those of the connections whose port is listened on in the process's network namespace, or was within
+// listeningKnown.
+func (c *connections) listened(process string, connected []socketLine, deadline time.Time) []socketLine {
+	namespace, err := os.Readlink(filepath.Join(process, "ns/net"))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && c.known.namespace == namespace && time.Since(c.known.read) < listeningKnown {
+		if accepted := c.known.among(connected); len(accepted) > 0 {
+			return accepted
+		}
+	}
+	c.known = listeningPorts{namespace: namespace, read: time.Now(), ports: make(map[uint16]bool)}
+	for line := range socketLines(process, deadline) {
+		if line.listens {
+			c.known.ports[line.local.Port()] = true
+		}
+	}
+	return c.known.among(connected)
+}
+
+// among returns those of the connections whose port is listened on.
+func (k listeningPorts) among(connected []socketLine) []socketLine {
+	var accepted []socketLine
+	for _, line := range connected {
+		if k.ports[line.local.Port()] {
+			accepted = append(accepted, line)
 		}
 	}
 	return accepted
+}
+
+// socketLines are those of the TCP sockets in the process's network namespace, until the deadline.
+func socketLines(process string, deadline time.Time) iter.Seq[socketLine] {
+	return func(yield func(socketLine) bool) {
+		for _, table := range []string{"net/tcp", "net/tcp6"} {
+			file, err := os.Open(filepath.Join(process, table))
+			if err != nil {
+				continue // there is no IPv6, for example
+			}
+			defer file.Close()
+			for lines := bufio.NewScanner(file); lines.Scan() && time.Now().Before(deadline); {
+				if line, ok := parseSocket(lines.Text()); ok && !yield(line) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // socketLine is what a line of /proc/net/tcp or tcp6 says: proc_pid_net(5).

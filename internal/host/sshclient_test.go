@@ -2,14 +2,19 @@ package host
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
+	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
 func TestParseSocket(t *testing.T) {
@@ -58,6 +63,7 @@ func FuzzParseSocket(f *testing.F) {
 
 // The test is the process that has accepted a connection, as sshd does; a child of its child asks, as through a wrapper.
 func TestFindConnection(t *testing.T) {
+	var seen connections
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +105,7 @@ func TestFindConnection(t *testing.T) {
 	}
 	// The test has the dialed end too, whose port nobody listens on: like that of a library.
 	client, hangUp := accept()
-	got := findConnection("/proc", asker)
+	got := seen.find("/proc", asker)
 	if got.client != client {
 		t.Errorf("found %+v, want the client %v", got, client)
 	}
@@ -107,24 +113,61 @@ func TestFindConnection(t *testing.T) {
 	id := func(c sshConnection, user, fingerprint string) string {
 		return c.eventID(now, rand.Reader, instanceID, user, fingerprint)
 	}
-	if again := findConnection("/proc", asker); id(again, "u", "f") != id(got, "u", "f") {
+	if again := seen.find("/proc", asker); id(again, "u", "f") != id(got, "u", "f") {
 		t.Error("two questions for one connection are two events")
 	}
 	if id(got, "u", "f") == id(got, "u", "g") || id(got, "u", "f") == id(got, "v", "f") {
 		t.Error("two keys or users are one event")
 	}
 	_, hangUpToo := accept()
-	if got := findConnection("/proc", asker); got != (sshConnection{}) {
+	if got := seen.find("/proc", asker); got != (sshConnection{}) {
 		t.Errorf("of two connections of one process: %+v", got)
 	}
 	hangUp()
-	next := findConnection("/proc", asker)
+	next := seen.find("/proc", asker)
 	hangUpToo()
 	if next.client == client || id(next, "u", "f") == id(got, "u", "f") {
 		t.Errorf("the next connection of the same process is the same event: %+v", next)
 	}
 	if first := id(sshConnection{}, "u", "f"); first == id(sshConnection{}, "u", "f") {
 		t.Error("questions for connections that were not found are one event")
+	}
+}
+
+// A kernel that does not tell of another process's sockets has tables of all connections, which say the same.
+func TestConnectionsByTables(t *testing.T) {
+	listener, err := net.Listen("tcp", "[::]:0") // so that IPv4's addresses are written as IPv6's
+	if err != nil {
+		prerequisite.Missing(t, "IPv6: ", err)
+	}
+	defer listener.Close()
+	dialed, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", listener.Addr().(*net.TCPAddr).Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dialed.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	const process = "/proc/self"
+	sockets, deadline := socketsOf(process), time.Now().Add(wait.Patience)
+	asked, err := connectedBy(os.Getpid(), sockets)
+	if err != nil {
+		prerequisite.Missing(t, "pidfd_getfd(2): ", err)
+	}
+	read := connectedByTables(process, sockets, deadline)
+	for _, found := range [][]socketLine{asked, read} {
+		slices.SortFunc(found, func(a, b socketLine) int { return strings.Compare(a.inode, b.inode) })
+	}
+	if len(read) < 2 || !slices.Equal(asked, read) {
+		t.Errorf("the sockets say %+v, the tables %+v", asked, read)
+	}
+	var seen connections
+	got := seen.listened(process, asked, deadline)
+	if len(got) != 1 || got[0].remote.String() != dialed.LocalAddr().String() {
+		t.Errorf("accepted is %+v, want the connection from %v", got, dialed.LocalAddr())
 	}
 }
 

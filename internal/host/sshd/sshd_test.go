@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
 )
 
 // TestBlockComesOutAgain: whatever the configuration holds, and whatever is added behind the block.
