@@ -63,8 +63,10 @@ func (h Helper) Run() (next []string) {
 	if err != nil {
 		h.Log("error: no pushed keys for " + strconv.Quote(h.User) + ": " + err.Error())
 	}
-	if _, err := io.WriteString(h.Out, lines); err != nil {
-		return nil
+	if lines != "" {
+		if _, err := io.WriteString(h.Out, lines); err != nil {
+			return nil
+		}
 	}
 	if len(h.Chain) == 0 || h.Fingerprint != "" && lines != "" {
 		return nil // of the same key another command can say nothing that sshd still looks at

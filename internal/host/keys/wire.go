@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -46,14 +47,16 @@ func AppendAnswer(to []byte, keys []Key) []byte {
 	return append(to, '\n')
 }
 
+// isWhole reports whether the text has the line that ends an answer.
+func isWhole(text []byte) bool { return string(text) == "\n" || bytes.HasSuffix(text, []byte("\n\n")) }
+
 // parseAnswer reads what AppendAnswer has made.
 func parseAnswer(text string) ([]Key, error) {
-	lines, whole := strings.CutSuffix(text, "\n")
-	if !whole || lines != "" && !strings.HasSuffix(lines, "\n") {
-		return nil, errors.New("the agent's answer is cut off")
+	if !isWhole([]byte(text)) {
+		return nil, errors.New("the agent's answer is cut off, or longer than any")
 	}
 	var keys []Key
-	for line := range strings.Lines(lines) {
+	for line := range strings.Lines(text[:len(text)-1]) {
 		ends, key, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		uptime, err := strconv.ParseInt(ends, 10, 64)
 		if err != nil || !isKey(key) {
