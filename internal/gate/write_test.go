@@ -184,7 +184,7 @@ func TestAfterThatFails(t *testing.T) {
 		err := w.Write(ctx, pass, func(tx *gate.Tx) error {
 			tx.Respond(map[string]any{"success": true})
 			tx.Undo(func(tx *gate.Tx) error { note("undo"); return remove("k")(tx) })
-			tx.Undo(func(tx *gate.Tx) error { tx.Finally(func() { note("forget the undone") }); return nil })
+			tx.Undo(func(tx *gate.Tx) error { note("undo the latest"); return nil })
 			tx.After(func(ctx context.Context) error {
 				cancel()
 				if note("deliver"); !w.has("k") || ctx.Err() != nil {
@@ -199,7 +199,7 @@ func TestAfterThatFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "gone") || w.has("k") {
 			t.Errorf("%s: %v; it lasts: %v", name, err, w.has("k"))
 		}
-		want := []string{"deliver", "undo", "undo", "forget the undone", "forget the undone"} // the undoing is rehearsed
+		want := []string{"deliver", "undo the latest", "undo", "undo the latest", "undo"} // which is rehearsed
 		if !slices.Equal(did, want) {
 			t.Errorf("%s: %q", name, did)
 		}
