@@ -184,13 +184,11 @@ func (t *Tx) attempt(fn func(*Tx) error) (err error) {
 			err = fmt.Errorf("db: panic in a transaction: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if err := fn(t); err != nil {
-		return err
+	err = fn(t)
+	if t.failed != nil && !errors.Is(err, t.failed) { // it decides whether the transaction is run again
+		return errors.Join(err, fmt.Errorf("db: a statement failed, and so the transaction: %w", t.failed))
 	}
-	if t.failed != nil {
-		return fmt.Errorf("db: a statement failed, and so the transaction: %w", t.failed)
-	}
-	return nil
+	return err
 }
 
 // prepared is a connection that prepares every statement once. Statements are constants, or composed of few parts,
