@@ -93,8 +93,8 @@ func list[In, Out, T, Wire any](
 	}, on, n, append(m, "Marker", "MaxItems"))
 }
 
-// only is the name of the one field of the structure that has the type. It panics if there is none or more than one: the
-// table is wrong.
+// only is the name of the one field of the structure that has the type. It panics if there is none or more than one:
+// then the table is wrong.
 func only(structure, fieldType reflect.Type) string {
 	var names []string
 	for _, field := range reflect.VisibleFields(structure) {
