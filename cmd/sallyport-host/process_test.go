@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/clock"
 	"github.com/sallyport/sallyport/internal/host"
@@ -133,35 +131,31 @@ func (c *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusGone)
 		return
 	}
-	ws, err := websocket.Accept(w, r, nil)
+	conn, err := hostproto.Accept(w, r)
 	if err != nil {
 		return
 	}
-	session, stream, err := hostproto.Accepted(context.Background(), ws)
-	if err != nil {
-		return
-	}
-	defer session.Close()
-	for {
-		m, err := stream.Receive(wait.Patience)
-		switch {
-		case err != nil:
+	defer conn.Close()
+	for err == nil {
+		var m hostproto.Message
+		if m, err = conn.Receive(wait.Patience); err != nil {
 			return
+		}
+		answer := hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}}
+		switch {
 		case m.Hello != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: 1, Grants: c.grants}, Clocks: clocks()})
+			answer = hostproto.Message{Welcome: &hostproto.Welcome{Grants: c.grants}, Clocks: clocks()}
 		case m.Ping != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: clocks()})
+			answer.Clocks = clocks()
 		case m.Release != nil:
 			c.mu.Lock()
 			c.releases = append(c.releases, *m.Release)
 			c.mu.Unlock()
-			if taking {
-				err = stream.Send(hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}})
+			if !taking {
+				continue
 			}
 		}
-		if err != nil {
-			return
-		}
+		err = conn.Send(r.Context(), answer)
 	}
 }
 

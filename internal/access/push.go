@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -70,8 +71,9 @@ func reachable(target compute.Target, zone string) error {
 		return fault.New(fault.WrongState, "instance", "The instance %s is terminated: "+
 			"its host was un-enrolled, and no key can be pushed to it.", target.ID)
 	case target.State != compute.Running:
-		return fault.New(fault.WrongState, "instance", "The instance %s is stopped: its agent has no link to this server. "+
-			"Check that the machine is up and its sallyport-host service runs, then try again. Nothing was granted.", target.ID)
+		return fault.New(fault.WrongState, "instance", "The instance %s is stopped: "+
+			"its agent has no link to this server. %s Nothing was granted.", target.ID, cmp.Or(target.LinkProblem,
+			"Check that the machine is up and its sallyport-host service runs, then try again."))
 	}
 	return nil
 }

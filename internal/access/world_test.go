@@ -88,7 +88,7 @@ func (w *world) sleep(d time.Duration) { w.machine.Pass(d) }
 
 // The host's end of the link.
 
-func (w *world) Contention(string) string { return "" }
+func (w *world) Problem(string) string { return "" }
 
 func (w *world) Linked(id string) bool           { w.mu.Lock(); defer w.mu.Unlock(); return w.linked[id] }
 func (w *world) Dismiss(context.Context, string) {}

@@ -40,17 +40,17 @@ func (s State) Code() int32 {
 // Instance is a machine one can connect to, as EC2 sees it.
 type Instance struct {
 	hosts.Host
-	State      State
-	Contention string // see Links
-	ZoneID     string // "on-prem-1-az1"
+	State       State
+	LinkProblem string // see Links
+	ZoneID      string // "on-prem-1-az1"
 }
 
 // Links is the state of the hosts' links.
 type Links interface {
 	// Linked reports whether the host's agent is connected now.
 	Linked(id string) bool
-	// Contention says, as a sentence, that two machines use the host's identity now; "" if they do not.
-	Contention(id string) string
+	// Problem says as sentences why the host's link is not as it should be, and what to do; "" for nothing.
+	Problem(id string) string
 }
 
 // Service is the instances' room. It is safe for concurrent use.
@@ -75,6 +75,7 @@ type Target struct {
 	ID, Region, Zone string
 	Users            []string // local users with a login shell
 	State            State
+	LinkProblem      string // see Links
 }
 
 // Target returns the region's instance with the id. One that does not exist, is in another region, or was terminated
@@ -85,7 +86,9 @@ func (s *Service) Target(tx *db.Tx, region, id string) (Target, error) {
 		return Target{}, err
 	}
 	i := found[0]
-	return Target{ID: i.ID, Region: i.Region, Zone: i.Zone, Users: i.Report.Users, State: i.State}, nil
+	return Target{
+		ID: i.ID, Region: i.Region, Zone: i.Zone, Users: i.Report.Users, State: i.State, LinkProblem: i.LinkProblem,
+	}, nil
 }
 
 // find returns the instances in the order of the ids, each once, or one NotFound fault that names all that are missing.
@@ -102,7 +105,7 @@ func (s *Service) find(tx *db.Tx, region string, ids ...string) ([]Instance, err
 func (s *Service) instance(host hosts.Host) Instance {
 	i := Instance{
 		Host: host, State: Stopped,
-		Contention: s.links.Contention(host.ID), ZoneID: s.places.zoneID(host.Region, host.Zone),
+		LinkProblem: s.links.Problem(host.ID), ZoneID: s.places.zoneID(host.Region, host.Zone),
 	}
 	switch {
 	case !host.Ended.IsZero():

@@ -66,7 +66,7 @@ func newWorld(t *testing.T, database *db.Writer) *world {
 
 // The hosts' links.
 
-func (w *world) Contention(string) string { return "" }
+func (w *world) Problem(string) string { return "" }
 
 func (w *world) Linked(id string) bool { w.mu.Lock(); defer w.mu.Unlock(); return w.linked[id] }
 

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -12,9 +11,8 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
@@ -27,6 +25,9 @@ const (
 
 // reportInterval is how often the machine is looked at for something new to report.
 const reportInterval = time.Minute
+
+// releaseInterval is how soon a release is told again that the control plane could not take.
+const releaseInterval = 7 * time.Second
 
 // dialTimeout bounds one attempt to connect, up to the control plane's Welcome.
 const dialTimeout = 15 * time.Second
@@ -119,33 +120,34 @@ func (l *Link) jitter(d time.Duration) time.Duration {
 	return d/2 + time.Duration(float64(d/2)*float64(binary.BigEndian.Uint32(b[:]))/(1<<32))
 }
 
-// once connects and stays until the link ends. It tells whether the control plane took the agent in.
+// once connects and stays until the link ends. It reports whether the control plane took the agent in.
 func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	ws, err := l.dial(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn, err := l.dial(ctx)
 	if err != nil {
 		return false, err
 	}
-	session, stream, err := hostproto.Dialed(ws)
-	if err != nil {
-		return false, err
-	}
-	c := &connection{Link: l, stream: stream, end: end, sent: make(map[uint64]string), adding: make(chan struct{}, 32)}
+	c := &connection{Link: l, conn: conn, adding: make(chan struct{}, 32)}
 	defer c.work.Wait()
-	defer session.Close()
-	defer end(nil)
-	context.AfterFunc(ctx, func() { session.Close() })
+	defer conn.Close()
+	defer cancel()
+	context.AfterFunc(ctx, conn.Close)
 	if err := c.greet(ctx); err != nil {
 		return false, err
 	}
 	l.Log.Info("linked", "server", l.Server)
 	l.changed(nil)
-	c.work.Go(func() { end(c.talk(ctx)) }) // ends listen too
+	// The welcome may have taken its time: the first ping measures the clocks at once.
+	c.work.Go(func() { repeat(ctx, hostproto.PingInterval, nil, c.ping) })
+	c.work.Go(func() { repeat(ctx, reportInterval, l.Again, c.report) })
+	if l.Outbox != nil {
+		c.work.Go(func() { repeat(ctx, releaseInterval, l.Outbox.Ready(), c.release) })
+	}
 	return true, c.listen(ctx)
 }
 
-func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
+func (l *Link) dial(ctx context.Context) (*hostproto.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	config, err := l.TLS()
@@ -158,17 +160,13 @@ func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
 		DisableKeepAlives: true, // one connection, one link
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	ws, response, err := websocket.Dial(ctx, l.Server+hostproto.LinkPath, &websocket.DialOptions{
-		HTTPClient: client,
-		HTTPHeader: http.Header{hostproto.InstanceHeader: {l.InstanceID}},
-	})
-	if err == nil {
-		return ws, nil
-	}
-	if response == nil || response.StatusCode == http.StatusSwitchingProtocols {
+	conn, response, err := hostproto.Dial(ctx, client, l.Server, l.InstanceID)
+	switch {
+	case err == nil:
+		return conn, nil
+	case response == nil || response.StatusCode == http.StatusSwitchingProtocols:
 		return nil, fmt.Errorf("connect: %w", err)
-	}
-	if response.StatusCode == http.StatusGone {
+	case response.StatusCode == http.StatusGone:
 		return nil, ErrDismissed
 	}
 	return nil, fmt.Errorf("the control plane refuses the link: %s", hostproto.ReadRefusal(response))
@@ -177,30 +175,21 @@ func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
 // connection is a Link while it is up.
 type connection struct {
 	*Link
-	stream *hostproto.Stream
-	end    context.CancelCauseFunc // ends the link, and says why
-	work   sync.WaitGroup          // all goroutines of the connection
-	adding chan struct{}           // bounds how many grants are looked at in parallel
-
-	mu        sync.Mutex
-	lastID    uint64
-	sent      map[uint64]string // by message id: the event ids of releases that are not acknowledged
-	pinging   uint64            // id of the last Ping
-	pinged    time.Duration     // the uptime at which it was sent
-	told      *hostproto.Report // the last report; nil if the control plane did not take it
-	reporting uint64            // id of the message it was told in
+	conn   *hostproto.Conn
+	work   sync.WaitGroup    // all goroutines of the connection but the one that listens
+	adding chan struct{}     // bounds how many grants are looked at in parallel
+	told   *hostproto.Report // the last report that the control plane took; nil for none
 }
 
 // greet says hello and takes in the welcome.
 func (c *connection) greet(ctx context.Context) error {
 	report := c.Report(ctx)
-	id, _ := c.tell(&report)
 	sent := c.Clock.Uptime()
-	err := c.stream.Send(hostproto.Message{ID: id, Hello: &hostproto.Hello{Version: hostproto.Version, Report: report}})
-	if err != nil {
+	hello := hostproto.Hello{Hostname: report.Hostname, Version: report.Version, Machine: report.Machine}
+	if err := c.conn.Send(ctx, hostproto.Message{Hello: &hello}); err != nil {
 		return fmt.Errorf("say hello: %w", err)
 	}
-	m, err := c.stream.Receive(dialTimeout)
+	m, err := c.conn.Receive(dialTimeout)
 	switch {
 	case err != nil:
 		return fmt.Errorf("wait for the welcome: %w", err)
@@ -210,8 +199,6 @@ func (c *connection) greet(ctx context.Context) error {
 		return byeError(m.Bye)
 	case m.Welcome == nil || m.Clocks == nil:
 		return errors.New("the control plane did not begin with a welcome and its clocks")
-	case m.Welcome.Version < 1 || m.Welcome.Version > hostproto.Version:
-		return fmt.Errorf("the control plane speaks version %d of the protocol; this agent speaks up to %d: update it", m.Welcome.Version, hostproto.Version)
 	}
 	c.Clock.Start(*m.Clocks, sent, c.Clock.Uptime())
 	c.Holder.Replace(m.Welcome.Grants)
@@ -221,9 +208,9 @@ func (c *connection) greet(ctx context.Context) error {
 // listen takes in messages until the link ends.
 func (c *connection) listen(ctx context.Context) error {
 	for {
-		m, err := c.stream.Receive(hostproto.AgentSilence)
+		m, err := c.conn.Receive(hostproto.AgentSilence)
 		if err != nil {
-			return fmt.Errorf("the link was lost: %w", cmp.Or(context.Cause(ctx), err)) // what ended it, if we did
+			return fmt.Errorf("the link was lost: %w", err)
 		}
 		switch {
 		case m.Grant != nil:
@@ -233,15 +220,11 @@ func (c *connection) listen(ctx context.Context) error {
 			c.add(ctx, m.ID, *m.Grant)
 		case m.Revoke != nil:
 			c.Holder.Revoke(m.Revoke.RequestID)
-			c.ack(m.ID, hostproto.Ack{})
+			c.ack(ctx, m.ID, hostproto.Ack{})
 		case m.Ping != nil:
-			c.ack(m.ID, hostproto.Ack{})
-		case m.Pong != nil:
-			c.pong(m)
-		case m.Ack != nil:
-			c.acked(m.ID, *m.Ack)
+			c.ack(ctx, m.ID, hostproto.Ack{})
 		case m.Dismiss != nil:
-			c.ack(m.ID, hostproto.Ack{})
+			c.ack(ctx, m.ID, hostproto.Ack{})
 			return ErrDismissed
 		case m.Bye != nil:
 			return byeError(m.Bye)
@@ -258,135 +241,84 @@ func (c *connection) add(ctx context.Context, id uint64, grant hostproto.Grant) 
 	}
 	c.work.Go(func() {
 		defer func() { <-c.adding }()
-		c.ack(id, c.Holder.Add(ctx, grant))
+		c.ack(ctx, id, c.Holder.Add(ctx, grant))
 	})
 }
 
-func (c *connection) ack(id uint64, ack hostproto.Ack) {
-	if id == 0 {
-		return
-	}
-	if err := c.stream.Send(hostproto.Message{ID: id, Ack: &ack}); err != nil {
-		c.end(err)
+// ack acknowledges the message with the ID; 0 asks for none.
+func (c *connection) ack(ctx context.Context, id uint64, ack hostproto.Ack) {
+	if id != 0 {
+		c.conn.Send(ctx, hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does listen
 	}
 }
 
-// talk sends what the agent says by itself until the context is done or the link fails, and then says why.
-func (c *connection) talk(ctx context.Context) error {
-	ping := time.NewTicker(hostproto.PingInterval)
-	defer ping.Stop()
-	report := time.NewTicker(reportInterval)
-	defer report.Stop()
-	var ready <-chan struct{}
-	if c.Outbox != nil {
-		ready = c.Outbox.Ready()
+// tell sends a message and reports whether the control plane took it.
+func (c *connection) tell(ctx context.Context, m hostproto.Message) bool {
+	answer, err := c.conn.Call(ctx, m)
+	if err != nil {
+		return false // and listen fails
 	}
-	err := errors.Join(c.ping(), c.sendReleases()) // the welcome may have taken its time: measure the clocks at once
-	for err == nil {
+	if refusal := answer.Ack; refusal.Code != "" {
+		c.Log.Warn("the control plane refuses a message", "code", refusal.Code, "message", refusal.Message)
+		return false
+	}
+	return true
+}
+
+// repeat does something at once, at each interval, and whenever asked receives, until the context is done.
+func repeat(ctx context.Context, interval time.Duration, asked <-chan struct{}, do func(context.Context)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		do(ctx)
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-ping.C:
-			err = errors.Join(c.ping(), c.sendReleases()) // those the control plane could not take before
-		case <-report.C:
-			err = c.report(ctx)
-		case <-c.Again:
-			err = c.report(ctx)
-		case <-ready:
-			err = c.sendReleases()
+			return
+		case <-ticker.C:
+		case <-asked:
 		}
 	}
-	return err
 }
 
-func (c *connection) ping() error {
-	c.mu.Lock()
-	c.lastID++
-	id := c.lastID
-	c.pinging, c.pinged = id, c.Clock.Uptime()
-	c.mu.Unlock()
-	return c.stream.Send(hostproto.Message{ID: id, Ping: &hostproto.Ping{}})
-}
-
-// pong takes in the answer to the last ping. An answer to an earlier one is late, and would measure nothing.
-func (c *connection) pong(m hostproto.Message) {
-	c.mu.Lock()
-	id, sent := c.pinging, c.pinged
-	c.mu.Unlock()
-	if m.ID == id && m.Clocks != nil {
-		c.Clock.Set(*m.Clocks, sent, c.Clock.Uptime())
+// ping keeps the link up and measures the control plane's clocks.
+func (c *connection) ping(ctx context.Context) {
+	sent := c.Clock.Uptime()
+	answer, err := c.conn.Call(ctx, hostproto.Message{Ping: &hostproto.Ping{}})
+	if err == nil && answer.Clocks != nil {
+		c.Clock.Set(*answer.Clocks, sent, c.Clock.Uptime())
 	}
 }
 
-func (c *connection) report(ctx context.Context) error {
+// report tells what the machine is like, unless the control plane took the same before.
+func (c *connection) report(ctx context.Context) {
 	report := c.Report(ctx)
-	id, fresh := c.tell(&report)
-	if !fresh {
-		return nil
+	if c.told != nil && reflect.DeepEqual(report, *c.told) {
+		return
 	}
-	return c.stream.Send(hostproto.Message{ID: id, Report: &report})
+	if c.tell(ctx, hostproto.Message{Report: &report}) {
+		c.told = &report
+	}
 }
 
-// tell gives a message id to the report, unless the control plane was told the same.
-func (c *connection) tell(report *hostproto.Report) (id uint64, fresh bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.told != nil && reflect.DeepEqual(report, c.told) {
-		return 0, false
-	}
-	c.lastID++
-	c.told, c.reporting = report, c.lastID
-	return c.lastID, true
-}
-
-// sendReleases sends the oldest releases, so many that no more than MaxReleases are not acknowledged.
-func (c *connection) sendReleases() error {
-	if c.Outbox == nil {
-		return nil
-	}
-	for _, release := range c.Outbox.Unsent(hostproto.MaxReleases) {
-		id, fresh := c.track(release.EventID)
-		if !fresh {
-			continue
+// release tells of the releases that are kept, of MaxReleases at a time, until there are none or one was not taken.
+func (c *connection) release(ctx context.Context) {
+	for {
+		var refused atomic.Bool
+		var telling sync.WaitGroup
+		unsent := c.Outbox.Unsent(hostproto.MaxReleases)
+		for _, release := range unsent {
+			telling.Go(func() {
+				if c.tell(ctx, hostproto.Message{Release: &release}) {
+					c.Outbox.Sent(release.EventID)
+				} else {
+					refused.Store(true)
+				}
+			})
 		}
-		if err := c.stream.Send(hostproto.Message{ID: id, Release: &release}); err != nil {
-			return err
+		telling.Wait()
+		if len(unsent) == 0 || refused.Load() {
+			return
 		}
-	}
-	return nil
-}
-
-// track gives a message id to the release, unless it is under way already or too many are.
-func (c *connection) track(eventID string) (id uint64, fresh bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.sent) >= hostproto.MaxReleases {
-		return 0, false
-	}
-	for _, under := range c.sent {
-		if under == eventID {
-			return 0, false
-		}
-	}
-	c.lastID++
-	c.sent[c.lastID] = eventID
-	return c.lastID, true
-}
-
-// acked takes in an answer. A release that failed is sent again later, and so is a report, at the next look.
-func (c *connection) acked(id uint64, ack hostproto.Ack) {
-	c.mu.Lock()
-	eventID, release := c.sent[id]
-	delete(c.sent, id)
-	if id == c.reporting && ack.Code != "" {
-		c.told = nil
-	}
-	c.mu.Unlock()
-	switch {
-	case ack.Code != "":
-		c.Log.Warn("the control plane refuses a message", "code", ack.Code, "message", ack.Message)
-	case release:
-		c.Outbox.Sent(eventID)
 	}
 }
 

@@ -2,8 +2,9 @@ package host
 
 import (
 	"context"
-	"errors"
-	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,88 +13,77 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// talker is an agent's end of a link, and what it has said on it.
-type talker struct {
-	*connection
-	said chan hostproto.Message
-}
-
-func newTalker(t *testing.T) (agent talker, plane *hostproto.Stream) {
+// newConnection is an agent's connection, of a machine that is always the same, and the control plane's end of it.
+func newConnection(t *testing.T, serverClock *Clock) (agent *connection, plane *hostproto.Conn) {
 	t.Helper()
-	ours, theirs := net.Pipe()
-	agent = talker{said: make(chan hostproto.Message, 16)}
-	plane = hostproto.NewStream(theirs)
-	serverClock := NewClock(clock.Uptime)
-	agent.connection = &connection{
-		Link: &Link{
-			Clock: serverClock, Holder: NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{}, func(string) error { return nil }, quiet), Log: quiet,
-			Report: func(context.Context) hostproto.Report { return hostproto.Report{Hostname: "web-1"} },
-		},
-		stream: hostproto.NewStream(ours), end: func(error) {}, sent: map[uint64]string{},
-	}
-	go func() {
-		for {
-			m, err := plane.Receive(wait.Patience)
-			if err != nil {
-				return
-			}
-			agent.said <- m
+	accepted := make(chan *hostproto.Conn, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := hostproto.Accept(w, r)
+		if err != nil {
+			t.Error(err)
 		}
-	}()
-	t.Cleanup(func() { plane.Close() })
-	return agent, plane
-}
-
-// look has the agent look at its machine, and returns the id of what it reports; 0 for nothing.
-func (a talker) look(t *testing.T) (id uint64) {
-	t.Helper()
-	if err := errors.Join(a.report(t.Context()), a.ping()); err != nil {
+		accepted <- conn
+	}))
+	t.Cleanup(server.Close)
+	conn, _, err := hostproto.Dial(t.Context(), server.Client(), server.URL, instanceID)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for m := range a.said {
-		switch {
-		case m.Report != nil:
-			id = m.ID
-		case m.Ping != nil:
-			return id
-		}
+	plane = <-accepted
+	t.Cleanup(plane.Close)
+	grants := NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{}, func(string) error { return nil }, quiet)
+	return &connection{
+		Link: &Link{
+			Clock: serverClock, Holder: grants, Log: quiet,
+			Report: func(context.Context) hostproto.Report { return hostproto.Report{Hostname: "web-1"} },
+		},
+		conn: conn, adding: make(chan struct{}, 1),
+	}, plane
+}
+
+// hear returns the next message of the agent.
+func hear(t *testing.T, plane *hostproto.Conn) hostproto.Message {
+	t.Helper()
+	m, err := plane.Receive(wait.Patience)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return id
+	return m
+}
+
+// say sends the agent a message.
+func say(t *testing.T, plane *hostproto.Conn, m hostproto.Message) {
+	t.Helper()
+	if err := plane.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A control plane that could not store a report, because its database was busy or too many came at once, was not told
 // again until the machine changed: its instance stood there as it once was, for months.
 func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
-	agent, plane := newTalker(t)
-	greeted := make(chan error, 1)
-	go func() { greeted <- agent.greet(t.Context()) }()
-	hello := (<-agent.said).ID
-	if err := plane.Send(hostproto.Message{ID: hello, Welcome: &hostproto.Welcome{Version: 1}, Clocks: &hostproto.Clocks{Time: time.Now()}}); err != nil {
-		t.Fatal(err)
+	agent, plane := newConnection(t, NewClock(clock.Uptime))
+	go agent.listen(t.Context())
+	look := func() <-chan struct{} {
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			agent.report(t.Context())
+		}()
+		return looked
 	}
-	if err := <-greeted; err != nil {
-		t.Fatal(err)
+	for _, code := range []string{hostproto.AckFailed, hostproto.AckFailed, ""} {
+		looked := look()
+		m := hear(t, plane)
+		if m.Report == nil || m.Report.Hostname != "web-1" {
+			t.Fatalf("the agent says %+v", m)
+		}
+		say(t, plane, hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{Code: code}})
+		<-looked
 	}
-	refusal := hostproto.Ack{Code: hostproto.AckFailed}
-	if id := agent.look(t); id != 0 {
-		t.Error("what the hello said is told again before it is answered")
-	}
-	agent.acked(hello, refusal)
-	again := agent.look(t)
-	if again == 0 {
-		t.Fatal("the report of a hello was not taken, and is not told again")
-	}
-	agent.acked(hello, refusal) // is no word on the one that is under way
-	if id := agent.look(t); id != 0 {
-		t.Error("a report is told again before it is answered")
-	}
-	agent.acked(again, refusal)
-	again = agent.look(t)
-	if again == 0 {
-		t.Fatal("a report was not taken, and is not told again")
-	}
-	agent.acked(again, hostproto.Ack{})
-	if id := agent.look(t); id != 0 {
+	<-look()
+	go agent.ping(t.Context())
+	if m := hear(t, plane); m.Ping == nil {
 		t.Error("what was taken is told again")
 	}
 }
@@ -102,27 +92,32 @@ func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 // each for the answer to its latest question: it believed the control plane's clock to stand minutes behind, and let keys in
 // for as long after their end.
 func TestLateAnswersDoNotSlowTheClock(t *testing.T) {
-	agent, _ := newTalker(t)
-	var uptime time.Duration
-	agent.Clock = NewClock(func() time.Duration { return uptime })
-	agent.Clock.Start(hostproto.Clocks{Time: time.Now()}, 0, 0)
-	ping := func() (id uint64) {
-		t.Helper()
-		if err := agent.ping(); err != nil {
-			t.Fatal(err)
-		}
-		return (<-agent.said).ID
+	var uptime atomic.Int64
+	serverClock := NewClock(func() time.Duration { return time.Duration(uptime.Load()) })
+	agent, plane := newConnection(t, serverClock)
+	go agent.listen(t.Context())
+	serverClock.Start(hostproto.Clocks{Time: time.Now()}, 0, 0)
+	ping := func(at time.Duration) (id uint64, measured <-chan struct{}) {
+		uptime.Store(int64(at))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			agent.ping(t.Context())
+		}()
+		return hear(t, plane).ID, done
 	}
-	uptime = 7 * time.Second
-	first := hostproto.Message{ID: ping(), Pong: &hostproto.Pong{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: uptime}}
-	uptime = 14 * time.Second
-	second := ping()
-	agent.pong(first)
-	if at := agent.Clock.Reaches(time.Minute); at != time.Minute {
+	pong := func(id uint64, measured <-chan struct{}, shown time.Duration) {
+		say(t, plane, hostproto.Message{ID: id, Ack: &hostproto.Ack{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: shown}})
+		<-measured
+	}
+	first, firstMeasured := ping(7 * time.Second)
+	second, secondMeasured := ping(14 * time.Second)
+	pong(first, firstMeasured, 7*time.Second)
+	if at := serverClock.Reaches(time.Minute); at != time.Minute {
 		t.Errorf("a key that ends after a minute would end after %v", at)
 	}
-	agent.pong(hostproto.Message{ID: second, Pong: &hostproto.Pong{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: 15 * time.Second}})
-	if at := agent.Clock.Reaches(time.Minute); at != 59*time.Second {
+	pong(second, secondMeasured, 15*time.Second)
+	if at := serverClock.Reaches(time.Minute); at != 59*time.Second {
 		t.Errorf("the answer to the last question does not count: %v", at)
 	}
 }

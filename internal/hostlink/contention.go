@@ -36,6 +36,7 @@ type past struct {
 	left    time.Duration // when its last link ended; 0 for never
 	machine string        // the fingerprint of the machine that had the link
 	contention
+	mismatch mismatch
 }
 
 // contention is what is known of two machines with one key.
@@ -48,6 +49,12 @@ type contention struct {
 // remembered reports whether there still are two.
 func (c contention) remembered(now time.Duration) bool {
 	return c.last != 0 && now < c.last+contentionMemory
+}
+
+// sentence says that there are two, and what to do.
+func (c contention) sentence() string {
+	return fmt.Sprintf("Two machines use its identity: %s. On the one that is a copy, run `sallyport-host unenroll`, "+
+		"and enroll it with a token of its own.", c.between)
 }
 
 // standing is what becomes of a link that wants to be a host's.
@@ -99,6 +106,9 @@ func (l *Links) replace(old, link *link) standing {
 		return refused
 	}
 	l.up[link.instanceID] = link
+	past := l.past[link.instanceID]
+	past.mismatch = mismatch{}
+	l.past[link.instanceID] = past
 	l.serving.Add(1)
 	return admitted
 }
@@ -145,28 +155,13 @@ func (l *Links) contend(holder, other *link, known string) bool {
 	return news
 }
 
-// Contention says, as a sentence, that two machines use the host's identity now; "" if they do not.
-func (l *Links) Contention(instanceID string) string {
-	c, ok := l.contention(instanceID)
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf("Two machines use its identity: %s. On the one that is a copy, run `sallyport-host unenroll`, "+
-		"and enroll it with a token of its own.", c.between)
-}
-
-func (l *Links) contention(instanceID string) (contention, bool) {
+// undecided is the fault of a push to a host of which there are two, and nobody knows which is meant.
+func (l *Links) undecided(instanceID string) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	c := l.past[instanceID].contention
-	return c, c.remembered(l.clock().Uptime)
-}
-
-// undecided is the fault of a push to a host of which there are two, and nobody knows which is meant.
-func (l *Links) undecided(instanceID string) error {
-	if c, ok := l.contention(instanceID); !ok || c.settled {
+	if c.settled || !c.remembered(l.clock().Uptime) {
 		return nil
 	}
-	return fault.New(fault.WrongState, "instance",
-		"No key can be pushed to the instance %s now. %s", instanceID, l.Contention(instanceID))
+	return fault.New(fault.WrongState, "instance", "No key can be pushed to the instance %s now. %s", instanceID, c.sentence())
 }

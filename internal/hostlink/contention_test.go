@@ -80,7 +80,7 @@ func TestCopiedMachine(t *testing.T) {
 	second := d.copyOf(first, "")
 	d.run(second.machine)
 	d.turnedAway(second)
-	says := d.links.Contention("i-1")
+	says := d.links.Problem("i-1")
 	if !strings.Contains(says, "i-1 (127.0.0.1) has the link") || !strings.Contains(says, "copy (127.0.0.1)") {
 		t.Errorf("the two are: %q", says)
 	}
@@ -104,7 +104,7 @@ func TestCopiedMachine(t *testing.T) {
 		t.Errorf("the trail tells %d times of it", told)
 	}
 	d.ahead.Store(int64(5 * hostproto.DuplicateRetry)) // nobody else has come
-	if says := d.links.Contention("i-1"); says != "" {
+	if says := d.links.Problem("i-1"); says != "" {
 		t.Errorf("when the copy is long gone: %q", says)
 	}
 	if err := d.deliver(d.grant("i-1", "r2", "admin")); err != nil && fault.Is(err, fault.WrongState) {
@@ -123,7 +123,7 @@ func TestCopyThatIsKnownFromTheOriginal(t *testing.T) {
 	d.wait("the original's link", func() bool { return d.links.Linked("i-1") })
 	d.run(second.machine)
 	d.turnedAway(second)
-	if d.links.Contention("i-1") == "" {
+	if d.links.Problem("i-1") == "" {
 		t.Error("nobody is told")
 	}
 	if err := d.deliver(d.grant("i-1", "r1", "admin")); err != nil {
@@ -150,7 +150,7 @@ func TestOriginalComesHome(t *testing.T) {
 		t.Errorf("a push to the original: %v", err)
 	}
 	told := slices.ContainsFunc(d.written(), func(event trail.Event) bool { return event.ErrorCode == "DuplicateHost" })
-	if !told || d.links.Contention("i-1") == "" {
+	if !told || d.links.Problem("i-1") == "" {
 		t.Error("nobody is told that there are two")
 	}
 }
@@ -190,17 +190,11 @@ func TestHalfOpenLinkIsNoCopy(t *testing.T) {
 			d := newDeployment(t, 0)
 			m := d.enroll("i-1")
 			d.known("i-1", original)
-			stream, hangUp := d.talk(m)
-			defer hangUp()
-			hello := &hostproto.Hello{Version: 1, Report: hostproto.Report{Hostname: "i-1", Machine: original}}
-			if err := stream.Send(hostproto.Message{ID: 1, Hello: hello}); err != nil {
-				t.Fatal(err)
-			}
-			d.wait("the link", func() bool { return d.links.Linked("i-1") })
+			d.hello(m, hostproto.Hello{Hostname: "i-1", Machine: original})
 			again := d.copyOf(m, fingerprint)
 			d.run(again.machine)
 			d.wait("the new link", func() bool { linked, _ := again.stands(); return linked })
-			if says := d.links.Contention("i-1"); says != "" {
+			if says := d.links.Problem("i-1"); says != "" {
 				t.Errorf("a restart counts as a copy: %s", says)
 			}
 			if err := d.deliver(d.grant("i-1", "r1", "admin")); err != nil {
@@ -222,7 +216,7 @@ func TestReconnectsAreNoCopies(t *testing.T) {
 		d.start()
 		d.wait("the link", func() bool { return d.links.Linked("i-1") })
 	}
-	if says := d.links.Contention("i-1"); says != "" {
+	if says := d.links.Problem("i-1"); says != "" {
 		t.Error(says)
 	}
 	if err := d.deliver(d.grant("i-1", "r1", "admin")); err != nil || len(m.holds()) != 1 {

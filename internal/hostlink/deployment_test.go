@@ -49,6 +49,7 @@ type deployment struct {
 	signer    keyblob.Signer
 	ahead     atomic.Int64 // its clock against ours, in nanoseconds
 	clock     clock.Clock
+	agents    atomic.Int32 // the version that every agent is made to name; 0 for its own
 	log       *slog.Logger
 	address   string
 
@@ -97,7 +98,12 @@ func (d *deployment) start() {
 		d.t.Fatal(err)
 	}
 	d.address = listener.Addr().String()
-	d.server = httptest.NewUnstartedServer(handler)
+	d.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if version := d.agents.Load(); version != 0 {
+			r.Header.Set("Sec-WebSocket-Protocol", fmt.Sprintf("sallyport-host.%d", version))
+		}
+		handler.ServeHTTP(w, r)
+	}))
 	d.server.Listener.Close()
 	d.server.Listener = listener
 	d.server.TLS = d.authority.ServerTLS(nil, d.now)

@@ -305,23 +305,20 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// A host's hello is answered twice: by the welcome, and by what became of the report in it, so that the agent knows
-// whether it is to tell it again.
-func TestReportOfTheHelloIsAcknowledged(t *testing.T) {
+// A host's report is acknowledged with what became of it, so that the agent knows whether it is to tell it again.
+func TestReportIsAcknowledged(t *testing.T) {
 	for address, want := range map[string]string{"192.0.2.1": "", "here": hostproto.AckFailed} {
 		t.Run(address, func(t *testing.T) {
 			d := newDeployment(t, 0)
-			stream, hangUp := d.talk(d.enroll("i-1"))
-			defer hangUp()
-			hello := hostproto.Hello{Version: 1, Report: hostproto.Report{Addresses: []string{address}}}
-			if err := stream.Send(hostproto.Message{ID: 7, Hello: &hello}); err != nil {
-				t.Fatal(err)
+			conn := d.talk(d.enroll("i-1"))
+			d.say(conn, hostproto.Message{Hello: &hostproto.Hello{}})
+			if m, err := conn.Receive(wait.Patience); err != nil || m.Welcome == nil || m.Clocks == nil {
+				t.Fatalf("the welcome is %+v, %v", m, err)
 			}
-			if m, err := stream.Receive(wait.Patience); err != nil || m.Welcome == nil || m.ID != 7 {
-				t.Fatalf("the first answer is %+v, %v", m, err)
-			}
-			if m, err := stream.Receive(wait.Patience); err != nil || m.Ack == nil || m.ID != 7 || m.Ack.Code != want {
-				t.Errorf("the second answer is %+v, %v", m, err)
+			go conn.Receive(wait.Patience)
+			answer, err := conn.Call(t.Context(), hostproto.Message{Report: &hostproto.Report{Addresses: []string{address}}})
+			if err != nil || answer.Ack.Code != want {
+				t.Errorf("the answer is %+v, %v", answer.Ack, err)
 			}
 		})
 	}

@@ -38,7 +38,7 @@ func NewLinks(clock clock.Clock, log *slog.Logger) *Links {
 	return &Links{clock: clock, log: log, started: clock().Uptime, up: make(map[string]*link), past: make(map[string]past)}
 }
 
-// Linked tells whether the host's agent is connected now.
+// Linked reports whether the host's agent is connected now.
 func (l *Links) Linked(instanceID string) bool { return l.find(instanceID) != nil }
 
 // Count returns how many hosts are linked.
@@ -106,7 +106,7 @@ func (l *Links) Revoke(ctx context.Context, instanceID, requestID string) {
 		defer cancel()
 		if _, err := link.call(ctx, hostproto.Message{Revoke: &hostproto.Revoke{RequestID: requestID}}); err != nil {
 			l.log.Warn("a host does not confirm a revocation", "instance", instanceID, "request", requestID, "error", err)
-			link.close()
+			link.conn.Close()
 		}
 	}()
 }
@@ -124,7 +124,7 @@ func (l *Links) Dismiss(ctx context.Context, instanceID string) {
 	if _, err := link.call(ctx, hostproto.Message{Dismiss: &hostproto.Dismiss{}}); err != nil {
 		l.log.Warn("a host does not answer its dismissal: it is told again when it connects", "instance", instanceID, "error", err)
 	}
-	link.close()
+	link.conn.Close()
 }
 
 // Drain closes all links, telling the agents that the control plane restarts, and lets no further ones up. It
@@ -171,6 +171,21 @@ func (l *Links) find(instanceID string) *link {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.up[instanceID]
+}
+
+// Problem says as sentences why the host's link is not as it should be, and what to do: two machines ask for it, or the
+// agent is of another version; "" for nothing.
+func (l *Links) Problem(instanceID string) string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	past, now := l.past[instanceID], l.clock().Uptime
+	switch {
+	case past.contention.remembered(now):
+		return past.contention.sentence()
+	case past.mismatch.remembered(now) && l.up[instanceID] == nil:
+		return hostproto.VersionProblem(past.mismatch.version, hostproto.Version)
+	}
+	return ""
 }
 
 func toWire(grant access.Grant, now clock.Reading) hostproto.Grant {

@@ -13,8 +13,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/sallyport/sallyport/internal/access"
 	"github.com/sallyport/sallyport/internal/ca"
 	"github.com/sallyport/sallyport/internal/fault"
@@ -47,15 +45,19 @@ func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, fault.New(fault.Throttled, "link", "The host connects too often."))
 		return
 	}
+	if err := h.Links.checkVersion(instance.ID, hostproto.AgentVersion(r)); err != nil {
+		h.refuse(w, err)
+		return
+	}
 	origin := h.call(r, "", instance.Region)
-	ws, err := websocket.Accept(hijacker{w}, r, nil)
+	conn, err := hostproto.Accept(hijacker{w}, r)
 	if err != nil {
 		return // Accept has answered
 	}
 	// The connection is no longer HTTP's. With this handler ends all that HTTP remembers of it, which is a good
 	// part of the memory that an idle link would cost.
 	go h.survive(func() {
-		if err := ignoreEnd(h.serve(origin, ws, instance)); err != nil {
+		if err := ignoreEnd(h.serve(origin, conn, instance)); err != nil {
 			h.Log.Info("a host's link ended", "instance", instance.ID, "error", err)
 		}
 	})
@@ -115,28 +117,22 @@ func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (hosts.Host,
 }
 
 // serve runs the link until it ends.
-func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance hosts.Host) error {
+func (h *handler) serve(origin gate.Call, conn *hostproto.Conn, instance hosts.Host) error {
+	defer conn.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	session, stream, err := hostproto.Accepted(ctx, ws)
-	if err != nil {
-		return err
-	}
-	defer session.Close()
 	c := &conversation{
 		handler: h, instance: instance, limits: h.limits.of(instance.ID), origin: origin,
-		link: newLink(instance.ID, session, stream),
+		link: newLink(instance.ID, conn),
 	}
-	defer close(c.link.ended)
-	hello, err := stream.Receive(hostproto.OpenTimeout)
+	first, err := conn.Receive(hostproto.OpenTimeout)
 	if err != nil {
 		return err
 	}
-	if hello.Hello == nil || hello.Hello.Version < 1 {
+	if first.Hello == nil {
 		return errors.New("the agent did not begin with a hello")
 	}
-	stream.Shrink() // the hello is the longest message there will be for long
-	if !c.join(ctx, hello.Hello.Report) {
+	if !c.join(ctx, *first.Hello) {
 		return nil
 	}
 	defer h.Links.leave(c.link)
@@ -145,7 +141,7 @@ func (h *handler) serve(origin gate.Call, ws *websocket.Conn, instance hosts.Hos
 	if err := c.stillEnrolled(ctx); err != nil {
 		return err
 	}
-	return c.run(ctx, hello.ID, *hello.Hello)
+	return c.run(ctx, *first.Hello)
 }
 
 // conversation is what goes on on one link.
@@ -158,17 +154,16 @@ type conversation struct {
 	seen     time.Time
 }
 
-func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello) error {
+func (c *conversation) run(ctx context.Context, hello hostproto.Hello) error {
 	// Grants pushed from here on wait for the welcome; those pushed before are in it.
-	if err := c.welcome(ctx, id, min(hello.Version, hostproto.Version)); err != nil {
+	if err := c.welcome(ctx); err != nil {
 		return err
 	}
-	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hello.Report.Version)
-	c.later(func() { c.report(ctx, id, hello.Report) })
+	c.Log.Info("a host is linked", "instance", c.instance.ID, "version", hostproto.Reason(hello.Version))
 	c.see(ctx)
 	defer func() { c.writeSeen(context.WithoutCancel(ctx), c.Clock.Now()) }()
 	for {
-		m, err := c.link.stream.Receive(hostproto.ServerSilence)
+		m, err := c.link.conn.Receive(hostproto.ServerSilence)
 		if err != nil {
 			return fmt.Errorf("the link was lost: %w", err)
 		}
@@ -179,10 +174,10 @@ func (c *conversation) run(ctx context.Context, id uint64, hello hostproto.Hello
 }
 
 // join makes the link the host's, or tells the agent why it is not.
-func (c *conversation) join(ctx context.Context, report hostproto.Report) bool {
-	c.link.from = fmt.Sprintf("%s (%s)", hostproto.Reason(report.Hostname), c.origin.SourceIP)
-	if len(report.Machine) <= maxFingerprint {
-		c.link.machine = report.Machine
+func (c *conversation) join(ctx context.Context, hello hostproto.Hello) bool {
+	c.link.from = fmt.Sprintf("%s (%s)", hostproto.Reason(hello.Hostname), c.origin.SourceIP)
+	if len(hello.Machine) <= maxFingerprint {
+		c.link.machine = hello.Machine
 	}
 	standing, contended := c.Links.add(ctx, c.link, c.instance.Report.Machine)
 	if contended {
@@ -199,7 +194,7 @@ func (c *conversation) join(ctx context.Context, report hostproto.Report) bool {
 
 // recordContention puts into the trail that two machines ask for the host's link.
 func (c *conversation) recordContention(ctx context.Context) {
-	sentence := c.Links.Contention(c.instance.ID)
+	sentence := c.Links.Problem(c.instance.ID)
 	c.Log.Warn("two machines use one identity", "instance", c.instance.ID, "error", sentence)
 	call := c.origin
 	call.RequestID, call.Name = uuid.New(c.Clock.Now(), c.Random), "LinkHost"
@@ -216,32 +211,32 @@ func (c *conversation) stillEnrolled(ctx context.Context) error {
 	_, err := c.Hosts.ByKey(ctx, c.instance.PublicKey)
 	if fault.Is(err, fault.NotFound) {
 		err = errDismissed
-		c.link.dismiss()
+		c.link.end(hostproto.Message{Dismiss: &hostproto.Dismiss{}})
 	}
 	return err
 }
 
 // welcome tells the agent the time and all live grants.
-func (c *conversation) welcome(ctx context.Context, id uint64, version int) error {
-	ctx, cancel := context.WithTimeout(ctx, hostproto.OpenTimeout)
+func (c *conversation) welcome(ctx context.Context) error {
+	looking, cancel := context.WithTimeout(ctx, hostproto.OpenTimeout)
 	defer cancel()
-	live, err := c.Grants.LiveGrants(ctx, c.instance.Region, c.instance.ID)
+	live, err := c.Grants.LiveGrants(looking, c.instance.Region, c.instance.ID)
 	if err != nil {
 		c.link.bye(hostproto.ByeRestart)
 		return fmt.Errorf("look up the live grants: %w", err)
 	}
 	first := live[:min(len(live), hostproto.WelcomeGrants)]
 	now := c.Clock()
-	welcome := hostproto.Welcome{Version: version, Grants: make([]hostproto.Grant, 0, len(first))}
+	welcome := hostproto.Welcome{Grants: make([]hostproto.Grant, 0, len(first))}
 	for _, grant := range first {
 		welcome.Grants = append(welcome.Grants, toWire(grant, now))
 	}
-	if err := c.link.stream.Send(hostproto.Message{ID: id, Welcome: &welcome, Clocks: clocks(now)}); err != nil {
+	if err := c.link.conn.Send(ctx, hostproto.Message{Welcome: &welcome, Clocks: clocks(now)}); err != nil {
 		return err
 	}
 	for _, grant := range live[len(first):] {
 		wire := toWire(grant, now)
-		if err := c.link.stream.Send(hostproto.Message{Grant: &wire, Clocks: clocks(now)}); err != nil {
+		if err := c.link.conn.Send(ctx, hostproto.Message{Grant: &wire, Clocks: clocks(now)}); err != nil {
 			return err
 		}
 	}
@@ -252,12 +247,9 @@ func (c *conversation) welcome(ctx context.Context, id uint64, version int) erro
 // take takes in one message. An error ends the link.
 func (c *conversation) take(ctx context.Context, m hostproto.Message) error {
 	switch {
-	case m.Ack != nil:
-		c.link.acked(m.ID, *m.Ack)
-		return nil
 	case m.Ping != nil:
 		c.see(ctx)
-		return c.link.stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: clocks(c.Clock())})
+		return c.link.conn.Send(ctx, hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}, Clocks: clocks(c.Clock())})
 	case m.Report != nil:
 		return c.later(func() { c.report(ctx, m.ID, *m.Report) })
 	case m.Release != nil:
@@ -343,6 +335,6 @@ func (c *conversation) write(ctx context.Context, name string, fn func(*gate.Tx)
 
 func (c *conversation) ack(id uint64, ack hostproto.Ack) {
 	if id != 0 {
-		c.link.stream.Send(hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does the reading
+		c.link.conn.Send(context.Background(), hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does the reading
 	}
 }

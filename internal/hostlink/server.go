@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -115,7 +116,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 
 // ignoreEnd drops errors that only say that a link is over.
 func ignoreEnd(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, errLinkEnded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err

@@ -1,13 +1,9 @@
-// Package hostproto holds the messages between the control plane and a host's agent.
+// Package hostproto holds the messages between the control plane and a host's agent, and the connection they go over.
 //
 // The agent dials out: a TLS connection to the control plane whose certificate chains to the pinned authority,
-// its own Ed25519 key as the TLS client certificate, a WebSocket at LinkPath, and yamux within, the agent being
-// yamux's client. The agent opens one control stream, on which both ends exchange Messages as lines of JSON.
-// Tunnels will be further streams, opened by the control plane.
-//
-// Version history:
-//
-//	1  enroll, hello, report, grants, release, dismiss, bye
+// its own Ed25519 key as the TLS client certificate, and a WebSocket at LinkPath. Both ends send Messages, each as one
+// WebSocket message of JSON text. The agent begins with Hello; the control plane answers with Welcome, Dismiss or Bye.
+// After a Welcome each end may send what it has to say at any time, and answers what has an ID with an Ack.
 package hostproto
 
 import (
@@ -23,10 +19,6 @@ import (
 	"github.com/sallyport/sallyport/internal/keyblob"
 )
 
-// Version is the version of the messages. Ends that speak different versions say so in Hello and Welcome and
-// use the lower one.
-const Version = 1
-
 // The paths the control plane serves to machines.
 const (
 	EnrollPath = "/host/enroll"
@@ -40,11 +32,14 @@ const InstanceHeader = "Sallyport-Instance"
 // The rhythm of a link. The agent pings; each end gives the link up after a silence.
 const (
 	PingInterval  = 7 * time.Second
-	AgentSilence  = 15 * time.Second // without a word from the control plane
-	ServerSilence = 20 * time.Second // without a word from the agent
+	AgentSilence  = 15 * time.Second // without a message from the control plane
+	ServerSilence = 20 * time.Second // without a message from the agent
 )
 
-// MaxMessage bounds one line of JSON, in bytes.
+// OpenTimeout is how long the agent may take until its Hello, and the control plane to find out what to welcome it with.
+const OpenTimeout = 10 * time.Second
+
+// MaxMessage bounds the text of a Message, in bytes.
 const MaxMessage = 256 << 10
 
 // Enroll is the body of a POST to EnrollPath. The TLS client certificate holds the key the agent will prove
@@ -94,30 +89,29 @@ type Report struct {
 	Machine      string   `json:"machine,omitempty"`
 }
 
-// Message is one line on the control stream. Exactly one of the pointers is set. A message with an ID is
-// answered by an Ack with the same ID; each end numbers its own messages from 1.
+// Message is one message. Exactly one of the pointers is set, beside Clocks. A message with an ID is answered by an Ack
+// with the same ID; each end numbers its own messages from 1.
 type Message struct {
 	ID uint64 `json:"id,omitempty"`
 
-	// Clocks are the control plane's, with Welcome, Pong and Grant.
+	// Clocks are the control plane's, with Welcome, Grant and the Ack of a Ping.
 	Clocks *Clocks `json:"clocks,omitempty"`
 
 	// from the agent
-	Hello   *Hello   `json:"hello,omitempty"`   // first message; answered by Welcome, and by Ack when its report is stored or refused
-	Report  *Report  `json:"report,omitempty"`  // whenever it changed
+	Hello   *Hello   `json:"hello,omitempty"`   // first message
+	Report  *Report  `json:"report,omitempty"`  // after the welcome, and when it changed; acknowledged once it is stored
 	Release *Release `json:"release,omitempty"` // acknowledged once it is in the trail
 
 	// from the control plane
-	Welcome *Welcome `json:"welcome,omitempty"`
+	Welcome *Welcome `json:"welcome,omitempty"` // answers Hello
 	Grant   *Grant   `json:"grant,omitempty"`   // acknowledged once the keys helper would find it
 	Revoke  *Revoke  `json:"revoke,omitempty"`  // acknowledged
 	Dismiss *Dismiss `json:"dismiss,omitempty"` // the agent removes itself
 	Bye     *Bye     `json:"bye,omitempty"`     // the link is about to be closed
 
 	// from both
+	Ping *Ping `json:"ping,omitempty"` // acknowledged
 	Ack  *Ack  `json:"ack,omitempty"`
-	Ping *Ping `json:"ping,omitempty"` // from the agent, answered by Pong; from the control plane, answered by Ack
-	Pong *Pong `json:"pong,omitempty"`
 }
 
 // Clocks are what the control plane's clocks show when it makes a message.
@@ -126,15 +120,15 @@ type Clocks struct {
 	Uptime time.Duration `json:"uptime"` // since its machine was started, which may not
 }
 
-// Hello opens the link.
+// Hello opens the link. Its fields are those of the same names in Report.
 type Hello struct {
-	Version int    `json:"version"`
-	Report  Report `json:"report"`
+	Hostname string `json:"hostname"`
+	Version  string `json:"version"`
+	Machine  string `json:"machine,omitempty"`
 }
 
-// Welcome answers Hello.
+// Welcome takes the agent in.
 type Welcome struct {
-	Version int `json:"version"`
 	// Grants are those that are live: they replace whatever the agent holds. Those that do not fit in one
 	// message (see WelcomeGrants) follow as Grant messages.
 	Grants []Grant `json:"grants"`
@@ -193,9 +187,6 @@ type Release struct {
 
 // Ping asks the control plane for its clocks, and the agent whether it is there.
 type Ping struct{}
-
-// Pong answers the Ping whose ID it has.
-type Pong struct{}
 
 // The codes of an Ack. The empty code is success.
 const (

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -142,6 +143,28 @@ func (h *Host) Disconnect() {
 
 // Stopped is closed when the agent has ended: by Disconnect, or because the control plane un-enrolled it.
 func (h *Host) Stopped() <-chan struct{} { return h.stopped }
+
+// LinkAs asks for a link as an agent of another version of the protocol would, and returns what the control plane says.
+func (h *Host) LinkAs(ctx context.Context, subprotocol string) (string, error) {
+	config, err := h.link.TLS()
+	if err != nil {
+		return "", err
+	}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.link.Server+hostproto.LinkPath, nil)
+	if err != nil {
+		return "", err
+	}
+	if subprotocol != "" {
+		request.Header.Set("Sec-WebSocket-Protocol", subprotocol)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	return hostproto.ReadRefusal(response), nil
+}
 
 // Release does what the agent does when its keys helper hands a grant to sshd.
 func (h *Host) Release(requestID, osUser string) {

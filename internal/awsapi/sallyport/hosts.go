@@ -81,8 +81,8 @@ func host(i compute.Instance) Host {
 		KeyTypes: append([]string{}, i.Report.KeyTypes...), Problems: append([]string{}, i.Report.Problems...),
 		AvailabilityZone: i.Zone, State: string(i.State), Linked: i.State == compute.Running,
 	}
-	if i.Contention != "" {
-		h.Problems = append(h.Problems, i.Contention)
+	if i.LinkProblem != "" {
+		h.Problems = append(h.Problems, i.LinkProblem)
 	}
 	for _, a := range i.Report.Addresses {
 		h.Addresses = append(h.Addresses, a.String())

@@ -111,7 +111,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) now() time.Time                          { w.mu.Lock(); defer w.mu.Unlock(); return time.Now().Add(w.ahead) }
 func (w *world) Observe(_, _, _ string, _ time.Duration) {}
-func (w *world) Contention(string) string                { return "" }
+func (w *world) Problem(string) string                   { return "" }
 
 func (w *world) Linked(id string) bool                  { w.mu.Lock(); defer w.mu.Unlock(); return w.linked[id] }
 func (w *world) Revoke(context.Context, string, string) {}

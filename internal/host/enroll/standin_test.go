@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/ca"
@@ -39,12 +38,10 @@ type standIn struct {
 
 	mu       sync.Mutex
 	tokens   map[string]bool // unused
-	stream   *hostproto.Stream
-	linked   chan struct{} // closed when a stream is there
-	acks     map[uint64]chan hostproto.Ack
-	next     uint64
+	conn     *hostproto.Conn // of the agent that has reported
+	linked   chan struct{}   // closed when it is there
 	released []hostproto.Release
-	reported hostproto.Report // with the last hello
+	reported hostproto.Report // what it reported first
 }
 
 func startStandIn(t *testing.T) *standIn {
@@ -53,7 +50,7 @@ func startStandIn(t *testing.T) *standIn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &standIn{authority: authority, tokens: map[string]bool{}, linked: make(chan struct{}), acks: map[uint64]chan hostproto.Ack{}}
+	s := &standIn{authority: authority, tokens: map[string]bool{}, linked: make(chan struct{})}
 	s.signers = authority.Signers("sallyport.internal", s.now)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -78,8 +75,8 @@ func (s *standIn) stop() {
 	s.server.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stream != nil {
-		s.stream.Close()
+	if s.conn != nil {
+		s.conn.Close()
 	}
 }
 
@@ -118,48 +115,35 @@ func (s *standIn) enroll(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
-	ws, err := websocket.Accept(w, r, nil)
+	conn, err := hostproto.Accept(w, r)
 	if err != nil {
 		return
 	}
-	session, stream, err := hostproto.Accepted(context.Background(), ws)
-	if err != nil {
-		return
-	}
-	defer session.Close()
+	defer conn.Close()
 	for {
-		m, err := stream.Receive(10 * time.Minute)
+		m, err := conn.Receive(10 * time.Minute)
 		if err != nil {
 			return
 		}
+		answer := hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}}
+		s.mu.Lock()
 		switch {
 		case m.Hello != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Welcome: &hostproto.Welcome{Version: hostproto.Version}, Clocks: s.clocks()})
-			s.mu.Lock()
-			s.stream, s.reported = stream, m.Hello.Report
+			answer = hostproto.Message{Welcome: &hostproto.Welcome{}, Clocks: s.clocks()}
+		case m.Ping != nil:
+			answer.Clocks = s.clocks()
+		case m.Release != nil:
+			s.released = append(s.released, *m.Release)
+		case m.Report != nil && s.conn != conn: // the first of the link
+			s.conn, s.reported = conn, *m.Report
 			select {
 			case <-s.linked:
 			default:
 				close(s.linked)
 			}
-			s.mu.Unlock()
-		case m.Ping != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Pong: &hostproto.Pong{}, Clocks: s.clocks()})
-		case m.Ack != nil:
-			s.mu.Lock()
-			if waiting := s.acks[m.ID]; waiting != nil {
-				waiting <- *m.Ack
-			}
-			s.mu.Unlock()
-		case m.Release != nil:
-			s.mu.Lock()
-			s.released = append(s.released, *m.Release)
-			s.mu.Unlock()
-			err = stream.Send(hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}})
-		case m.Report != nil:
-			err = stream.Send(hostproto.Message{ID: m.ID, Ack: &hostproto.Ack{}})
 		}
-		if err != nil {
+		s.mu.Unlock()
+		if conn.Send(r.Context(), answer) != nil {
 			return
 		}
 	}
@@ -168,10 +152,10 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 // relinked does what ends the link, and returns when the agent has come back.
 func (s *standIn) relinked(t *testing.T, interrupt func()) {
 	t.Helper()
-	now := func() *hostproto.Stream {
+	now := func() *hostproto.Conn {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.stream
+		return s.conn
 	}
 	before := now()
 	interrupt()
@@ -222,9 +206,9 @@ func (s *standIn) clocks() *hostproto.Clocks {
 // dismiss ends the enrollment. The agent may close the link before Send has seen that all is sent.
 func (s *standIn) dismiss() {
 	s.mu.Lock()
-	stream := s.stream
+	conn := s.conn
 	s.mu.Unlock()
-	_ = stream.Send(hostproto.Message{ID: 99, Dismiss: &hostproto.Dismiss{}})
+	_ = conn.Send(context.Background(), hostproto.Message{ID: 99, Dismiss: &hostproto.Dismiss{}})
 }
 
 func (s *standIn) call(t *testing.T, m hostproto.Message) hostproto.Ack {
@@ -234,21 +218,14 @@ func (s *standIn) call(t *testing.T, m hostproto.Message) hostproto.Ack {
 	case <-time.After(wait.Patience):
 		t.Fatal("no agent is linked")
 	}
-	answer := make(chan hostproto.Ack, 1)
 	s.mu.Lock()
-	s.next++
-	m.ID = s.next
-	s.acks[m.ID] = answer
-	stream := s.stream
+	conn := s.conn
 	s.mu.Unlock()
-	if err := stream.Send(m); err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
+	defer cancel()
+	answer, err := conn.Call(ctx, m)
+	if err != nil {
+		t.Fatalf("the agent does not acknowledge: %v", err)
 	}
-	select {
-	case ack := <-answer:
-		return ack
-	case <-time.After(wait.Patience):
-		t.Fatal("the agent does not acknowledge")
-	}
-	return hostproto.Ack{}
+	return *answer.Ack
 }
