@@ -81,7 +81,7 @@ func scanGrant(row db.Scanner) (Grant, error) {
 
 // findGrant returns a grant of the instance, live or not; NotFound "grant".
 func findGrant(tx *db.Tx, instanceID, requestID string) (Grant, error) {
-	absent := fault.New(fault.NotFound, "grant", "There is no grant of the request %s.", requestID)
+	absent := fault.New(fault.NotFound, fault.Grant, "There is no grant of the request %s.", requestID)
 	return db.One(tx, absent, scanGrant, selectGrants+`request_id = $2 AND instance_id = $1`, instanceID, requestID)
 }
 

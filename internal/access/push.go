@@ -36,7 +36,7 @@ func (s *Service) Push(tx *gate.Tx, in PushInput) (Grant, error) {
 		return Grant{}, err
 	}
 	if !hosts.ValidOSUser(in.OSUser) {
-		return Grant{}, fault.New(fault.Invalid, "os-user", "%q is not the name of an OS user: "+
+		return Grant{}, fault.New(fault.Invalid, fault.OSUser, "%q is not the name of an OS user: "+
 			"1 to 32 letters, digits and . _ - @ + $ \\, beginning with a letter, a digit or _.", in.OSUser)
 	}
 	target, err := s.targets.Target(tx.Tx, tx.Region(), in.InstanceID)
@@ -65,13 +65,13 @@ func (s *Service) Push(tx *gate.Tx, in PushInput) (Grant, error) {
 func reachable(target compute.Target, zone string) error {
 	switch {
 	case zone != "" && zone != target.Zone:
-		return fault.New(fault.Invalid, "zone", "The instance %s is in the availability zone %s, not in %s. "+
+		return fault.New(fault.Invalid, fault.Zone, "The instance %s is in the availability zone %s, not in %s. "+
 			"Give that zone, or none.", target.ID, target.Zone, zone)
 	case target.State == compute.Terminated:
-		return fault.New(fault.WrongState, "instance", "The instance %s is terminated: "+
+		return fault.New(fault.WrongState, fault.Instance, "The instance %s is terminated: "+
 			"its host was un-enrolled, and no key can be pushed to it.", target.ID)
 	case target.State != compute.Running:
-		return fault.New(fault.WrongState, "instance", "The instance %s is stopped: "+
+		return fault.New(fault.WrongState, fault.Instance, "The instance %s is stopped: "+
 			"its agent has no link to this server. %s Nothing was granted.", target.ID, cmp.Or(target.LinkProblem,
 			"Check that the machine is up and its sallyport-host service runs, then try again."))
 	}
@@ -100,8 +100,8 @@ func (s *Service) sign(pass gate.Pass, in PushInput, key sshkey.Public) (Grant, 
 
 // explain adds to the refusal of a user whom the machine does not have those whom it has.
 func explain(failure error, target compute.Target, grant Grant) error {
-	if fault.Is(failure, fault.NotFound) && fault.Of(failure).Resource == "os-user" {
-		return fault.Wrap(failure, fault.NotFound, "os-user", "The instance %s has no user %q.%s",
+	if fault.Is(failure, fault.NotFound) && fault.Of(failure).Subject == fault.OSUser {
+		return fault.Wrap(failure, fault.NotFound, fault.OSUser, "The instance %s has no user %q.%s",
 			target.ID, grant.OSUser, suggestUsers(target.Users))
 	}
 	return failure

@@ -140,8 +140,8 @@ func testFailedDelivery(t *testing.T, w *world) {
 		resource string
 		says     string
 	}{
-		"link lost": {fault.New(fault.Unavailable, "instance", "The host did not answer."), fault.Unavailable, "instance", "did not answer"},
-		"no user":   {fault.New(fault.NotFound, "os-user", "no such user"), fault.NotFound, "os-user", "Its users are: admin, root."},
+		"link lost": {fault.New(fault.Unavailable, fault.Instance, "The host did not answer."), fault.Unavailable, "instance", "did not answer"},
+		"no user":   {fault.New(fault.NotFound, fault.OSUser, "no such user"), fault.NotFound, "os-user", "Its users are: admin, root."},
 		"unknown":   {errors.New("broken pipe"), fault.Internal, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,17 +40,17 @@ func (s *Service) Released(tx *gate.Tx, release Release) error {
 		return err
 	}
 	if !eventID.MatchString(release.EventID) {
-		return fault.New(fault.Invalid, "release", "The release's event id is not a UUID in lower case.")
+		return fault.New(fault.Invalid, fault.Release, "The release's event id is not a UUID in lower case.")
 	}
 	grant, err := findGrant(tx.Tx, release.InstanceID, release.RequestID)
 	if err != nil {
 		return err
 	}
 	if release.OSUser != grant.OSUser {
-		return fault.New(fault.Invalid, "release", "The grant %s is for another OS user.", grant.RequestID)
+		return fault.New(fault.Invalid, fault.Release, "The grant %s is for another OS user.", grant.RequestID)
 	}
 	if s.tallies.full(grant.RequestID) {
-		return fault.New(fault.Limit, "release", "The host told of more than %d releases of the grant %s.",
+		return fault.New(fault.Limit, fault.Release, "The host told of more than %d releases of the grant %s.",
 			maxReleases, grant.RequestID)
 	}
 	tx.After(func(context.Context) error {

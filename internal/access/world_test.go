@@ -111,7 +111,7 @@ func (w *world) Deliver(_ context.Context, g access.Grant) error {
 type nobody struct{}
 
 func (nobody) Principal(context.Context, string) (gate.Principal, error) {
-	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "nobody")
+	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "nobody")
 }
 
 func (w *world) pass() gate.Pass {
@@ -247,7 +247,7 @@ func (w *world) events(attribute, value string) []trail.Event {
 func want(t *testing.T, err error, kind fault.Kind, resource string) {
 	t.Helper()
 	f := fault.Of(err)
-	if err == nil || f.Kind != kind || f.Resource != resource {
-		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Resource, kind, resource)
+	if err == nil || f.Kind != kind || f.Subject.String() != resource {
+		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Subject.String(), kind, resource)
 	}
 }

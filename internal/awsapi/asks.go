@@ -19,7 +19,7 @@ func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 	seen := map[string]bool{}
 	for key, value := range tags {
 		if seen[key] {
-			return nil, fault.New(fault.Invalid, "tag", "Duplicate tag key '%s' specified.", key)
+			return nil, fault.New(fault.Invalid, fault.Tag, "Duplicate tag key '%s' specified.", key)
 		}
 		seen[key] = true
 		name := "aws:requesttag/" + policy.Fold(key)

@@ -27,20 +27,20 @@ type Constraint struct {
 type Constraints map[string]Constraint
 
 // Check refuses an input, a pointer to a struct, with members that violate their constraints, in AWS's words: an
-// Invalid fault, Resource "parameter". A member that is not set is refused only if it is required.
+// Invalid fault, Subject "parameter". A member that is not set is refused only if it is required.
 func (c Constraints) Check(in any) error {
 	var found violations
 	found.ofMembers(c, reflect.ValueOf(in).Elem(), "")
 	switch n := len(found.constraints); {
 	case found.sentence != "":
-		return fault.New(fault.Invalid, "parameter", "%s", found.sentence)
+		return fault.New(fault.Invalid, fault.Parameter, "%s", found.sentence)
 	case n == 0:
 		return nil
 	case n == 1:
-		return fault.New(fault.Invalid, "parameter", "1 validation error detected: %s", found.constraints[0])
+		return fault.New(fault.Invalid, fault.Parameter, "1 validation error detected: %s", found.constraints[0])
 	default:
 		all := strings.Join(found.constraints, "; ")
-		return fault.New(fault.Invalid, "parameter", "%d validation errors detected: %s", n, all)
+		return fault.New(fault.Invalid, fault.Parameter, "%d validation errors detected: %s", n, all)
 	}
 }
 

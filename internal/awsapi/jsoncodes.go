@@ -16,28 +16,28 @@ func JSONError(f *fault.Error) (e awswire.Error, ok bool) {
 	}
 	switch f.Kind {
 	case fault.Unauthenticated:
-		switch f.Resource {
-		case "signature", "skew", "expired-request":
+		switch f.Subject {
+		case fault.Signature, fault.Skew, fault.ExpiredRequest:
 			return bad("InvalidSignatureException")
-		case "missing-token":
+		case fault.MissingToken:
 			return bad("MissingAuthenticationTokenException")
-		case "incomplete":
+		case fault.Incomplete:
 			return bad("IncompleteSignatureException")
-		case "expired-session":
+		case fault.ExpiredSession:
 			return bad("ExpiredTokenException")
 		}
 		return bad("UnrecognizedClientException")
 	case fault.Throttled:
-		if f.Resource == "rate" { // EC2 Instance Connect and others have statuses of their own for what they throttle
+		if f.Subject == fault.Rate { // EC2 Instance Connect and others have statuses of their own for what they throttle
 			return bad("ThrottlingException")
 		}
 	case fault.Invalid:
-		switch f.Resource {
-		case "request":
+		switch f.Subject {
+		case fault.Request:
 			return bad("SerializationException")
-		case "region":
+		case fault.Region:
 			return bad("InvalidSignatureException")
-		case "operation":
+		case fault.Operation:
 			return bad("UnknownOperationException")
 		}
 	}

@@ -29,7 +29,7 @@ func checkLists(v reflect.Value) error {
 			return nil // a blob
 		}
 		if n := v.Len(); n > maxList {
-			return fault.New(fault.Invalid, "parameter-value", "A list in the request has %d items, and may have %d. Split it into several requests.", n, maxList)
+			return fault.New(fault.Invalid, fault.ParameterValue, "A list in the request has %d items, and may have %d. Split it into several requests.", n, maxList)
 		}
 		for i := range v.Len() {
 			if err := checkLists(v.Index(i)); err != nil {

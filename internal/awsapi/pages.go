@@ -19,14 +19,14 @@ func Page(maxResults *int32, nextToken *string, ids []string) (page.Page, error)
 		p.Token = *nextToken
 	}
 	if len(ids) > 0 && (maxResults != nil || p.Token != "") {
-		return p, fault.New(fault.Invalid, "parameters", "The parameter instancesSet cannot be used with the parameter "+
+		return p, fault.New(fault.Invalid, fault.Parameters, "The parameter instancesSet cannot be used with the parameter "+
 			"maxResults or nextToken. Leave out one of them.")
 	}
 	if maxResults != nil {
 		p.Size = int(*maxResults)
 	}
 	if p.Size < minPage || p.Size > maxPage {
-		return p, fault.New(fault.Invalid, "page-size",
+		return p, fault.New(fault.Invalid, fault.PageSize,
 			"Value ( %d ) for parameter maxResults is invalid. Expecting a value from %d to %d.", p.Size, minPage, maxPage)
 	}
 	return p, nil

@@ -14,24 +14,24 @@ func QueryError(f *fault.Error) awswire.Error {
 	code := func(status int, code string) awswire.Error { return awswire.Error{Status: status, Code: code} }
 	switch f.Kind {
 	case fault.Unauthenticated:
-		switch f.Resource {
-		case "signature", "skew", "expired-request":
+		switch f.Subject {
+		case fault.Signature, fault.Skew, fault.ExpiredRequest:
 			return code(http.StatusForbidden, "SignatureDoesNotMatch")
-		case "missing-token":
+		case fault.MissingToken:
 			return code(http.StatusForbidden, "MissingAuthenticationToken")
-		case "incomplete":
+		case fault.Incomplete:
 			return code(http.StatusBadRequest, "IncompleteSignature")
-		case "expired-session":
+		case fault.ExpiredSession:
 			return code(http.StatusForbidden, "ExpiredToken")
 		}
 		return code(http.StatusForbidden, "InvalidClientTokenId")
 	case fault.Denied:
 		return code(http.StatusForbidden, "AccessDenied")
 	case fault.Invalid:
-		switch f.Resource {
-		case "operation":
+		switch f.Subject {
+		case fault.Operation:
 			return code(http.StatusBadRequest, "InvalidAction")
-		case "request":
+		case fault.Request:
 			return code(http.StatusBadRequest, "MalformedQueryString")
 		}
 		return code(http.StatusBadRequest, "ValidationError")

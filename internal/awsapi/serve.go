@@ -186,7 +186,7 @@ func (s *Server) perform(x *exchange) error {
 	case err != nil:
 		return err
 	case dryRun(in):
-		return fault.New(fault.Invalid, "dry-run", "Request would have succeeded, but DryRun flag is set.")
+		return fault.New(fault.Invalid, fault.DryRun, "Request would have succeeded, but DryRun flag is set.")
 	case x.operation.read != nil:
 		out, err := x.operation.read(ctx, x.pass, in)
 		if err != nil {
@@ -231,7 +231,7 @@ func (s *Server) authenticate(ctx context.Context, x *exchange, claim *sigv4.Cla
 
 func (s *Server) readBody(x *exchange) error {
 	if encoding := x.request.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return fault.New(fault.Invalid, "request", "The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
+		return fault.New(fault.Invalid, fault.Request, "The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
 	}
 	claim, err := sigv4.Parse(x.request, s.Now())
 	switch {
@@ -246,7 +246,7 @@ func (s *Server) readBody(x *exchange) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return fault.New(fault.Invalid, "request", "The request is larger than %d bytes.", MaxBody)
+		return fault.New(fault.Invalid, fault.Request, "The request is larger than %d bytes.", MaxBody)
 	}
 	x.body = body
 	return unread(err)
@@ -258,7 +258,7 @@ func unread(err error) error {
 	if err == nil || errors.As(err, &told) {
 		return err
 	}
-	return fault.Wrap(err, fault.Invalid, "request", "The request's body could not be read to its end.")
+	return fault.Wrap(err, fault.Invalid, fault.Request, "The request's body could not be read to its end.")
 }
 
 // checkTransport refuses requests without TLS from other machines. Signatures keep their secrets all the same, but
@@ -267,7 +267,7 @@ func (s *Server) checkTransport(x *exchange) error {
 	if x.call.Secure || x.call.SourceIP.IsLoopback() || s.PlainHTTP {
 		return nil
 	}
-	return fault.New(fault.Denied, "plain-http", "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) to a copy of the server's ca.pem.")
+	return fault.New(fault.Denied, fault.PlainHttp, "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) to a copy of the server's ca.pem.")
 }
 
 // unknownOperation is the name in the trail of a signed call whose operation cannot be told.
@@ -294,13 +294,13 @@ func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
 	}
 	switch {
 	case !ok:
-		return claim, fault.New(fault.Invalid, "operation",
+		return claim, fault.New(fault.Invalid, fault.Operation,
 			"The request is signed for the service %q, which is not served here. Served are: %s.",
 			claim.Service, strings.Join(s.serviceNames(), ", "))
 	case slices.Contains(s.Regions, claim.Region):
 		x.call.Region = claim.Region
 	case !sv.Global:
-		return claim, fault.New(fault.Invalid, "region",
+		return claim, fault.New(fault.Invalid, fault.Region,
 			"The request is signed for the region %q. This server has: %s. Set the profile's region, or pass --region.",
 			claim.Region, strings.Join(s.Regions, ", "))
 	}
@@ -347,7 +347,7 @@ func (s *Server) serviceNames() []string {
 // what the policies must be asked about.
 func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	if x.operation.Name == "" {
-		return nil, fault.New(fault.Invalid, "operation", "The operation %s is not supported here. docs/operations lists those that are.", x.wire.Operation)
+		return nil, fault.New(fault.Invalid, fault.Operation, "The operation %s is not supported here. docs/operations lists those that are.", x.wire.Operation)
 	}
 	in := reflect.New(x.operation.Input).Interface()
 	set, err := x.service.Codec.Decode(x.wire, in)
@@ -360,7 +360,7 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	x.removed = redact(x.call.Parameters)
 	for _, field := range set {
 		if !slices.Contains(x.operation.Accepts, field) {
-			return nil, fault.New(fault.Unsupported, "parameter", "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
+			return nil, fault.New(fault.Unsupported, fault.Parameter, "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
 		}
 	}
 	return in, s.ask(ctx, x, in)
@@ -375,7 +375,7 @@ func (s *Server) ask(ctx context.Context, x *exchange, in any) error {
 	}
 	for i, ask := range asks {
 		if n := len(ask.ARN); n > maxARN {
-			return fault.New(fault.Invalid, "parameter-value", "A name in the request is too long: "+
+			return fault.New(fault.Invalid, fault.ParameterValue, "A name in the request is too long: "+
 				"the ARN it would come to has %d characters, and may have %d.", n, maxARN)
 		}
 		if x.service.Keys != nil {

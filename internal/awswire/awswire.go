@@ -35,7 +35,7 @@ type Codec interface {
 	Parse(r *http.Request, body []byte) (*Request, error)
 	// Decode fills in, a pointer to the operation's Input, and returns the names of the top-level fields the
 	// request set, in Go's spelling and in the order of their declaration. A parameter the Input does not have
-	// is an Invalid fault with Resource "parameter" that names it; a value of the wrong type is one with Resource
+	// is an Invalid fault with Subject "parameter" that names it; a value of the wrong type is one with Resource
 	// "parameter-value". Limits on depth and number of parameters hold, so that no request costs more than its length.
 	Decode(request *Request, in any) (set []string, err error)
 	// Parameters renders in, a pointer to an Input, as CloudTrail writes requestParameters: names begin in lower case,

@@ -69,7 +69,7 @@ func read(t *testing.T, codec awswire.Codec, r *http.Request, body string, in an
 	if f.Kind != fault.Invalid {
 		t.Fatalf("not an Invalid fault: %v", err)
 	}
-	return nil, f.Resource + ": " + f.Message
+	return nil, f.Subject.String() + ": " + f.Message
 }
 
 func readForm(t *testing.T, codec awswire.Codec, body string, in any) ([]string, string) {

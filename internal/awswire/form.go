@@ -28,7 +28,7 @@ func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "request", "The query string cannot be read.")
+		return nil, fault.Wrap(err, fault.Invalid, fault.Request, "The query string cannot be read.")
 	}
 	for name := range values {
 		if len(name) > 6 && strings.EqualFold(name[:6], "X-Amz-") {
@@ -38,18 +38,18 @@ func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 	if len(body) > 0 {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, fault.New(fault.Invalid, "request", "The body must be of type application/x-www-form-urlencoded.")
+			return nil, fault.New(fault.Invalid, fault.Request, "The body must be of type application/x-www-form-urlencoded.")
 		}
 		fields, err := url.ParseQuery(string(body))
 		if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "request", "The body cannot be read as form parameters.")
+			return nil, fault.Wrap(err, fault.Invalid, fault.Request, "The body cannot be read as form parameters.")
 		}
 		for name, given := range fields {
 			values[name] = append(values[name], given...)
 		}
 	}
 	if version := values.Get("Version"); version != "" && version != f.version {
-		return nil, fault.New(fault.Invalid, "request",
+		return nil, fault.New(fault.Invalid, fault.Request,
 			"The version %s of the API is not served here; %s is.", short(version), f.version)
 	}
 	operation, err := operationName(values["Action"], "The request names no Action.")
@@ -64,14 +64,14 @@ func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 // operationName checks that a request names one operation.
 func operationName(given []string, none string) (string, error) {
 	if len(given) == 0 || given[0] == "" {
-		return "", fault.New(fault.Invalid, "operation", "%s", none)
+		return "", fault.New(fault.Invalid, fault.Operation, "%s", none)
 	}
 	name := given[0]
 	if len(given) > 1 || len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	}) {
 		name = short(strings.Join(given, ","))
-		return "", fault.New(fault.Invalid, "operation", "%s is not the name of an operation.", name)
+		return "", fault.New(fault.Invalid, fault.Operation, "%s is not the name of an operation.", name)
 	}
 	return name, nil
 }

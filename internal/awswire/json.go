@@ -35,7 +35,7 @@ func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {
 		prefix, name = targets[0][:max(dot, 0)], targets[0][dot+1:]
 	}
 	if prefix != c.target && !strings.HasSuffix(prefix, "."+c.target) {
-		return nil, fault.New(fault.Invalid, "operation", "The header X-Amz-Target must be %s.OPERATION.", c.target)
+		return nil, fault.New(fault.Invalid, fault.Operation, "The header X-Amz-Target must be %s.OPERATION.", c.target)
 	}
 	operation, err := operationName([]string{name}, "The header X-Amz-Target names no operation.")
 	if err != nil {
@@ -54,7 +54,7 @@ func (c jsonCodec) Decode(request *Request, in any) ([]string, error) {
 		return nil, nil
 	}
 	if !utf8.Valid(request.json) {
-		return nil, fault.New(fault.Invalid, "request", "The body is not valid UTF-8.")
+		return nil, fault.New(fault.Invalid, fault.Request, "The body is not valid UTF-8.")
 	}
 	d := jsonReader{tokens: json.NewDecoder(bytes.NewReader(request.json)), operation: request.Operation}
 	d.tokens.UseNumber()
@@ -64,7 +64,7 @@ func (c jsonCodec) Decode(request *Request, in any) ([]string, error) {
 	}
 	var broken *json.SyntaxError
 	if errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fault.Wrap(err, fault.Invalid, "request", "The body is not valid JSON.")
+		return nil, fault.Wrap(err, fault.Invalid, fault.Request, "The body is not valid JSON.")
 	}
 	return nil, err
 }

@@ -26,14 +26,14 @@ func (d *jsonReader) document(v reflect.Value, s *shape) ([]bool, error) {
 		return nil, err
 	}
 	if start != json.Delim('{') {
-		return nil, fault.New(fault.Invalid, "request", "The body must be a JSON object.")
+		return nil, fault.New(fault.Invalid, fault.Request, "The body must be a JSON object.")
 	}
 	set, err := d.members(v, s, "", 1)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := d.tokens.Token(); err != io.EOF {
-		return nil, fault.New(fault.Invalid, "request", "The body goes on after its JSON object.")
+		return nil, fault.New(fault.Invalid, fault.Request, "The body goes on after its JSON object.")
 	}
 	return set, nil
 }

@@ -13,17 +13,17 @@ import (
 
 // refuse is the fault of a parameter that cannot be read. What the caller wrote appears cut short.
 func refuse(path, problem string) error {
-	return fault.New(fault.Invalid, "parameter-value", "The parameter %s %s.", short(path), problem)
+	return fault.New(fault.Invalid, fault.ParameterValue, "The parameter %s %s.", short(path), problem)
 }
 
 // unknown is the fault of a parameter the operation does not have.
 func unknown(path, operation string) error {
-	return fault.New(fault.Invalid, "parameter", "The parameter %s is not recognized by %s.", short(path), operation)
+	return fault.New(fault.Invalid, fault.Parameter, "The parameter %s is not recognized by %s.", short(path), operation)
 }
 
 // tooMany is the fault of a request over maxParameters.
 func tooMany() error {
-	return fault.New(fault.Invalid, "request",
+	return fault.New(fault.Invalid, fault.Request,
 		"The request has more than %d parameters. Split it into several.", maxParameters)
 }
 

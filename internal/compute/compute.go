@@ -79,7 +79,7 @@ type Target struct {
 }
 
 // Target returns the region's instance with the id. One that does not exist, is in another region, or was terminated
-// longer than an hour ago is a NotFound fault, Resource "instance". It is for what has a pass.
+// longer than an hour ago is a NotFound fault, Subject "instance". It is for what has a pass.
 func (s *Service) Target(tx *db.Tx, region, id string) (Target, error) {
 	found, err := s.find(tx, region, id)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Service) Terminate(tx *gate.Tx, ids []string) ([]StateChange, error) {
 		return nil, err
 	}
 	if len(ids) == 0 {
-		return nil, fault.New(fault.Invalid, "parameters", "No instances specified")
+		return nil, fault.New(fault.Invalid, fault.Parameters, "No instances specified")
 	}
 	instances, err := s.find(tx.Tx, tx.Region(), ids...)
 	if err != nil {

@@ -52,7 +52,7 @@ func noZone(name string, zones []Zone) error {
 	for _, z := range zones {
 		names = append(names, z.Name)
 	}
-	return fault.New(fault.Invalid, "zone", "Invalid availability zone: [%s]. This region has: %s.",
+	return fault.New(fault.Invalid, fault.Zone, "Invalid availability zone: [%s]. This region has: %s.",
 		name, strings.Join(names, ", "))
 }
 
@@ -97,7 +97,7 @@ func (s *Service) Regions(
 	regions := slices.Clone(s.places)
 	for _, name := range names {
 		if !slices.ContainsFunc(regions, func(r Region) bool { return r.Name == name }) {
-			return nil, fault.New(fault.Invalid, "region-name", "Invalid region provided: [%s]", name)
+			return nil, fault.New(fault.Invalid, fault.RegionName, "Invalid region provided: [%s]", name)
 		}
 	}
 	if len(names) > 0 {
@@ -131,7 +131,7 @@ func (s *Service) Zones(
 	}
 	for _, id := range ids {
 		if !slices.ContainsFunc(all, func(z Zone) bool { return z.ID == id }) {
-			return nil, fault.New(fault.Invalid, "zone", "Invalid availability zone-id: [%s]", id)
+			return nil, fault.New(fault.Invalid, fault.Zone, "Invalid availability zone-id: [%s]", id)
 		}
 	}
 	if len(names)+len(ids) > 0 {

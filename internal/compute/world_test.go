@@ -79,7 +79,7 @@ func (w *world) Dismiss(_ context.Context, id string) {
 
 // Principal knows nobody.
 func (w *world) Principal(context.Context, string) (gate.Principal, error) {
-	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "nobody")
+	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "nobody")
 }
 
 // pass lets the test in as a host: what the room sees of a pass does not tell whose it is.
@@ -155,7 +155,7 @@ func report() hosts.Report {
 func want(t *testing.T, err error, kind fault.Kind, resource string) {
 	t.Helper()
 	f := fault.Of(err)
-	if err == nil || f.Kind != kind || f.Resource != resource {
-		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Resource, kind, resource)
+	if err == nil || f.Kind != kind || f.Subject.String() != resource {
+		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Subject.String(), kind, resource)
 	}
 }

@@ -65,6 +65,6 @@ func (b *boundBody) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	return 0, fault.New(fault.Throttled, "request",
+	return 0, fault.New(fault.Throttled, fault.Request,
 		"The server is receiving too many requests at once, and this one has no room. Send it again.")
 }

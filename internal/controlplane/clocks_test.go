@@ -273,7 +273,7 @@ func (w *moments) Deliver(ctx context.Context, g access.Grant) error {
 	w.pass(w.transit)
 	w.clock.Told(told)
 	if w.ack = w.grants.Add(ctx, wire); w.ack.Code != "" {
-		return fault.New(fault.Unavailable, "instance", "%s", w.ack.Message)
+		return fault.New(fault.Unavailable, fault.Instance, "%s", w.ack.Message)
 	}
 	return nil
 }
@@ -281,7 +281,7 @@ func (w *moments) Deliver(ctx context.Context, g access.Grant) error {
 type nobody struct{}
 
 func (nobody) Principal(context.Context, string) (gate.Principal, error) {
-	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "nobody")
+	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "nobody")
 }
 
 func (nobody) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }

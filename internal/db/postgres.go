@@ -120,7 +120,7 @@ func attempts(err error) int {
 func explain(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && (e.Code == "22021" || e.Code == "22P05") {
-		return fault.Wrap(err, fault.Invalid, "text",
+		return fault.Wrap(err, fault.Invalid, fault.Text,
 			"A value holds characters that cannot be stored. Use UTF-8 without zero bytes.")
 	}
 	return err

@@ -320,7 +320,7 @@ func TestTextThatCannotBeStored(t *testing.T) {
 	w := dbtest.PostgreSQL(t)
 	for _, text := range []string{"a\x00b", "\xff"} {
 		err := w.SetMeta(t.Context(), "k", text)
-		if f := fault.Of(err); err == nil || f.Kind != fault.Invalid || f.Resource != "text" {
+		if f := fault.Of(err); err == nil || f.Kind != fault.Invalid || f.Subject.String() != "text" {
 			t.Errorf("%q: %v", text, err)
 		}
 		ok(t, w.SetMeta(t.Context(), "k", db.Text(text)))

@@ -1,4 +1,4 @@
-// Package fault is how the inner rooms say what went wrong. An Error has a Kind, the type of resource it is
+// Package fault is how the inner rooms say what went wrong. An Error has a Kind, the Subject it is
 // about and a message fit for the caller; each edge (awsapi and its services) translates it, once, into the
 // code and shape its own protocol uses.
 package fault
@@ -40,11 +40,11 @@ func (k Kind) String() string {
 
 // Error is a failure with a public face.
 type Error struct {
-	Kind     Kind
-	Resource string // the type of thing it is about, in the words of its room: "instance", "user", "access-key"
-	Code     string // the code of AWS's API, where the resource's kind decides it and not the service; usually empty
-	Message  string // for the caller: what is wrong and what to do. Never holds a secret.
-	Cause    error  // for the log only
+	Kind    Kind
+	Subject Subject // what it is about
+	Code    string  // the code of AWS's API, where the resource's kind decides it and not the service; usually empty
+	Message string  // for the caller: what is wrong and what to do. Never holds a secret.
+	Cause   error   // for the log only
 }
 
 // Error returns the public message followed by the cause; it is for logs. Edges send Message alone.
@@ -59,13 +59,13 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // New makes an Error whose message is formatted as by fmt.Sprintf.
-func New(kind Kind, resource, format string, args ...any) *Error {
-	return &Error{Kind: kind, Resource: resource, Message: fmt.Sprintf(format, args...)}
+func New(kind Kind, subject Subject, format string, args ...any) *Error {
+	return &Error{Kind: kind, Subject: subject, Message: fmt.Sprintf(format, args...)}
 }
 
 // Wrap is New with a cause, which is logged and never shown.
-func Wrap(cause error, kind Kind, resource, format string, args ...any) *Error {
-	e := New(kind, resource, format, args...)
+func Wrap(cause error, kind Kind, subject Subject, format string, args ...any) *Error {
+	e := New(kind, subject, format, args...)
 	e.Cause = cause
 	return e
 }

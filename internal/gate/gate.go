@@ -123,24 +123,24 @@ func (g *Gate) Authenticate(
 ) (Caller, error) {
 	principal, err := g.principals.Principal(ctx, accessKeyID)
 	if fault.Is(err, fault.NotFound) {
-		return Caller{}, fault.Wrap(err, fault.Unauthenticated, "access-key", "The access key id %q is not known here "+
+		return Caller{}, fault.Wrap(err, fault.Unauthenticated, fault.AccessKey, "The access key id %q is not known here "+
 			"or is not active. Check the profile, or ask for a new access key.", accessKeyID)
 	}
 	if err != nil {
 		return Caller{}, err
 	}
 	if principal.Secret == "" {
-		return Caller{}, fault.New(fault.Unauthenticated, "access-key", "The access key %q has no secret.", accessKeyID)
+		return Caller{}, fault.New(fault.Unauthenticated, fault.AccessKey, "The access key %q has no secret.", accessKeyID)
 	}
 	if err := verify(principal.Secret); err != nil {
 		return Caller{guessed: true}, err
 	}
 	if !equalSecrets(sessionToken, principal.SessionToken) {
-		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "session",
+		return Caller{guessed: true}, fault.New(fault.Unauthenticated, fault.Session,
 			"The session token does not belong to the access key %q.", accessKeyID)
 	}
 	if !principal.Expires.IsZero() && g.clock().Left(principal.Issued, principal.Expires) == 0 {
-		return Caller{guessed: true}, fault.New(fault.Unauthenticated, "expired-session",
+		return Caller{guessed: true}, fault.New(fault.Unauthenticated, fault.ExpiredSession,
 			"The session token of the access key %q expired at %s. Ask for a new one.",
 			accessKeyID, principal.Expires.UTC().Format(time.RFC3339))
 	}
@@ -149,7 +149,7 @@ func (g *Gate) Authenticate(
 	}
 	caller := Caller{principal: principal, verified: true}
 	if !g.calls.allow(principal.Identity.PrincipalID, g.clock.Now()) {
-		return caller, fault.New(fault.Throttled, "rate",
+		return caller, fault.New(fault.Throttled, fault.Rate,
 			"Rate exceeded: %s makes too many calls. Wait, and make fewer in a second.", principal.Identity.ARN)
 	}
 	return caller, nil
@@ -197,7 +197,7 @@ type Ask struct {
 func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, error) {
 	pass := g.open(caller.Identity(), call, trail.AwsAPICall)
 	if !caller.verified {
-		return Pass{}, fault.New(fault.Unauthenticated, "caller", "The request is not authenticated.")
+		return Pass{}, fault.New(fault.Unauthenticated, fault.Caller, "The request is not authenticated.")
 	}
 	if caller.principal.Root {
 		return pass, nil
@@ -229,7 +229,7 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 // what verifies the token.
 func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 	if identity.Type != trail.Host || identity.PrincipalID == "" {
-		return Pass{}, fault.New(fault.Unauthenticated, "host", "Only an identified host can be admitted.")
+		return Pass{}, fault.New(fault.Unauthenticated, fault.Host, "Only an identified host can be admitted.")
 	}
 	return g.open(identity, call, trail.AwsServiceEvent), nil
 }
@@ -304,7 +304,7 @@ func denial(caller string, ask Ask, d policy.Decision) *fault.Error {
 		why = fmt.Sprintf("with an explicit deny in %s %s: statement %s of %s",
 			article(string(d.Set)), d.Set, d.Statement, d.Policy)
 	}
-	return fault.New(fault.Denied, "action", "User: %s is not authorized to perform: %s on resource: %s %s",
+	return fault.New(fault.Denied, fault.Action, "User: %s is not authorized to perform: %s on resource: %s %s",
 		caller, ask.Action, cmp.Or(ask.Named, ask.ARN), why)
 }
 

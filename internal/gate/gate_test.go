@@ -49,7 +49,7 @@ func (w *world) Used(_ context.Context, id, source, region string) {
 func (w *world) Principal(_ context.Context, id string) (gate.Principal, error) {
 	p, ok := w.principals[id]
 	if !ok {
-		return gate.Principal{}, fault.New(fault.NotFound, "access-key", "no key %s", id)
+		return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "no key %s", id)
 	}
 	return p, nil
 }
@@ -177,8 +177,8 @@ func TestAuthenticateRefuses(t *testing.T) {
 			t.Errorf("%s was let in", c.name)
 		case c.verify != nil && !errors.Is(err, c.verify):
 			t.Errorf("%s: %v", c.name, err)
-		case c.verify == nil && (fault.Of(err).Kind != fault.Unauthenticated || fault.Of(err).Resource != c.resource):
-			t.Errorf("%s: %v (%v %s)", c.name, err, fault.Of(err).Kind, fault.Of(err).Resource)
+		case c.verify == nil && (fault.Of(err).Kind != fault.Unauthenticated || fault.Of(err).Subject.String() != c.resource):
+			t.Errorf("%s: %v (%v %s)", c.name, err, fault.Of(err).Kind, fault.Of(err).Subject.String())
 		}
 		if _, err := w.Authorize(t.Context(), caller, push("debian")); err == nil {
 			t.Errorf("%s: the caller that was returned passes", c.name)

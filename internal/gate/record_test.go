@@ -80,7 +80,7 @@ func TestStrangersAreRecordedAtABoundedRate(t *testing.T) {
 // their own in the trail, for each key, and not without end either.
 func TestGuessesDoNotHideBehindStrangers(t *testing.T) {
 	w := newWorld(t)
-	wrong := func(gate.Secret) error { return fault.New(fault.Unauthenticated, "signature", "no") }
+	wrong := func(gate.Secret) error { return fault.New(fault.Unauthenticated, fault.Signature, "no") }
 	attempt := func(key string) {
 		t.Helper()
 		call := gate.Call{Name: "ListUsers"}

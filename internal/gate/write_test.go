@@ -171,7 +171,7 @@ func TestPassIsGoodForOneWrite(t *testing.T) {
 // What follows the commit fails: so does the call. What it wrote is taken back, the latest first, and its event, which
 // was committed already, says so under the same id.
 func TestAfterThatFails(t *testing.T) {
-	failure := fault.New(fault.Unavailable, "host", "gone")
+	failure := fault.New(fault.Unavailable, fault.Host, "gone")
 	for name, fail := range map[string]func(context.Context) error{
 		"an error": func(context.Context) error { return failure },
 		"a panic":  func(context.Context) error { panic(failure) },

@@ -127,13 +127,13 @@ func (c Config) Save(directory string) error {
 func (c Config) check() error {
 	server, err := url.Parse(c.Server)
 	if err != nil || server.Scheme != "https" || server.Host == "" {
-		return fault.New(fault.Invalid, "server", "The server must be an https URL with a host, not %q.", c.Server)
+		return fault.New(fault.Invalid, fault.Server, "The server must be an https URL with a host, not %q.", c.Server)
 	}
 	if c.InstanceID == "" {
-		return fault.New(fault.Missing, "instanceId", "The instance id is missing.")
+		return fault.New(fault.Missing, fault.InstanceID, "The instance id is missing.")
 	}
 	if c.SSHPort < 0 || c.SSHPort > 65535 {
-		return fault.New(fault.Invalid, "sshPort", "%d is no port.", c.SSHPort)
+		return fault.New(fault.Invalid, fault.Parameter, "%d is no port.", c.SSHPort)
 	}
 	return nil
 }

@@ -163,5 +163,5 @@ func (l *Links) undecided(instanceID string) error {
 	if c.settled || !c.remembered(l.clock().Uptime) {
 		return nil
 	}
-	return fault.New(fault.WrongState, "instance", "No key can be pushed to the instance %s now. %s", instanceID, c.sentence())
+	return fault.New(fault.WrongState, fault.Instance, "No key can be pushed to the instance %s now. %s", instanceID, c.sentence())
 }

@@ -275,7 +275,7 @@ func (i *instances) report(id string) hosts.Report {
 
 func (i *instances) Enroll(tx *gate.Tx, a hosts.Application) (hosts.Host, error) {
 	if a.Secret.Reveal() != "the secret of the token" {
-		return hosts.Host{}, fault.New(fault.Unauthenticated, "host-token", "The enrollment token is not valid.")
+		return hosts.Host{}, fault.New(fault.Unauthenticated, fault.HostToken, "The enrollment token is not valid.")
 	}
 	host := hosts.Host{
 		Head: resource.Head{ID: "i-" + a.TokenID, Region: region}, Zone: region + "a", PublicKey: a.PublicKey, Report: a.Report,
@@ -292,7 +292,7 @@ func (i *instances) ByKey(_ context.Context, key []byte) (hosts.Host, error) {
 			return instance, nil
 		}
 	}
-	return hosts.Host{}, fault.New(fault.NotFound, "instance", "no such key")
+	return hosts.Host{}, fault.New(fault.NotFound, fault.Instance, "no such key")
 }
 
 func (i *instances) Dismissed(_ context.Context, id string, key []byte) (bool, error) {
@@ -352,7 +352,7 @@ func (g *grants) Released(tx *gate.Tx, release access.Release) error {
 		return fmt.Errorf("the database is gone")
 	}
 	if !slices.ContainsFunc(g.live[release.InstanceID], func(grant access.Grant) bool { return grant.RequestID == release.RequestID }) {
-		return fault.New(fault.NotFound, "grant", "no such grant")
+		return fault.New(fault.NotFound, fault.Grant, "no such grant")
 	}
 	g.released[release.EventID] = release
 	return tx.Check()
@@ -394,7 +394,7 @@ func (d *deployment) written() []trail.Event {
 type nobody struct{}
 
 func (nobody) Principal(context.Context, string) (gate.Principal, error) {
-	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "there are none")
+	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "there are none")
 }
 
 func (nobody) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }

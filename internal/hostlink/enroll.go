@@ -23,7 +23,7 @@ func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 	}
 	var request hostproto.Enroll
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, hostproto.MaxMessage)).Decode(&request); err != nil {
-		h.refuse(w, fault.Wrap(err, fault.Invalid, "body", "The body is not an enrollment."))
+		h.refuse(w, fault.Wrap(err, fault.Invalid, fault.Body, "The body is not an enrollment."))
 		return
 	}
 	token, err := hostproto.ParseToken(request.Token)
@@ -78,7 +78,7 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	return hosts.Host{}, err
 }
 
-var errNoKey = fault.New(fault.Invalid, "host-key", "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")
+var errNoKey = fault.New(fault.Invalid, fault.HostKey, "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")
 
 // fromWire reads a report. Its fields are judged by hosts.
 func fromWire(r hostproto.Report) (hosts.Report, error) {
@@ -92,7 +92,7 @@ func fromWire(r hostproto.Report) (hosts.Report, error) {
 	for _, text := range r.Addresses {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
-			return hosts.Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: %.64q is not an address.", text)
+			return hosts.Report{}, fault.New(fault.Invalid, fault.HostReport, "The host's report is refused: %.64q is not an address.", text)
 		}
 		report.Addresses = append(report.Addresses, address)
 	}

@@ -140,8 +140,8 @@ func TestRefusalReachesTheCaller(t *testing.T) {
 			}
 		}
 		f := fault.Of(<-answered)
-		if f.Kind != test.kind || f.Resource != test.about || !strings.Contains(f.Message, test.says) {
-			t.Errorf("%+v came as %v of %q: %s", test.ack, f.Kind, f.Resource, f.Message)
+		if f.Kind != test.kind || f.Subject.String() != test.about || !strings.Contains(f.Message, test.says) {
+			t.Errorf("%+v came as %v of %q: %s", test.ack, f.Kind, f.Subject.String(), f.Message)
 		}
 		if strings.ContainsFunc(f.Message, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%q is not for a terminal", f.Message)

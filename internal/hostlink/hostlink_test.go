@@ -72,8 +72,8 @@ func TestDeliver(t *testing.T) {
 	}
 	for _, refusal := range refusals {
 		t.Run(refusal.name, func(t *testing.T) {
-			if f := fault.Of(d.deliver(refusal.grant)); f.Kind != refusal.kind || f.Resource != refusal.about {
-				t.Errorf("got %v of %q: %v", f.Kind, f.Resource, f)
+			if f := fault.Of(d.deliver(refusal.grant)); f.Kind != refusal.kind || f.Subject.String() != refusal.about {
+				t.Errorf("got %v of %q: %v", f.Kind, f.Subject.String(), f)
 			}
 		})
 	}

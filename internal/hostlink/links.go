@@ -53,7 +53,7 @@ func (l *Links) Count() int {
 func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	link := l.find(grant.InstanceID)
 	if link == nil {
-		return fault.New(fault.Unavailable, "instance",
+		return fault.New(fault.Unavailable, fault.Instance,
 			"The instance %s has lost its link to this server. Try again.", grant.InstanceID)
 	}
 	if err := l.undecided(grant.InstanceID); err != nil {
@@ -65,7 +65,7 @@ func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	wire := toWire(grant, now)
 	ack, err := link.call(ctx, hostproto.Message{Grant: &wire, Clocks: clocks(now)})
 	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, "instance", "The instance %s did not answer. Try again.", grant.InstanceID)
+		return fault.Wrap(err, fault.Unavailable, fault.Instance, "The instance %s did not answer. Try again.", grant.InstanceID)
 	}
 	if ack.Code != "" {
 		l.log.Warn("a host refuses a grant", "instance", grant.InstanceID, "request", grant.RequestID,
@@ -81,16 +81,16 @@ func refusal(grant access.Grant, ack hostproto.Ack) error {
 	case ack.Code == "":
 		return nil
 	case ack.Code == hostproto.AckUnknownUser:
-		return fault.New(fault.NotFound, "os-user", "The instance %s has no user %q.", grant.InstanceID, grant.OSUser)
+		return fault.New(fault.NotFound, fault.OSUser, "The instance %s has no user %q.", grant.InstanceID, grant.OSUser)
 	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectUser:
-		return fault.New(fault.Invalid, "os-user",
+		return fault.New(fault.Invalid, fault.OSUser,
 			"The instance %s does not let %q in. %s", grant.InstanceID, grant.OSUser, reason)
 	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectKey:
-		return fault.New(fault.Invalid, "public-key", "The instance %s does not accept the key. %s", grant.InstanceID, reason)
+		return fault.New(fault.Invalid, fault.PublicKey, "The instance %s does not accept the key. %s", grant.InstanceID, reason)
 	case ack.Code == hostproto.AckRefused:
-		return fault.New(fault.WrongState, "instance", "No pushed key opens the instance %s now. %s", grant.InstanceID, reason)
+		return fault.New(fault.WrongState, fault.Instance, "No pushed key opens the instance %s now. %s", grant.InstanceID, reason)
 	}
-	return fault.New(fault.Unavailable, "instance", "The instance %s could not take the key: %s. Its agent's log says more.",
+	return fault.New(fault.Unavailable, fault.Instance, "The instance %s could not take the key: %s. Its agent's log says more.",
 		grant.InstanceID, cmp.Or(reason, "it does not say why"))
 }
 

@@ -42,7 +42,7 @@ func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.limits.of(instance.ID).links.AllowN(h.Clock.Now(), 1) {
-		h.refuse(w, fault.New(fault.Throttled, "link", "The host connects too often."))
+		h.refuse(w, fault.New(fault.Throttled, fault.Link, "The host connects too often."))
 		return
 	}
 	if err := h.Links.checkVersion(instance.ID, hostproto.AgentVersion(r)); err != nil {
@@ -113,7 +113,7 @@ func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (hosts.Host,
 	case dismissed:
 		return hosts.Host{}, errDismissed
 	}
-	return hosts.Host{}, fault.Wrap(err, fault.Denied, "host-key", "This control plane does not know the machine's key. Enroll the machine.")
+	return hosts.Host{}, fault.Wrap(err, fault.Denied, fault.HostKey, "This control plane does not know the machine's key. Enroll the machine.")
 }
 
 // serve runs the link until it ends.

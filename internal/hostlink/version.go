@@ -35,5 +35,5 @@ func (l *Links) checkVersion(instanceID string, version int) error {
 	if news {
 		l.log.Warn("an agent of another version is refused", "instance", instanceID, "error", problem)
 	}
-	return fault.New(fault.WrongState, "link", "%s", problem)
+	return fault.New(fault.WrongState, fault.Link, "%s", problem)
 }

@@ -122,6 +122,6 @@ func notInTokenID(r rune) bool {
 }
 
 func invalidToken(format string, args ...any) error {
-	return fault.New(fault.Invalid, "host-token",
+	return fault.New(fault.Invalid, fault.HostToken,
 		"The enrollment token "+format+". Copy it whole from `sallyport host-token`, or make another.", args...)
 }

@@ -20,13 +20,13 @@ type Application struct {
 
 // Enroll redeems a token: the machine that knows its secret becomes an instance, to be recognized by the agent's
 // public key from now on. The pass is gate.AdmitHost's; its event names the instance. A token that is not good is an
-// Unauthenticated fault, Resource "host-token"; Exists "instance" if an enrolled machine has the key.
+// Unauthenticated fault, Subject "host-token"; Exists "instance" if an enrolled machine has the key.
 func (s *Service) Enroll(tx *gate.Tx, a Application) (Host, error) {
 	if err := tx.Check(); err != nil {
 		return Host{}, err
 	}
 	if len(a.PublicKey) != ed25519.PublicKeySize {
-		return Host{}, fault.New(fault.Invalid, "host-key", "The agent's key must be an Ed25519 key.")
+		return Host{}, fault.New(fault.Invalid, fault.HostKey, "The agent's key must be an Ed25519 key.")
 	}
 	report, err := a.Report.checked()
 	if err != nil {
@@ -57,5 +57,5 @@ func (s *Service) Enroll(tx *gate.Tx, a Application) (Host, error) {
 }
 
 func enrolledAlready(id string) error {
-	return fault.New(fault.Exists, "instance", "This machine is enrolled already, as %s. Un-enroll it first.", id)
+	return fault.New(fault.Exists, fault.Instance, "This machine is enrolled already, as %s. Un-enroll it first.", id)
 }

@@ -65,7 +65,7 @@ func New(database *db.DB, links Links, zones Zones, clock clock.Clock, random io
 }
 
 // ByKey finds the host whose agent proves itself with the key. It is how a host is authenticated, so it takes no pass.
-// NotFound, Resource "instance", for a key that was never enrolled or is no longer.
+// NotFound, Subject "instance", for a key that was never enrolled or is no longer.
 func (s *Service) ByKey(ctx context.Context, publicKey []byte) (Host, error) {
 	return db.Get(ctx, s.db, func(tx *db.Tx) (Host, error) { return byKey(tx, publicKey) })
 }
@@ -73,7 +73,7 @@ func (s *Service) ByKey(ctx context.Context, publicKey []byte) (Host, error) {
 func byKey(tx *db.Tx, publicKey []byte) (Host, error) {
 	id, err := resource.Claimed(tx, keyScope, keyText(publicKey))
 	if err == nil && id == "" {
-		err = fault.New(fault.NotFound, "instance", "No enrolled machine has this agent's key.")
+		err = fault.New(fault.NotFound, fault.Instance, "No enrolled machine has this agent's key.")
 	}
 	if err != nil {
 		return Host{}, err

@@ -60,7 +60,7 @@ var (
 func ValidOSUser(name string) bool { return utf8.ValidString(name) && osUser.MatchString(name) }
 
 // Report stores what the agent says of its machine, with an event, if it differs from what it said before
-// in more than the order of keys and users. A report that is out of bounds is an Invalid fault, Resource
+// in more than the order of keys and users. A report that is out of bounds is an Invalid fault, Subject
 // "host-report", and changes nothing.
 func (s *Service) Report(tx *gate.Tx, id string, report Report) error {
 	if err := tx.Check(); err != nil {
@@ -91,7 +91,7 @@ func (s *Service) Report(tx *gate.Tx, id string, report Report) error {
 // once and sorted. User names that could never be named in a request are left out: a machine may have such.
 func (r Report) checked() (Report, error) {
 	bad := func(format string, args ...any) (Report, error) {
-		return Report{}, fault.New(fault.Invalid, "host-report", "The host's report is refused: "+format, args...)
+		return Report{}, fault.New(fault.Invalid, fault.HostReport, "The host's report is refused: "+format, args...)
 	}
 	switch {
 	case !hostname.MatchString(r.Hostname):

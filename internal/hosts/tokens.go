@@ -56,7 +56,7 @@ func (s *Service) CreateToken(tx *gate.Tx, request TokenRequest) (Token, gate.Se
 	}
 	lifetime := cmp.Or(request.Lifetime, DefaultTokenLifetime)
 	if lifetime < MinTokenLifetime || lifetime > MaxTokenLifetime {
-		return Token{}, "", fault.New(fault.Invalid, "lifetime",
+		return Token{}, "", fault.New(fault.Invalid, fault.Lifetime,
 			"An enrollment token lives from %v to %v; %v was asked for.", MinTokenLifetime, MaxTokenLifetime, lifetime)
 	}
 	secret, created := s.newSecret(), s.clock()
@@ -81,7 +81,7 @@ func putToken(tx *db.Tx, t Token) error {
 }
 
 func findToken(tx *db.Tx, id string) (Token, error) {
-	absent := fault.New(fault.NotFound, "host-token", "There is no enrollment token %s.", id)
+	absent := fault.New(fault.NotFound, fault.HostToken, "There is no enrollment token %s.", id)
 	return db.One(tx, absent, func(row db.Scanner) (t Token, err error) {
 		var created, uptime, expires int64
 		var boot string
@@ -97,7 +97,7 @@ func findToken(tx *db.Tx, id string) (Token, error) {
 }
 
 // redeem deletes the token and returns it, if the secret is its own and it has not expired. A token that is unknown,
-// used, expired or whose secret is wrong is an Unauthenticated fault, Resource "host-token", and only who knows the
+// used, expired or whose secret is wrong is an Unauthenticated fault, Subject "host-token", and only who knows the
 // secret learns that it expired.
 func (s *Service) redeem(tx *db.Tx, id string, secret gate.Secret) (Token, error) {
 	token, err := findToken(tx, id)
@@ -108,14 +108,14 @@ func (s *Service) redeem(tx *db.Tx, id string, secret gate.Secret) (Token, error
 		return Token{}, badToken(err)
 	}
 	if s.clock().Left(token.Created, token.Expires) == 0 {
-		return Token{}, fault.New(fault.Unauthenticated, "host-token", "The enrollment token expired at %s. "+
+		return Token{}, fault.New(fault.Unauthenticated, fault.HostToken, "The enrollment token expired at %s. "+
 			"Make a new one with: sallyport host-token", token.Expires.UTC().Format(time.RFC3339))
 	}
 	return token, tx.Change(badToken(nil), `DELETE FROM host_token WHERE id = $1`, id)
 }
 
 func badToken(cause error) error {
-	return fault.Wrap(cause, fault.Unauthenticated, "host-token", "The enrollment token is not valid: "+
+	return fault.Wrap(cause, fault.Unauthenticated, fault.HostToken, "The enrollment token is not valid: "+
 		"it was used already, or this server never made it. Make a new one with: sallyport host-token")
 }
 

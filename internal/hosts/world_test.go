@@ -67,11 +67,11 @@ func (w *world) Zone(in, name string) (string, error) {
 	case in + "a", in + "b":
 		return name, nil
 	}
-	return "", fault.New(fault.Invalid, "zone", "no such zone")
+	return "", fault.New(fault.Invalid, fault.Zone, "no such zone")
 }
 
 func (w *world) Principal(context.Context, string) (gate.Principal, error) {
-	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "nobody")
+	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "nobody")
 }
 
 func (w *world) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }
@@ -166,8 +166,8 @@ func report() hosts.Report {
 func want(t *testing.T, err error, kind fault.Kind, resource string) {
 	t.Helper()
 	f := fault.Of(err)
-	if err == nil || f.Kind != kind || f.Resource != resource {
-		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Resource, kind, resource)
+	if err == nil || f.Kind != kind || f.Subject.String() != resource {
+		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Subject.String(), kind, resource)
 	}
 }
 

@@ -34,7 +34,7 @@ func (s *Service) AttachPolicy(tx *gate.Tx, owner Owner, arn string) error {
 		return err
 	}
 	if others >= maxAttached {
-		return fault.New(fault.Limit, "attachment", "Cannot exceed quota for PoliciesPer%s: %d. "+
+		return fault.New(fault.Limit, fault.Attachment, "Cannot exceed quota for PoliciesPer%s: %d. "+
 			"Detach another policy from %s first.", kind.title, maxAttached, i.Name)
 	}
 	_, err = tx.Exec(`INSERT INTO iam_attachment (owner_id, policy_arn) VALUES ($1, $2) ON CONFLICT DO NOTHING`, i.ID, arn)
@@ -54,7 +54,7 @@ func (s *Service) DetachPolicy(tx *gate.Tx, owner Owner, arn string) error {
 	if err != nil {
 		return err
 	}
-	absent := fault.New(fault.NotFound, "attachment", "Policy %s was not found.", arn)
+	absent := fault.New(fault.NotFound, fault.Attachment, "Policy %s was not found.", arn)
 	return tx.Change(absent, `DELETE FROM iam_attachment WHERE owner_id = $1 AND policy_arn = $2`, i.ID, arn)
 }
 

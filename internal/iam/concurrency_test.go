@@ -31,8 +31,8 @@ func (w *world) succeeded(errs []error, n int, kind fault.Kind, resource string)
 	for _, err := range errs {
 		if err == nil {
 			n--
-		} else if f := fault.Of(err); f.Kind != kind || f.Resource != resource {
-			w.Errorf("got %v (%v %q), want a %v fault about %q", err, f.Kind, f.Resource, kind, resource)
+		} else if f := fault.Of(err); f.Kind != kind || f.Subject.String() != resource {
+			w.Errorf("got %v (%v %q), want a %v fault about %q", err, f.Kind, f.Subject.String(), kind, resource)
 		}
 	}
 	if n != 0 {

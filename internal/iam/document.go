@@ -5,13 +5,13 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// checkManagedDocument refuses a document that no managed policy can have: a fault with Resource "policy-document".
+// checkManagedDocument refuses a document that no managed policy can have: a fault with Subject "policy-document".
 func checkManagedDocument(document string) error {
 	if err := policy.Validate(document, true); err != nil {
 		return err
 	}
 	if n := size(document); n > maxManagedDocument {
-		return fault.New(fault.Limit, "policy-document",
+		return fault.New(fault.Limit, fault.PolicyDocument,
 			"Cannot exceed quota for PolicySize: %d. The document has %d characters without white space.",
 			maxManagedDocument, n)
 	}
@@ -29,7 +29,7 @@ func checkInlineSize(i Identity, all []InlinePolicy) error {
 		total += size(p.Document)
 	}
 	if total > kind.maxInline {
-		return fault.New(fault.Limit, "policy-document", "Maximum policy size of %d bytes exceeded for %s %s: its "+
+		return fault.New(fault.Limit, fault.PolicyDocument, "Maximum policy size of %d bytes exceeded for %s %s: its "+
 			"inline policies would have %d characters without white space. Use a managed policy instead.",
 			kind.maxInline, i.Kind, i.Name, total)
 	}

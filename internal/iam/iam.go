@@ -99,5 +99,5 @@ func keyResource(id string) trail.Resource { return trail.Resource{ARN: id, Type
 
 // invalid is a fault about a parameter's value.
 func invalid(format string, args ...any) error {
-	return fault.New(fault.Invalid, "parameter", format, args...)
+	return fault.New(fault.Invalid, fault.Parameter, format, args...)
 }

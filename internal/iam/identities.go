@@ -194,6 +194,10 @@ func (s *Service) Delete(tx *gate.Tx, owner Owner) error {
 	if err != nil {
 		return err
 	}
+	kind, err := kindOf(i.Kind)
+	if err != nil {
+		return err
+	}
 	for _, left := range []struct{ first, query string }{
 		{"delete access keys", `SELECT 1 FROM iam_access_key WHERE user_id = $1 LIMIT 1`},
 		{"remove users from group", `SELECT 1 FROM iam_member WHERE group_id = $1 LIMIT 1`},
@@ -206,7 +210,7 @@ func (s *Service) Delete(tx *gate.Tx, owner Owner) error {
 			return err
 		}
 		if found {
-			return fault.New(fault.InUse, string(i.Kind), "Cannot delete entity, must %s first.", left.first)
+			return fault.New(fault.InUse, kind.subject, "Cannot delete entity, must %s first.", left.first)
 		}
 	}
 	if _, err := tx.Exec(`DELETE FROM iam_session WHERE user_id = $1`, i.ID); err != nil {

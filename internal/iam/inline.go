@@ -22,11 +22,11 @@ func scanInline(row db.Scanner) (p InlinePolicy, err error) {
 }
 
 func noInline(owner Owner, name string) error {
-	return fault.New(fault.NotFound, "policy", "The %s policy with name %s cannot be found.", owner.Kind, name)
+	return fault.New(fault.NotFound, fault.Policy, "The %s policy with name %s cannot be found.", owner.Kind, name)
 }
 
 // PutInlinePolicy gives the owner a policy of its own, in place of one of the same name. A bad document is an Invalid
-// fault with Resource "policy-document".
+// fault with Subject "policy-document".
 func (s *Service) PutInlinePolicy(tx *gate.Tx, owner Owner, p InlinePolicy) error {
 	if err := s.begin(tx); err != nil {
 		return err

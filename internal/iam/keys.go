@@ -37,7 +37,7 @@ func scanKey(row db.Scanner) (k AccessKey, err error) {
 }
 
 func noAccessKey(id string) error {
-	return fault.New(fault.NotFound, "access-key", "The Access Key with id %s cannot be found.", id)
+	return fault.New(fault.NotFound, fault.AccessKey, "The Access Key with id %s cannot be found.", id)
 }
 
 func findKey(tx *db.Tx, id string) (AccessKey, error) {
@@ -64,7 +64,7 @@ func (s *Service) issueKey(tx *gate.Tx, user Identity) (IssuedKey, error) {
 		return IssuedKey{}, err
 	}
 	if present >= maxAccessKeys {
-		return IssuedKey{}, fault.New(fault.Limit, "access-key",
+		return IssuedKey{}, fault.New(fault.Limit, fault.AccessKey,
 			"Cannot exceed quota for AccessKeysPerUser: %d", maxAccessKeys)
 	}
 	id, secret, sealed, err := s.draw(accessKeyPrefix)

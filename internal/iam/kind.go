@@ -24,6 +24,7 @@ const (
 // kind is what sets the identities of one kind apart from the others.
 type kind struct {
 	title     string // as in AWS::IAM::User
+	subject   fault.Subject
 	idPrefix  string
 	maxInline int // characters of all inline policies of one identity together, without white space
 }
@@ -32,9 +33,9 @@ type kind struct {
 func kindOf(k OwnerKind) (kind, error) {
 	switch k {
 	case OwnerUser:
-		return kind{title: "User", idPrefix: "AIDA", maxInline: 2048}, nil
+		return kind{title: "User", subject: fault.User, idPrefix: "AIDA", maxInline: 2048}, nil
 	case OwnerGroup:
-		return kind{title: "Group", idPrefix: "AGPA", maxInline: 5120}, nil
+		return kind{title: "Group", subject: fault.Group, idPrefix: "AGPA", maxInline: 5120}, nil
 	default:
 		return kind{}, fmt.Errorf("iam: there are no identities of the kind %q", k)
 	}
@@ -50,7 +51,11 @@ func (k OwnerKind) Type() string {
 }
 
 func (o Owner) notFound() error {
-	return fault.New(fault.NotFound, string(o.Kind), "The %s with name %s cannot be found.", o.Kind, o.Name)
+	kind, err := kindOf(o.Kind)
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.NotFound, kind.subject, "The %s with name %s cannot be found.", o.Kind, o.Name)
 }
 
 func (o Owner) exists() error {
@@ -58,5 +63,5 @@ func (o Owner) exists() error {
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.Exists, string(o.Kind), "%s with name %s already exists.", kind.title, o.Name)
+	return fault.New(fault.Exists, kind.subject, "%s with name %s already exists.", kind.title, o.Name)
 }

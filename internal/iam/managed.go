@@ -45,7 +45,7 @@ func scanPolicy(row db.Scanner) (p ManagedPolicy, err error) {
 }
 
 func noPolicy(arn string) error {
-	return fault.New(fault.NotFound, "policy", "Policy %s was not found.", arn)
+	return fault.New(fault.NotFound, fault.Policy, "Policy %s was not found.", arn)
 }
 
 // findPolicy returns a policy of the account.
@@ -73,7 +73,7 @@ func (s *Service) policy(tx *db.Tx, arn string) (ManagedPolicy, error) {
 func (s *Service) attachable(tx *db.Tx, arn string) (ManagedPolicy, error) {
 	p, err := s.policy(tx, arn)
 	if fault.Is(err, fault.NotFound) {
-		err = fault.New(fault.NotFound, "policy", "Policy %s does not exist or is not attachable.", arn)
+		err = fault.New(fault.NotFound, fault.Policy, "Policy %s does not exist or is not attachable.", arn)
 	}
 	return p, err
 }
@@ -84,7 +84,7 @@ func (s *Service) changeable(tx *gate.Tx, arn string) (ManagedPolicy, error) {
 		return ManagedPolicy{}, err
 	}
 	if ofAWS(arn) {
-		return ManagedPolicy{}, fault.New(fault.Denied, "policy", "Policy %s is AWS's own and cannot be changed. "+
+		return ManagedPolicy{}, fault.New(fault.Denied, fault.Policy, "Policy %s is AWS's own and cannot be changed. "+
 			"Create a policy of your own with its document.", arn)
 	}
 	return s.attachable(tx.Tx, arn)
@@ -122,7 +122,7 @@ func (s *Service) CreatePolicy(tx *gate.Tx, in NewPolicy) (ManagedPolicy, error)
 	if p.ID, err = newID(s.random, policyPrefix); err != nil {
 		return ManagedPolicy{}, err
 	}
-	taken := fault.New(fault.Exists, "policy",
+	taken := fault.New(fault.Exists, fault.Policy,
 		"A policy called %s already exists. Duplicate names are not allowed.", p.Name)
 	err = tx.Change(taken, `
 		INSERT INTO iam_policy
@@ -195,14 +195,14 @@ func (s *Service) DeletePolicy(tx *gate.Tx, arn string) error {
 		return err
 	}
 	if p.Attachments > 0 {
-		return fault.New(fault.InUse, "policy", "Cannot delete a policy attached to entities.")
+		return fault.New(fault.InUse, fault.Policy, "Cannot delete a policy attached to entities.")
 	}
 	versions, err := findVersions(tx.Tx, p)
 	if err != nil {
 		return err
 	}
 	if len(versions) > 1 {
-		return fault.New(fault.InUse, "policy", "This policy has more than one version. Before you delete a policy, "+
+		return fault.New(fault.InUse, fault.Policy, "This policy has more than one version. Before you delete a policy, "+
 			"you must delete the policy's versions. The default version is deleted with the policy.")
 	}
 	if _, err := tx.Exec(`DELETE FROM iam_policy_version WHERE policy_id = $1`, p.ID); err != nil {

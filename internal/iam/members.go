@@ -20,7 +20,7 @@ func (s *Service) AddMember(tx *gate.Tx, group, user string) error {
 		return err
 	}
 	if others >= maxGroupsOfUser {
-		return fault.New(fault.Limit, "membership",
+		return fault.New(fault.Limit, fault.Membership,
 			"Cannot exceed quota for GroupsPerUser: %d. Remove %s from another group first.", maxGroupsOfUser, u.Name)
 	}
 	_, err = tx.Exec(`INSERT INTO iam_member (user_id, group_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, u.ID, g.ID)
@@ -33,7 +33,7 @@ func (s *Service) RemoveMember(tx *gate.Tx, group, user string) error {
 	if err != nil {
 		return err
 	}
-	absent := fault.New(fault.NotFound, "membership",
+	absent := fault.New(fault.NotFound, fault.Membership,
 		"The user with name %s is not in the group %s.", u.Name, g.Name)
 	return tx.Change(absent, `DELETE FROM iam_member WHERE user_id = $1 AND group_id = $2`, u.ID, g.ID)
 }

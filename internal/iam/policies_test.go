@@ -37,11 +37,11 @@ func TestDocumentsAreLimitedAsIAMDoes(t *testing.T) {
 		w.refused(create("big", 6145), fault.Limit, "6144")
 		for _, bad := range []string{"", "{", `{"Version":"2012-10-17"}`, allowPush + "x"} {
 			err := w.do(w.service.PutInlinePolicy, userNamed("bob"), inline(bad))
-			if f := fault.Of(err); f.Kind != fault.Invalid || f.Resource != "policy-document" {
+			if f := fault.Of(err); f.Kind != fault.Invalid || f.Subject.String() != "policy-document" {
 				t.Errorf("%q: %v", bad, err)
 			}
 			err = w.do(w.service.CreatePolicy, iam.NewPolicy{Name: "bad", Document: bad})
-			if f := fault.Of(err); f.Kind != fault.Invalid || f.Resource != "policy-document" {
+			if f := fault.Of(err); f.Kind != fault.Invalid || f.Subject.String() != "policy-document" {
 				t.Errorf("%q: %v", bad, err)
 			}
 		}

@@ -39,7 +39,7 @@ func (s *Service) NewSession(tx *gate.Tx, duration time.Duration) (IssuedSession
 		return IssuedSession{}, err
 	}
 	if strings.HasPrefix(tx.Identity().AccessKeyID, sessionPrefix) {
-		return IssuedSession{}, fault.New(fault.Denied, "session",
+		return IssuedSession{}, fault.New(fault.Denied, fault.Session,
 			"Cannot call GetSessionToken with session credentials. Use the access key of the user.")
 	}
 	if duration < minSession || duration > maxSession {

@@ -41,7 +41,7 @@ func mergeTags(old, set map[string]string) (map[string]string, error) {
 		merged[spelling(merged, key)] = value
 	}
 	if len(merged) > maxTags {
-		return nil, fault.New(fault.Limit, "tag", "Cannot exceed quota for TagsPerUser: %d", maxTags)
+		return nil, fault.New(fault.Limit, fault.Tag, "Cannot exceed quota for TagsPerUser: %d", maxTags)
 	}
 	return merged, nil
 }

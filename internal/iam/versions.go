@@ -44,7 +44,7 @@ func pick(versions []PolicyVersion, arn, id string) (PolicyVersion, error) {
 			return v, nil
 		}
 	}
-	return PolicyVersion{}, fault.New(fault.NotFound, "policy-version",
+	return PolicyVersion{}, fault.New(fault.NotFound, fault.PolicyVersion,
 		"Policy %s version %s does not exist or is not attachable.", arn, id)
 }
 
@@ -71,7 +71,7 @@ func (s *Service) CreatePolicyVersion(
 		return PolicyVersion{}, err
 	}
 	if len(versions) >= maxVersions {
-		return PolicyVersion{}, fault.New(fault.Limit, "policy-version", "A managed policy can have up to %d versions. "+
+		return PolicyVersion{}, fault.New(fault.Limit, fault.PolicyVersion, "A managed policy can have up to %d versions. "+
 			"Before you create a new version, you must delete an existing version.", maxVersions)
 	}
 	created := PolicyVersion{Document: document, Created: moment(tx), Default: makeDefault}
@@ -133,7 +133,7 @@ func (s *Service) DeletePolicyVersion(tx *gate.Tx, arn, version string) error {
 		return err
 	}
 	if v.Default {
-		return fault.New(fault.InUse, "policy-version", "Cannot delete the default version of a policy.")
+		return fault.New(fault.InUse, fault.PolicyVersion, "Cannot delete the default version of a policy.")
 	}
 	_, err = tx.Exec(`DELETE FROM iam_policy_version WHERE policy_id = $1 AND number = $2`, p.ID, v.Number)
 	return err

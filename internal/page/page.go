@@ -55,13 +55,13 @@ func Token(query, position any) string {
 }
 
 // Position fills in position, a pointer, from the token. An empty token leaves it alone: that is the first
-// page. A token that we did not make, or made for another query, is an Invalid fault with Resource
+// page. A token that we did not make, or made for another query, is an Invalid fault with Subject
 // "page-token".
 func Position(token string, query, position any) error {
 	if token == "" {
 		return nil
 	}
-	bad := fault.New(fault.Invalid, "page-token", "The page token is not one of this listing's. Pass the token exactly "+
+	bad := fault.New(fault.Invalid, fault.PageToken, "The page token is not one of this listing's. Pass the token exactly "+
 		"as it was returned, with the same filters, or leave it out to begin at the first page.")
 	if len(token) > maxToken {
 		return bad

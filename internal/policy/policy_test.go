@@ -258,8 +258,8 @@ func TestParseRefuses(t *testing.T) {
 			if document != nil || err == nil {
 				t.Fatalf("was accepted: %s", test.source)
 			}
-			if f := fault.Of(err); f.Kind != fault.Invalid || f.Resource != "policy-document" {
-				t.Errorf("%v %q, want an invalid policy-document", f.Kind, f.Resource)
+			if f := fault.Of(err); f.Kind != fault.Invalid || f.Subject.String() != "policy-document" {
+				t.Errorf("%v %q, want an invalid policy-document", f.Kind, f.Subject.String())
 			}
 			if !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%q does not say %q", err, test.want)

@@ -46,7 +46,7 @@ func malformed(path, format string, args ...any) error {
 	if path != "" {
 		where = "in " + path + ": "
 	}
-	return fault.New(fault.Invalid, "policy-document", "The policy document is malformed: %s%s", where, fmt.Sprintf(format, args...))
+	return fault.New(fault.Invalid, fault.PolicyDocument, "The policy document is malformed: %s%s", where, fmt.Sprintf(format, args...))
 }
 
 func (n node) malformed(format string, args ...any) error { return malformed(n.path, format, args...) }

@@ -114,5 +114,5 @@ func (n node) has(name, text string) bool {
 
 // refused is malformed in IAM's own words.
 func refused(format string, args ...any) error {
-	return fault.New(fault.Invalid, "policy-document", format, args...)
+	return fault.New(fault.Invalid, fault.PolicyDocument, format, args...)
 }

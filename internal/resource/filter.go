@@ -47,21 +47,21 @@ func Given(value string) []string {
 }
 
 // Match returns a function that reports whether a thing matches all wanted filters. An unknown filter name is an Invalid
-// fault, Resource "filter"; too many filters or values are a Limit fault.
+// fault, Subject "filter"; too many filters or values are a Limit fault.
 func (f Filters[T]) Match(wanted []Filter) (func(T) bool, error) {
 	if len(wanted) > maxFilters {
-		return nil, fault.New(fault.Limit, "filter", "A request may have at most %d filters.", maxFilters)
+		return nil, fault.New(fault.Limit, fault.Filter, "A request may have at most %d filters.", maxFilters)
 	}
 	values := make([]func(T) []string, len(wanted))
 	for i, w := range wanted {
 		var ok bool
 		switch values[i], ok = f.find(w.Name); {
 		case !ok:
-			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' is invalid", w.Name)
+			return nil, fault.New(fault.Invalid, fault.Filter, "The filter '%s' is invalid", w.Name)
 		case len(w.Values) == 0:
-			return nil, fault.New(fault.Invalid, "filter", "The filter '%s' needs at least one value.", w.Name)
+			return nil, fault.New(fault.Invalid, fault.Filter, "The filter '%s' needs at least one value.", w.Name)
 		case len(w.Values) > maxFilterValues:
-			return nil, fault.New(fault.Limit, "filter", "The filter '%s' has more than %d values.",
+			return nil, fault.New(fault.Limit, fault.Filter, "The filter '%s' has more than %d values.",
 				w.Name, maxFilterValues)
 		}
 	}

@@ -20,7 +20,8 @@ type Kind struct {
 	Prefix string // of ids: "i-"
 	Type   string // in the trail, in CloudFormation's words: "AWS::EC2::Instance"
 	Noun   string // what EC2's errors call it: "instance"
-	// Code begins EC2's error codes about an id, "InvalidInstanceID", and State is the code for a wrong state.
+	// Subject is what faults about the kind are about. Code begins EC2's error codes about an id, "InvalidInstanceID", and State is the code for a wrong state.
+	Subject     fault.Subject
 	Code, State string
 	// Lingers is how long one that ended can still be described; 0 for a kind that is gone at once.
 	Lingers time.Duration
@@ -29,7 +30,7 @@ type Kind struct {
 // Instance is a machine one can connect to.
 var Instance = Kind{
 	Name: "instance", Prefix: "i-", Type: "AWS::EC2::Instance", Noun: "instance",
-	Code: "InvalidInstanceID", State: "IncorrectInstanceState", Lingers: time.Hour,
+	Subject: fault.Instance, Code: "InvalidInstanceID", State: "IncorrectInstanceState", Lingers: time.Hour,
 }
 
 // kinds are all kinds. Every one can be tagged.
@@ -72,7 +73,7 @@ func (k Kind) ARN(region, account, id string) string {
 
 // NotFound is the fault for ids that name nothing, in EC2's words.
 func (k Kind) NotFound(ids ...string) *fault.Error {
-	f := fault.New(fault.NotFound, k.Name, "The %s ID '%s' does not exist", k.Noun, strings.Join(ids, ", "))
+	f := fault.New(fault.NotFound, k.Subject, "The %s ID '%s' does not exist", k.Noun, strings.Join(ids, ", "))
 	if len(ids) > 1 {
 		f.Message = fmt.Sprintf("The %s IDs '%s' do not exist", k.Noun, strings.Join(ids, ", "))
 	}
@@ -83,14 +84,14 @@ func (k Kind) NotFound(ids ...string) *fault.Error {
 // Malformed is the fault for what is no id of the kind. It does not repeat a text that is longer than an id can be:
 // people paste secrets into the wrong field.
 func (k Kind) Malformed(id string) *fault.Error {
-	f := fault.New(fault.Invalid, k.Name+"-id", "Invalid id: %q (expecting %s and 17 hex digits)", Shown(id), k.Prefix)
+	f := fault.New(fault.Invalid, k.Subject, "Invalid id: %q (expecting %s and 17 hex digits)", Shown(id), k.Prefix)
 	f.Code = k.Code + ".Malformed"
 	return f
 }
 
 // WrongState is the fault for a resource that is in the wrong state for what is asked of it.
 func (k Kind) WrongState(format string, args ...any) *fault.Error {
-	f := fault.New(fault.WrongState, k.Name, format, args...)
+	f := fault.New(fault.WrongState, k.Subject, format, args...)
 	f.Code = k.State
 	return f
 }
@@ -114,7 +115,7 @@ const MaxIDs = 1000
 
 func checkCount(ids []string) error {
 	if len(ids) > MaxIDs {
-		return fault.New(fault.Invalid, "ids", "At most %d ids can be given at once; %d were.", MaxIDs, len(ids))
+		return fault.New(fault.Invalid, fault.IDs, "At most %d ids can be given at once; %d were.", MaxIDs, len(ids))
 	}
 	return nil
 }

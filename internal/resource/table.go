@@ -68,7 +68,7 @@ func (t Table[T, P]) Delete(tx *db.Tx, id string) error {
 		return err
 	}
 	if len(users) > 0 {
-		f := fault.New(fault.InUse, t.Kind.Name, "The %s '%s' has a dependency on it: %s uses it.",
+		f := fault.New(fault.InUse, t.Kind.Subject, "The %s '%s' has a dependency on it: %s uses it.",
 			t.Kind.Noun, id, users[0].Source)
 		f.Code = "DependencyViolation"
 		return f

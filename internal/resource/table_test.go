@@ -118,7 +118,7 @@ func TestClaims(t *testing.T) { each(t, testClaims) }
 
 func testClaims(t *testing.T, w *world) {
 	one, two := w.make(nil), w.make(nil)
-	taken := fault.New(fault.Exists, "name", "taken")
+	taken := fault.New(fault.Exists, fault.Name, "taken")
 	claim := func(id, value string) error {
 		return w.write(func(tx *gate.Tx) error { return resource.Claim(tx.Tx, "name", value, id, taken) })
 	}

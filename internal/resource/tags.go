@@ -52,7 +52,7 @@ func (s *Tags) Set(tx *gate.Tx, ids []string, tags map[string]string) error {
 		return err
 	}
 	if len(tags) == 0 {
-		return fault.New(fault.Missing, "Tag", "The request must contain the parameter Tag.")
+		return fault.New(fault.Missing, fault.Tag, "The request must contain the parameter Tag.")
 	}
 	if err := CheckTags(tags); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *Tags) Set(tx *gate.Tx, ids []string, tags map[string]string) error {
 			return err
 		}
 		if count > maxTags {
-			return fault.New(fault.Limit, "tag", "The resource %s would have %d tags; at most %d are allowed. "+
+			return fault.New(fault.Limit, fault.Tag, "The resource %s would have %d tags; at most %d are allowed. "+
 				"Delete some first.", id, count, maxTags)
 		}
 		return nil
@@ -136,7 +136,7 @@ func (s *Tags) each(tx *gate.Tx, ids []string, fn func(id string) error) error {
 
 // BadID is the fault for what is no id of a resource of any kind.
 func BadID(id string) *fault.Error {
-	f := fault.New(fault.Invalid, "resource-id",
+	f := fault.New(fault.Invalid, fault.ResourceID,
 		"The ID '%s' is not valid. Give the whole ID of a resource, such as i- and 17 hex digits.", Shown(id))
 	f.Code = "InvalidID"
 	return f
@@ -145,7 +145,7 @@ func BadID(id string) *fault.Error {
 // CheckTaggable refuses what is no id of a resource in a request that tags.
 func CheckTaggable(ids []string) error {
 	if len(ids) == 0 {
-		return fault.New(fault.Missing, "resourceIdSet", "The request must contain the parameter resourceIdSet.")
+		return fault.New(fault.Missing, fault.Parameter, "The request must contain the parameter resourceIdSet.")
 	}
 	for _, id := range ids {
 		if _, ok := Of(id); !ok {
@@ -224,14 +224,14 @@ func putTags(tx *db.Tx, id string, tags map[string]string) error {
 // CheckTags refuses tags that no resource can have.
 func CheckTags(tags map[string]string) error {
 	if len(tags) > maxTags {
-		return fault.New(fault.Limit, "tag", "A resource can have at most %d tags.", maxTags)
+		return fault.New(fault.Limit, fault.Tag, "A resource can have at most %d tags.", maxTags)
 	}
 	for key, value := range tags {
 		if err := checkTagKey(key); err != nil {
 			return err
 		}
 		if utf8.RuneCountInString(value) > maxTagValue || !utf8.ValidString(value) {
-			return fault.New(fault.Invalid, "tag", "Tag value exceeds the maximum length of %d characters", maxTagValue)
+			return fault.New(fault.Invalid, fault.Tag, "Tag value exceeds the maximum length of %d characters", maxTagValue)
 		}
 	}
 	return nil
@@ -240,11 +240,11 @@ func CheckTags(tags map[string]string) error {
 func checkTagKey(key string) error {
 	switch {
 	case key == "":
-		return fault.New(fault.Invalid, "tag", "Tag keys cannot be empty")
+		return fault.New(fault.Invalid, fault.Tag, "Tag keys cannot be empty")
 	case utf8.RuneCountInString(key) > maxTagKey || !utf8.ValidString(key):
-		return fault.New(fault.Invalid, "tag", "Tag key exceeds the maximum length of %d characters", maxTagKey)
+		return fault.New(fault.Invalid, fault.Tag, "Tag key exceeds the maximum length of %d characters", maxTagKey)
 	case strings.HasPrefix(policy.Fold(key), "aws:"):
-		return fault.New(fault.Invalid, "tag", "Tag keys starting with 'aws:' are reserved for internal use")
+		return fault.New(fault.Invalid, fault.Tag, "Tag keys starting with 'aws:' are reserved for internal use")
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func testTagRefuses(t *testing.T, w *world) {
 	}{
 		"a 51st":           {[]string{host.ID}, map[string]string{"more": ""}, fault.Limit, "tag"},
 		"no such instance": {[]string{host.ID, "i-00000000000000000"}, map[string]string{"1": ""}, fault.NotFound, "instance"},
-		"no tag":           {[]string{host.ID}, nil, fault.Missing, "Tag"},
+		"no tag":           {[]string{host.ID}, nil, fault.Missing, "tag"},
 		"reserved":         {[]string{host.ID}, map[string]string{"AWS:x": ""}, fault.Invalid, "tag"},
 		"no key":           {[]string{host.ID}, map[string]string{"": ""}, fault.Invalid, "tag"},
 		"long key":         {[]string{host.ID}, map[string]string{strings.Repeat("ü", 129): ""}, fault.Invalid, "tag"},

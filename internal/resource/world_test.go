@@ -51,7 +51,7 @@ func (w *world) now() time.Time { return w.machine.Read().Time }
 
 // Principal knows nobody.
 func (w *world) Principal(context.Context, string) (gate.Principal, error) {
-	return gate.Principal{}, fault.New(fault.NotFound, "access-key", "nobody")
+	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "nobody")
 }
 
 func (w *world) pass() gate.Pass {
@@ -105,7 +105,7 @@ func (w *world) ok(err error) {
 func want(t *testing.T, err error, kind fault.Kind, resource string) {
 	t.Helper()
 	f := fault.Of(err)
-	if err == nil || f.Kind != kind || f.Resource != resource {
-		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Resource, kind, resource)
+	if err == nil || f.Kind != kind || f.Subject.String() != resource {
+		t.Errorf("got %v (%v %q), want a fault %v %q", err, f.Kind, f.Subject.String(), kind, resource)
 	}
 }

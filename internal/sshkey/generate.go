@@ -59,7 +59,7 @@ func Generate(random io.Reader, accepted ...string) (Pair, error) {
 		}
 		return newPair(private)
 	}
-	return Pair{}, fault.New(fault.Unsupported, "public-key",
+	return Pair{}, fault.New(fault.Unsupported, fault.PublicKey,
 		"No SSH key of a type that is accepted can be made: %s.", strings.Join(accepted, ", "))
 }
 

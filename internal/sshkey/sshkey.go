@@ -150,5 +150,5 @@ func clip(s string) string {
 }
 
 func invalid(format string, args ...any) error {
-	return fault.New(fault.Invalid, "public-key", format, args...)
+	return fault.New(fault.Invalid, fault.PublicKey, format, args...)
 }

@@ -223,8 +223,8 @@ func TestRefusals(t *testing.T) {
 			if err == nil || got != (sshkey.Public{}) {
 				t.Fatalf("accepted: %+v", got)
 			}
-			if f := fault.Of(err); f.Kind != fault.Invalid || f.Resource != "public-key" {
-				t.Errorf("%v %q, want an invalid public-key", f.Kind, f.Resource)
+			if f := fault.Of(err); f.Kind != fault.Invalid || f.Subject.String() != "public-key" {
+				t.Errorf("%v %q, want an invalid public-key", f.Kind, f.Subject.String())
 			}
 			if !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%q does not say %q", err, test.want)

@@ -111,7 +111,7 @@ func lookup(q Query) (query string, args []any, err error) {
 		where("t.access_key_id = ?", value)
 	case "ReadOnly":
 		if q.Value != "true" && q.Value != "false" {
-			return "", nil, fault.New(fault.Invalid, "lookup-attribute",
+			return "", nil, fault.New(fault.Invalid, fault.LookupAttribute,
 				"The value of the lookup attribute ReadOnly must be true or false, not %q.", q.Value)
 		}
 		where("t.read_only = ?", q.Value == "true")
@@ -120,7 +120,7 @@ func lookup(q Query) (query string, args []any, err error) {
 		from, place = "trail_resource r JOIN trail t ON t.time = r.time AND t.id = r.id", "r"
 		where("r."+column+" = ?", value)
 	default:
-		return "", nil, fault.New(fault.Invalid, "lookup-attribute", "%q is no lookup attribute. Use EventId, EventName, "+
+		return "", nil, fault.New(fault.Invalid, fault.LookupAttribute, "%q is no lookup attribute. Use EventId, EventName, "+
 			"ReadOnly, Username, ResourceType, ResourceName, EventSource or AccessKeyId.", q.Attribute)
 	}
 	if q.Region != "" {

@@ -172,7 +172,7 @@ func TestUnknownAttribute(t *testing.T) {
 	each(t, func(b book) {
 		for _, q := range []Query{{Attribute: "Colour", Value: "red"}, {Attribute: "ReadOnly", Value: "maybe"}} {
 			_, err := b.Events(b.Context(), q)
-			if f := fault.Of(err); err == nil || f.Kind != fault.Invalid || f.Resource != "lookup-attribute" {
+			if f := fault.Of(err); err == nil || f.Kind != fault.Invalid || f.Subject.String() != "lookup-attribute" {
 				b.Errorf("%+v: %v", q, err)
 			}
 		}

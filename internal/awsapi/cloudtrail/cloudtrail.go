@@ -83,22 +83,22 @@ func (a api) lookupEvents() awsapi.Operation {
 func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query, error) {
 	q := trail.Query{Region: region, From: a.now().Add(-trail.Retention), Limit: pageSize}
 	if in.EventCategory != "" && in.EventCategory != types.EventCategoryInsight {
-		return q, fault.New(fault.Invalid, "event-category",
+		return q, fault.New(fault.Invalid, fault.EventCategory,
 			"%q is not an event category: there is only insight. Leave EventCategory out to get management events.",
 			in.EventCategory)
 	}
 	if len(in.LookupAttributes) > 1 {
-		return q, fault.New(fault.Invalid, "lookup-attribute", "You can only specify one lookup attribute; %d were given.", len(in.LookupAttributes))
+		return q, fault.New(fault.Invalid, fault.LookupAttribute, "You can only specify one lookup attribute; %d were given.", len(in.LookupAttributes))
 	}
 	for _, attribute := range in.LookupAttributes {
 		if !slices.Contains(attribute.AttributeKey.Values(), attribute.AttributeKey) {
-			return q, fault.New(fault.Invalid, "lookup-attribute", "%q is not an attribute to look events up by: those are %s.", attribute.AttributeKey, attribute.AttributeKey.Values())
+			return q, fault.New(fault.Invalid, fault.LookupAttribute, "%q is not an attribute to look events up by: those are %s.", attribute.AttributeKey, attribute.AttributeKey.Values())
 		}
 		if attribute.AttributeValue == nil || *attribute.AttributeValue == "" {
-			return q, fault.New(fault.Invalid, "lookup-attribute", "The lookup attribute %s needs a value.", attribute.AttributeKey)
+			return q, fault.New(fault.Invalid, fault.LookupAttribute, "The lookup attribute %s needs a value.", attribute.AttributeKey)
 		}
 		if n := utf8.RuneCountInString(*attribute.AttributeValue); n > maxValue {
-			return q, fault.New(fault.Invalid, "lookup-attribute",
+			return q, fault.New(fault.Invalid, fault.LookupAttribute,
 				"The value of the lookup attribute %s has %d characters; it may have %d.", attribute.AttributeKey, n, maxValue)
 		}
 		q.Attribute, q.Value = string(attribute.AttributeKey), *attribute.AttributeValue
@@ -110,17 +110,17 @@ func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query
 		q.To = in.EndTime.Truncate(time.Second).Add(time.Second) // the end is part of the range, and events bear whole seconds
 	}
 	if in.StartTime != nil && in.EndTime != nil && in.StartTime.After(*in.EndTime) {
-		return q, fault.New(fault.Invalid, "time-range", "The start time %s is after the end time %s.", in.StartTime.UTC().Format(time.RFC3339), in.EndTime.UTC().Format(time.RFC3339))
+		return q, fault.New(fault.Invalid, fault.TimeRange, "The start time %s is after the end time %s.", in.StartTime.UTC().Format(time.RFC3339), in.EndTime.UTC().Format(time.RFC3339))
 	}
 	if in.MaxResults != nil {
 		if *in.MaxResults < 1 || *in.MaxResults > pageSize {
-			return q, fault.New(fault.Invalid, "page-size", "MaxResults is %d; it must be from 1 to %d.", *in.MaxResults, pageSize)
+			return q, fault.New(fault.Invalid, fault.PageSize, "MaxResults is %d; it must be from 1 to %d.", *in.MaxResults, pageSize)
 		}
 		q.Limit = int(*in.MaxResults)
 	}
 	if in.NextToken != nil {
 		if *in.NextToken == "" {
-			return q, fault.New(fault.Invalid, "page-token", "NextToken is empty. Leave it out for the first page.")
+			return q, fault.New(fault.Invalid, fault.PageToken, "NextToken is empty. Leave it out for the first page.")
 		}
 		if err := page.Position(*in.NextToken, bound(region, in), &q.Before); err != nil {
 			return q, err

@@ -16,7 +16,7 @@ func errorOf(f *fault.Error) awswire.Error {
 	}
 	switch f.Kind {
 	case fault.Invalid, fault.Missing, fault.Unsupported:
-		return awswire.Error{Status: http.StatusBadRequest, Code: invalid(f.Resource)}
+		return awswire.Error{Status: http.StatusBadRequest, Code: invalid(f.Subject)}
 	case fault.Denied:
 		return awswire.Error{Status: http.StatusBadRequest, Code: "AccessDeniedException"}
 	case fault.Throttled:
@@ -27,17 +27,17 @@ func errorOf(f *fault.Error) awswire.Error {
 	return awswire.Error{Status: http.StatusInternalServerError, Code: "InternalFailure"}
 }
 
-func invalid(resource string) string {
-	switch resource {
-	case "lookup-attribute":
+func invalid(subject fault.Subject) string {
+	switch subject {
+	case fault.LookupAttribute:
 		return "InvalidLookupAttributesException"
-	case "time-range":
+	case fault.TimeRange:
 		return "InvalidTimeRangeException"
-	case "page-size":
+	case fault.PageSize:
 		return "InvalidMaxResultsException"
-	case "page-token":
+	case fault.PageToken:
 		return "InvalidNextTokenException"
-	case "event-category":
+	case fault.EventCategory:
 		return "InvalidEventCategoryException"
 	}
 	return "InvalidParameterException"

@@ -36,18 +36,18 @@ func answer(f *fault.Error) awswire.Error {
 	case fault.Exists, fault.InUse, fault.WrongState:
 		return bad("IncorrectState")
 	case fault.Limit:
-		switch f.Resource {
-		case "tag":
+		switch f.Subject {
+		case fault.Tag:
 			return bad("TagLimitExceeded")
-		case "filter":
+		case fault.Filter:
 			return bad("FilterLimitExceeded")
 		}
 		return bad("ResourceCountExceeded")
 	case fault.Denied:
 		return awswire.Error{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " + f.Message}
 	case fault.Unauthenticated:
-		switch f.Resource {
-		case "expired-request", "expired-session":
+		switch f.Subject {
+		case fault.ExpiredRequest, fault.ExpiredSession:
 			return bad("RequestExpired")
 		}
 		// A wrong clock is among these: by AuthFailure the SDKs recognize it and correct theirs.
@@ -62,22 +62,22 @@ func answer(f *fault.Error) awswire.Error {
 
 func invalid(f *fault.Error) awswire.Error {
 	e := awswire.Error{Status: http.StatusBadRequest, Code: "InvalidParameterValue"}
-	switch f.Resource {
-	case "dry-run":
+	switch f.Subject {
+	case fault.DryRun:
 		e = awswire.Error{Status: http.StatusPreconditionFailed, Code: "DryRunOperation"}
-	case "region":
+	case fault.Region:
 		e = awswire.Error{Status: http.StatusUnauthorized, Code: "AuthFailure"}
-	case "request":
+	case fault.Request:
 		e.Code = "InvalidRequest"
-	case "operation":
+	case fault.Operation:
 		e.Code = "InvalidAction"
-	case "parameter":
+	case fault.Parameter:
 		e.Code = "UnknownParameter"
-	case "parameters":
+	case fault.Parameters:
 		e.Code = "InvalidParameterCombination"
-	case "instance-type":
+	case fault.InstanceType:
 		e.Code = "InvalidInstanceType"
-	case "page-token":
+	case fault.PageToken:
 		e.Code = "InvalidPaginationToken"
 	}
 	return e

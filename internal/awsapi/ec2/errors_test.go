@@ -15,7 +15,7 @@ func TestRecordedCodes(t *testing.T) {
 		fault.Unavailable: "Server.Unavailable",
 		fault.Internal:    "Server.InternalError",
 	} {
-		if got := errorOf(fault.New(kind, "", "")); got.Recorded != want {
+		if got := errorOf(fault.New(kind, fault.Subject{}, "")); got.Recorded != want {
 			t.Errorf("%s is recorded as %s", want, got.Recorded)
 		}
 	}

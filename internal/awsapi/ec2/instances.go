@@ -168,7 +168,7 @@ func (a api) terminateInstances() awsapi.Operation {
 		Accepts: []string{"InstanceIds", "DryRun"},
 		Asks: func(_ context.Context, scope awsapi.Scope, in *ec2.TerminateInstancesInput) ([]gate.Ask, error) {
 			if len(in.InstanceIds) == 0 {
-				return nil, fault.New(fault.Invalid, "parameters", "No instances specified")
+				return nil, fault.New(fault.Invalid, fault.Parameters, "No instances specified")
 			}
 			return a.asks(scope, in.InstanceIds), resource.Instance.CheckIDs(in.InstanceIds)
 		},

@@ -40,7 +40,7 @@ func (a api) describeInstanceTypes() awsapi.Operation {
 			}
 			all := []types.InstanceTypeInfo{{InstanceType: compute.HostType, CurrentGeneration: aws.Bool(true)}}
 			if i := slices.IndexFunc(in.InstanceTypes, func(t types.InstanceType) bool { return t != compute.HostType }); i >= 0 {
-				return nil, fault.New(fault.Invalid, "instance-type",
+				return nil, fault.New(fault.Invalid, fault.InstanceType,
 					"The following supplied instance types do not exist: [%s]", resource.Shown(string(in.InstanceTypes[i])))
 			}
 			all, err = typeFilters.Keep(all, filters(in.Filters))

@@ -98,15 +98,15 @@ func checkShape(in *input) error {
 	}{{"InstanceId", in.InstanceId}, {"InstanceOSUser", in.InstanceOSUser}, {"SSHPublicKey", in.SSHPublicKey}}
 	for _, r := range required {
 		if r.value == nil || *r.value == "" {
-			return fault.New(fault.Missing, "parameter", "The request must contain %s.", r.name)
+			return fault.New(fault.Missing, fault.Parameter, "The request must contain %s.", r.name)
 		}
 	}
 	if !instanceID.MatchString(*in.InstanceId) {
-		return fault.New(fault.Invalid, "instance-id", "%q is not an instance id: i- and 17 hex digits. "+
+		return fault.New(fault.Invalid, fault.InstanceID, "%q is not an instance id: i- and 17 hex digits. "+
 			"`aws ec2 describe-instances` lists them.", resource.Shown(*in.InstanceId))
 	}
 	if utf8.RuneCountInString(*in.InstanceOSUser) > 32 {
-		return fault.New(fault.Invalid, "os-user", "The name of an OS user has at most 32 characters.")
+		return fault.New(fault.Invalid, fault.OSUser, "The name of an OS user has at most 32 characters.")
 	}
 	return nil
 }

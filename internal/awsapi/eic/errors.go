@@ -18,7 +18,7 @@ func errorOf(f *fault.Error) awswire.Error {
 	case fault.Invalid, fault.Missing, fault.Unsupported:
 		return awswire.Error{Status: http.StatusBadRequest, Code: "InvalidArgsException"}
 	case fault.NotFound:
-		if f.Resource == "os-user" {
+		if f.Subject == fault.OSUser {
 			return awswire.Error{Status: http.StatusBadRequest, Code: "InvalidArgsException"}
 		}
 		return awswire.Error{Status: http.StatusNotFound, Code: "EC2InstanceNotFoundException"}

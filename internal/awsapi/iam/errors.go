@@ -21,10 +21,10 @@ func errorOf(f *fault.Error) awswire.Error {
 	case fault.Limit:
 		return awswire.Error{Status: http.StatusConflict, Code: "LimitExceeded"}
 	case fault.Invalid:
-		switch f.Resource {
-		case "policy-document":
+		switch f.Subject {
+		case fault.PolicyDocument:
 			return awswire.Error{Status: http.StatusBadRequest, Code: "MalformedPolicyDocument"}
-		case "arn", "tag-keys":
+		case fault.ARN, fault.TagKeys:
 			return awswire.Error{Status: http.StatusBadRequest, Code: "InvalidInput"}
 		}
 	case fault.Internal:

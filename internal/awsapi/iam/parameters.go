@@ -69,7 +69,7 @@ func (p parameters) checkTagKeys() error {
 	for key := range p.tags() {
 		key = policy.Fold(key)
 		if seen[key] {
-			return fault.New(fault.Invalid, "tag-keys",
+			return fault.New(fault.Invalid, fault.TagKeys,
 				"Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
 		seen[key] = true

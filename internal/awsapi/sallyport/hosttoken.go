@@ -49,7 +49,7 @@ func (a api) createHostToken() awsapi.Operation {
 		},
 		Write: func(tx *gate.Tx, in *CreateHostTokenInput) (*CreateHostTokenOutput, error) {
 			if in.DurationSeconds < 0 || in.DurationSeconds > int64(hosts.MaxTokenLifetime/time.Second) {
-				return nil, fault.New(fault.Invalid, "lifetime", "DurationSeconds is %d; it must be from 60 to 86400.",
+				return nil, fault.New(fault.Invalid, fault.Lifetime, "DurationSeconds is %d; it must be from 60 to 86400.",
 					in.DurationSeconds)
 			}
 			token, secret, err := a.hosts.CreateToken(tx, hosts.TokenRequest{

@@ -56,7 +56,7 @@ func TestSendSSHPublicKeyErrors(t *testing.T) {
 	w.Dismiss(t.Context(), offline)
 	w.deliver = func(g access.Grant) error {
 		if g.OSUser == "nobody-here" {
-			return fault.New(fault.NotFound, "os-user", "no such user")
+			return fault.New(fault.NotFound, fault.OSUser, "no such user")
 		}
 		return nil
 	}

@@ -143,7 +143,7 @@ func (w *world) Principal(_ context.Context, id string) (gate.Principal, error) 
 	defer w.mu.Unlock()
 	p, ok := w.principals[id]
 	if !ok {
-		return gate.Principal{}, fault.New(fault.NotFound, "access-key", "no such key")
+		return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "no such key")
 	}
 	return p, nil
 }

@@ -56,7 +56,7 @@ func Parse(r *http.Request, now time.Time) (*Claim, error) {
 	var c *Claim
 	switch {
 	case len(header) == 0 && !presigned:
-		return nil, fault.New(fault.Unauthenticated, "missing-token", "The request is not signed. Configure an access key, for example as a profile of the AWS CLI.")
+		return nil, fault.New(fault.Unauthenticated, fault.MissingToken, "The request is not signed. Configure an access key, for example as a profile of the AWS CLI.")
 	case len(header) > 1 || len(header) == 1 && presigned:
 		return nil, incomplete("The request is signed more than once. Sign it in the Authorization header or in the URL.")
 	case presigned:
@@ -77,7 +77,7 @@ func Parse(r *http.Request, now time.Time) (*Claim, error) {
 }
 
 func incomplete(format string, args ...any) error {
-	return fault.New(fault.Unauthenticated, "incomplete", format, args...)
+	return fault.New(fault.Unauthenticated, fault.Incomplete, format, args...)
 }
 
 // fromHeader reads "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…".
@@ -191,7 +191,7 @@ func (c *Claim) checkSignedHeaders(header http.Header) error {
 func (c *Claim) checkTime(now time.Time) error {
 	now = now.UTC()
 	skew := func(what string) error {
-		return fault.New(fault.Unauthenticated, "skew", "%s: the request was signed at %s; the time here is %s. They may differ by %d minutes at most: set the machine's clock right.",
+		return fault.New(fault.Unauthenticated, fault.Skew, "%s: the request was signed at %s; the time here is %s. They may differ by %d minutes at most: set the machine's clock right.",
 			what, c.Time.Format(time.RFC3339), now.Format(time.RFC3339), int(maxSkew.Minutes()))
 	}
 	switch ahead := c.Time.Sub(now); {
@@ -201,7 +201,7 @@ func (c *Claim) checkTime(now time.Time) error {
 		return skew("Signature expired")
 	}
 	if c.Presigned && now.After(c.Time.Add(c.Expires)) {
-		return fault.New(fault.Unauthenticated, "expired-request", "The presigned request expired at %s; the time here is %s. Sign a new one.",
+		return fault.New(fault.Unauthenticated, fault.ExpiredRequest, "The presigned request expired at %s; the time here is %s. Sign a new one.",
 			c.Time.Add(c.Expires).Format(time.RFC3339), now.Format(time.RFC3339))
 	}
 	return nil

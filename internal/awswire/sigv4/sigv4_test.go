@@ -47,8 +47,8 @@ func check(t interface{ Fatalf(string, ...any) }, r *http.Request, body, secret 
 	if err == nil {
 		return ""
 	}
-	if f := fault.Of(err); f.Kind == fault.Unauthenticated && f.Resource != "" {
-		return f.Resource
+	if f := fault.Of(err); f.Kind == fault.Unauthenticated && f.Subject.String() != "" {
+		return f.Subject.String()
 	}
 	t.Fatalf("not an Unauthenticated fault: %v", err)
 	return ""
@@ -380,7 +380,7 @@ func TestZeroRefuses(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	var none *sigv4.Claim
 	for name, err := range map[string]error{"zero": (&sigv4.Claim{}).Verify(secret, r, nil), "nil": none.Verify(secret, r, nil)} {
-		if fault.Of(err).Resource != "signature" {
+		if fault.Of(err).Subject.String() != "signature" {
 			t.Errorf("%s claim: %v", name, err)
 		}
 	}

@@ -38,7 +38,7 @@ func (c *Claim) Verify(secret string, r *http.Request, body []byte) error {
 }
 
 func mismatch(format string, args ...any) error {
-	return fault.New(fault.Unauthenticated, "signature", format, args...)
+	return fault.New(fault.Unauthenticated, fault.Signature, format, args...)
 }
 
 // payloadHashes returns what the signer may have written for the body: the hash of the body as it arrived, and for

@@ -71,7 +71,7 @@ type Result struct {
 // enrolled already, Denied, Invalid, Unavailable or WrongState otherwise.
 func Run(ctx context.Context, options Options, progress Progress) (Result, error) {
 	if os.Geteuid() != 0 {
-		return Result{}, fault.New(fault.Denied, "enrollment", "Only root can enroll a machine: sshd's configuration and the agent's key are root's. Try again with sudo.")
+		return Result{}, fault.New(fault.Denied, fault.Enrollment, "Only root can enroll a machine: sshd's configuration and the agent's key are root's. Try again with sudo.")
 	}
 	if err := checkBuild(); err != nil {
 		return Result{}, err
@@ -98,11 +98,11 @@ func Run(ctx context.Context, options Options, progress Progress) (Result, error
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	if undoErr := e.manifest.undo(undoing, progress); undoErr != nil {
-		return Result{}, fault.Wrap(fmt.Errorf("%w; rolling back: %w", err, undoErr), fault.WrongState, "enrollment",
+		return Result{}, fault.Wrap(fmt.Errorf("%w; rolling back: %w", err, undoErr), fault.WrongState, fault.Enrollment,
 			"%s Rolling back did not succeed whole: mend what is reported above, then run `sallyport-host unenroll --directory %s`.", fault.Explain(err), options.Directory)
 	}
 	if e.result.InstanceID != "" {
-		return Result{}, fault.Wrap(err, fault.Of(err).Kind, "enrollment", "%s The machine is as it was before. The control plane lists it as %s, which will not come up: remove it with `aws ec2 terminate-instances --instance-ids %s`.",
+		return Result{}, fault.Wrap(err, fault.Of(err).Kind, fault.Enrollment, "%s The machine is as it was before. The control plane lists it as %s, which will not come up: remove it with `aws ec2 terminate-instances --instance-ids %s`.",
 			fault.Explain(err), e.result.InstanceID, e.result.InstanceID)
 	}
 	return Result{}, err
@@ -186,12 +186,12 @@ func (e *enrollment) steps(ctx context.Context, steps []step) error {
 
 func (e *enrollment) step(ctx context.Context, name string, run func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "enrollment", "Enrollment was interrupted before: %s.", name)
+		return fault.Wrap(err, fault.Unavailable, fault.Enrollment, "Enrollment was interrupted before: %s.", name)
 	}
 	e.progress.begin(name)
 	err := run(ctx)
 	if err != nil && ctx.Err() != nil { // the step says what it missed, not why
-		err = fault.Wrap(err, fault.Unavailable, "enrollment", "Enrollment was interrupted at: %s.", name)
+		err = fault.Wrap(err, fault.Unavailable, fault.Enrollment, "Enrollment was interrupted at: %s.", name)
 	}
 	e.progress.end(name, err)
 	return err

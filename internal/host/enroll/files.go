@@ -117,7 +117,7 @@ func (c change) undoBlock() error {
 	directory := filepath.Dir(c.Path)
 	if rest, ok := sshd.Remove(string(content), c.Text); ok {
 		if err := durable.Rewrite(c.Path, []byte(rest)); err != nil {
-			return fault.Wrap(err, fault.WrongState, "enrollment", "%s cannot be written to take out the lines that enrollment put there", c.Path)
+			return fault.Wrap(err, fault.WrongState, fault.Enrollment, "%s cannot be written to take out the lines that enrollment put there", c.Path)
 		}
 		content = []byte(rest)
 	}

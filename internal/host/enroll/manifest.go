@@ -83,7 +83,7 @@ func readManifest(directory string) (*manifest, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(m); err != nil || m.Version != manifestVersion {
-		return nil, fault.Wrap(err, fault.WrongState, "enrollment", "%s cannot be read by this release of sallyport-host: use the one that enrolled the machine.", path)
+		return nil, fault.Wrap(err, fault.WrongState, fault.Enrollment, "%s cannot be read by this release of sallyport-host: use the one that enrolled the machine.", path)
 	}
 	return m, nil
 }
@@ -109,7 +109,7 @@ func (m *manifest) record(c change) error {
 func (m *manifest) makeDirectory(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() {
-			return fault.New(fault.WrongState, "enrollment", "%s is in the way: it is not a directory.", path)
+			return fault.New(fault.WrongState, fault.Enrollment, "%s is in the way: it is not a directory.", path)
 		}
 		return nil
 	}
@@ -146,7 +146,7 @@ func (m *manifest) makeFile(path string, content []byte, mode fs.FileMode) error
 }
 
 func inTheWay(path string) error {
-	return fault.New(fault.Exists, "enrollment",
+	return fault.New(fault.Exists, fault.Enrollment,
 		"%s exists already and was not written by this enrollment. Move it away and try again.", path)
 }
 
@@ -219,7 +219,7 @@ func lockDirectory(directory string) (release func(), err error) {
 	}
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		dir.Close()
-		return nil, fault.Wrap(err, fault.InUse, "enrollment", "Another sallyport-host is enrolling or un-enrolling %s right now. Wait for it to end.", directory)
+		return nil, fault.Wrap(err, fault.InUse, fault.Enrollment, "Another sallyport-host is enrolling or un-enrolling %s right now. Wait for it to end.", directory)
 	}
 	locked, err := dir.Stat()
 	present, pathErr := os.Stat(directory)

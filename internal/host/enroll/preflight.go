@@ -70,7 +70,7 @@ func (e *enrollment) refuseComplete(m *manifest) error {
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.Exists, "enrollment", "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
+	return fault.New(fault.Exists, fault.Enrollment, "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
 }
 
 // nothingInDirectory refuses a directory that holds what is not ours.
@@ -81,7 +81,7 @@ func (e *enrollment) nothingInDirectory() error {
 	}
 	for _, entry := range entries {
 		if !durable.IsLeftover(entry.Name()) {
-			return fault.New(fault.Exists, "enrollment", "%s exists and is not empty, but holds no enrollment. Move it away, or choose another --directory.", e.Directory)
+			return fault.New(fault.Exists, fault.Enrollment, "%s exists and is not empty, but holds no enrollment. Move it away, or choose another --directory.", e.Directory)
 		}
 	}
 	return nil
@@ -115,7 +115,7 @@ func (e *enrollment) canWrite() error {
 		}
 		// access(2) tells root of read-only file systems and immutable files.
 		if err := unix.Access(path, unix.W_OK); err != nil {
-			return fault.Wrap(err, fault.WrongState, "enrollment",
+			return fault.Wrap(err, fault.WrongState, fault.Enrollment,
 				"%s cannot be written: %v. Enrollment has to, and has changed nothing yet.", path, err)
 		}
 	}
@@ -144,19 +144,19 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 		return err
 	}
 	if _, err := os.Stat(e.SSHDConfig); err != nil {
-		return fault.Wrap(err, fault.NotFound, "sshd", "sshd's configuration %s cannot be read.", e.SSHDConfig)
+		return fault.Wrap(err, fault.NotFound, fault.Sshd, "sshd's configuration %s cannot be read.", e.SSHDConfig)
 	}
 	if err := e.server.Check(ctx, e.SSHDConfig); err != nil {
-		return fault.Wrap(err, fault.WrongState, "sshd", "%s. Mend that first: nothing was changed", fault.Explain(err))
+		return fault.Wrap(err, fault.WrongState, fault.Sshd, "%s. Mend that first: nothing was changed", fault.Explain(err))
 	}
 	if e.settings, err = e.server.Effective(ctx, e.SSHDConfig, ""); err != nil {
 		return err
 	}
 	if e.settings.Get("pubkeyauthentication") == "no" {
-		return fault.New(fault.WrongState, "sshd", "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
+		return fault.New(fault.WrongState, fault.Sshd, "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
 	}
 	if options := (sshd.Options{Arguments: e.server.Arguments}); options.Sets("AuthorizedKeysCommand") || options.Sets("AuthorizedKeysCommandUser") {
-		return fault.New(fault.WrongState, "sshd", "sshd is started with an option that beats its configuration: "+
+		return fault.New(fault.WrongState, fault.Sshd, "sshd is started with an option that beats its configuration: "+
 			"-o AuthorizedKeysCommand=%s. Take it from the command line (`systemctl cat ssh ssh@` or /etc/default/ssh shows "+
 			"where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
 			e.settings.Get("authorizedkeyscommand"))
@@ -240,7 +240,7 @@ func (e *enrollment) begin() (release func(), err error) {
 		return nil, err
 	}
 	if m, err := readManifest(e.Directory); err != nil || m != nil {
-		return nil, fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left in %s cannot be undone.", e.Directory)
+		return nil, fault.Wrap(err, fault.WrongState, fault.Enrollment, "What an earlier enrollment left in %s cannot be undone.", e.Directory)
 	}
 	return e.begin() // what was locked is gone
 }
@@ -268,7 +268,7 @@ func (e *enrollment) cleanUp(old *manifest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
 	if err := old.undo(ctx, e.progress); err != nil {
-		return fault.Wrap(err, fault.WrongState, "enrollment", "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
+		return fault.Wrap(err, fault.WrongState, fault.Enrollment, "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
 	}
 	return old.remove() // gone already, if the manifest named the directory
 }
@@ -304,7 +304,7 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 	if _, err := user.Lookup(name); err != nil {
 		var unknown user.UnknownUserError
 		if !errors.As(err, &unknown) || name != DefaultKeysUser {
-			return fault.Wrap(err, fault.NotFound, "user", "There is no user %s to run the keys helper as. Make one, or leave --keys-user out.", name)
+			return fault.Wrap(err, fault.NotFound, fault.User, "There is no user %s to run the keys helper as. Make one, or leave --keys-user out.", name)
 		}
 		if err := e.manifest.makeUser(ctx, name); err != nil {
 			return err

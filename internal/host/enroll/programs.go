@@ -40,7 +40,7 @@ func helperProgram(directory string) string {
 // checkBuild refuses to enroll by a program that cannot.
 func checkBuild() error {
 	if len(helper) == 0 {
-		return fault.New(fault.Unsupported, "enrollment",
+		return fault.New(fault.Unsupported, fault.Enrollment,
 			"This program was built without the keys helper that sshd is to run. Build it with `make build`.")
 	}
 	return nil
@@ -56,7 +56,7 @@ type installed struct {
 func programs(directory, program string) ([]installed, error) {
 	info, err := os.Stat(program)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxProgram {
-		return nil, fault.Wrap(err, fault.NotFound, "program", "The program sallyport-host is not at %s.", program)
+		return nil, fault.Wrap(err, fault.NotFound, fault.Program, "The program sallyport-host is not at %s.", program)
 	}
 	content, err := os.ReadFile(program)
 	return []installed{{agentProgram(directory), content}, {helperProgram(directory), helper}}, err

@@ -101,7 +101,7 @@ func (c *ControlPlane) Redeem(ctx context.Context, report hostproto.Report) (hos
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return hostproto.Enrolled{}, fault.New(fault.Denied, "host-token", "The control plane at %s does not enroll this machine: %s", c.token.Server, hostproto.ReadRefusal(response))
+		return hostproto.Enrolled{}, fault.New(fault.Denied, fault.HostToken, "The control plane at %s does not enroll this machine: %s", c.token.Server, hostproto.ReadRefusal(response))
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, hostproto.MaxMessage))
 	if err != nil {
@@ -109,15 +109,15 @@ func (c *ControlPlane) Redeem(ctx context.Context, report hostproto.Report) (hos
 	}
 	var enrolled hostproto.Enrolled
 	if err := json.Unmarshal(text, &enrolled); err != nil || !strings.HasPrefix(enrolled.InstanceID, "i-") {
-		return hostproto.Enrolled{}, fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s gives an answer that this release of sallyport-host does not understand.", c.token.Server)
+		return hostproto.Enrolled{}, fault.Wrap(err, fault.Unavailable, fault.Server, "The control plane at %s gives an answer that this release of sallyport-host does not understand.", c.token.Server)
 	}
 	fingerprint, err := ca.Fingerprint(enrolled.Authority)
 	if err != nil || fingerprint != c.token.Fingerprint {
-		return hostproto.Enrolled{}, fault.Wrap(err, fault.Denied, "server", "The control plane at %s hands out another authority than the token pins. Make a new token with `sallyport host-token`.", c.token.Server)
+		return hostproto.Enrolled{}, fault.Wrap(err, fault.Denied, fault.Server, "The control plane at %s hands out another authority than the token pins. Make a new token with `sallyport host-token`.", c.token.Server)
 	}
 	return enrolled, nil
 }
 
 func (c *ControlPlane) unreachable(err error) error {
-	return fault.Wrap(err, fault.Unavailable, "server", "The control plane at %s cannot be reached, or is not the one that made the token (%v). Check the address, and that this machine may connect to it.", c.token.Server, err)
+	return fault.Wrap(err, fault.Unavailable, fault.Server, "The control plane at %s cannot be reached, or is not the one that made the token (%v). Check the address, and that this machine may connect to it.", c.token.Server, err)
 }

@@ -17,7 +17,7 @@ import (
 // for the rest. NotFound says that there is no identity to go on with: un-enroll the machine and enroll it anew.
 func Repair(ctx context.Context, options Options, progress Progress) (Result, error) {
 	if os.Geteuid() != 0 {
-		return Result{}, fault.New(fault.Denied, "enrollment", "Only root can repair an enrollment. Try again with sudo.")
+		return Result{}, fault.New(fault.Denied, fault.Enrollment, "Only root can repair an enrollment. Try again with sudo.")
 	}
 	if err := checkBuild(); err != nil {
 		return Result{}, err
@@ -38,7 +38,7 @@ func Repair(ctx context.Context, options Options, progress Progress) (Result, er
 		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
 		err = errors.Join(err, m.undoOnly(undoing, progress, isRemade))
-		return Result{}, fault.Wrap(err, fault.WrongState, "enrollment",
+		return Result{}, fault.Wrap(err, fault.WrongState, fault.Enrollment,
 			"%s sshd does not ask Sallyport now, and ordinary keys work as ever. Mend that and try again, or run "+
 				"`sallyport-host unenroll`.", fault.Explain(err))
 	}
@@ -49,7 +49,7 @@ func Repair(ctx context.Context, options Options, progress Progress) (Result, er
 func lockComplete(directory string) (host.Config, *manifest, func(), error) {
 	config, err := Enrolled(directory)
 	if err != nil {
-		return config, nil, nil, fault.Wrap(err, fault.NotFound, "enrollment",
+		return config, nil, nil, fault.Wrap(err, fault.NotFound, fault.Enrollment,
 			"There is no enrollment in %s to repair (%v). Take back what may be left of one with `sallyport-host unenroll`, "+
 				"and enroll the machine anew.", directory, err)
 	}

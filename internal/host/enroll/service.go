@@ -35,7 +35,7 @@ func (s Service) choose() (Service, error) {
 		return s, nil
 	case ServiceAuto, "":
 	default:
-		return "", fault.New(fault.Invalid, "service", "The service %q is none of auto, systemd, sysv, detached and none.", string(s))
+		return "", fault.New(fault.Invalid, fault.Service, "The service %q is none of auto, systemd, sysv, detached and none.", string(s))
 	}
 	if systemdRuns() {
 		return ServiceSystemd, nil
@@ -221,7 +221,7 @@ func StopAgent(ctx context.Context, directory string) (ran bool, err error) {
 		return false, nil
 	}
 	if err := daemon.Stop(ctx, agent); err != nil {
-		return true, fault.Wrap(err, fault.WrongState, "agent", "The agent of %s (process %d) does not end: %v.",
+		return true, fault.Wrap(err, fault.WrongState, fault.Agent, "The agent of %s (process %d) does not end: %v.",
 			directory, agent.PID, err)
 	}
 	return true, nil

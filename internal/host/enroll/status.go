@@ -55,12 +55,12 @@ func ReadStatus(ctx context.Context, directory string) (Status, error) {
 		return status, nil
 	}
 	if err != nil {
-		return status, fault.Wrap(err, fault.WrongState, "enrollment", "The enrollment in %s cannot be read: %v", status.Directory, err)
+		return status, fault.Wrap(err, fault.WrongState, fault.Enrollment, "The enrollment in %s cannot be read: %v", status.Directory, err)
 	}
 	status.InstanceID, status.Account, status.Region, status.Zone = config.InstanceID, config.Account, config.Region, config.Zone
 	status.Server = config.Server
 	if os.Geteuid() != 0 {
-		return status, fault.New(fault.Denied, "enrollment", "Only root can ask the agent and sshd. Try again with sudo.")
+		return status, fault.New(fault.Denied, fault.Enrollment, "Only root can ask the agent and sshd. Try again with sudo.")
 	}
 	m, err := readManifest(status.Directory)
 	if err != nil {

@@ -67,7 +67,7 @@ func reserveSpool(path string) error {
 		err = errors.Join(spool.Room(""), spool.Close())
 	}
 	if err != nil {
-		return fault.Wrap(err, fault.WrongState, "enrollment", "There is no room to record the use of keys in %s: %v.", path, err)
+		return fault.Wrap(err, fault.WrongState, fault.Enrollment, "There is no room to record the use of keys in %s: %v.", path, err)
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (e *enrollment) awaitLink(ctx context.Context) error {
 			if err != nil {
 				why = err.Error()
 			}
-			return fault.Wrap(ctx.Err(), fault.Unavailable, "agent", "The agent did not link with %s within %v: %s", config.Server, linkTimeout, why)
+			return fault.Wrap(ctx.Err(), fault.Unavailable, fault.Agent, "The agent did not link with %s within %v: %s", config.Server, linkTimeout, why)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -147,7 +147,7 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 		return err
 	}
 	if keyword := settings.Difference(expected); keyword != "" {
-		return fault.New(fault.WrongState, "sshd", "The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?", keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
+		return fault.New(fault.WrongState, fault.Sshd, "The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?", keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
 	}
 	return e.warnOfOverrides()
 }
@@ -187,7 +187,7 @@ func (e *enrollment) reloadSSHD(ctx context.Context) error {
 	}
 	if address := e.settings.Listens(); address.IsValid() && e.login != "" {
 		if err := sshd.Probe(ctx, address, e.login, e.Random); err != nil {
-			return fault.Wrap(err, fault.Unavailable, "sshd", "sshd does not answer as it should at %s after reloading: %v.", address, err)
+			return fault.Wrap(err, fault.Unavailable, fault.Sshd, "sshd does not answer as it should at %s after reloading: %v.", address, err)
 		}
 	}
 	return e.manifest.markReload("")

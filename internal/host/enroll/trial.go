@@ -83,7 +83,7 @@ func changesMore(keyword, name string, before, after sshd.Settings) error {
 	if name != "" {
 		whose = name
 	}
-	return fault.New(fault.WrongState, "sshd", "With our AuthorizedKeysCommand in its configuration this sshd would take %s for %s, instead of %q, to be %q, which could lock people out: nothing of sshd's was changed. "+
+	return fault.New(fault.WrongState, fault.Sshd, "With our AuthorizedKeysCommand in its configuration this sshd would take %s for %s, instead of %q, to be %q, which could lock people out: nothing of sshd's was changed. "+
 		"OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand that comes after an AuthorizedKeysCommand; if it is that, set it outside of Match blocks, or update OpenSSH.",
 		keyword, whose, before.Get(keyword), after.Get(keyword))
 }
@@ -109,7 +109,7 @@ func (e *enrollment) tryLogin(ctx context.Context) error {
 			return err
 		}
 		if !outcome.CommandRan {
-			return fault.New(fault.WrongState, "sshd", "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
+			return fault.New(fault.WrongState, fault.Sshd, "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
 		}
 		if outcome.CommandProblem == "" {
 			return nil
@@ -137,7 +137,7 @@ func (e *enrollment) judgeCommand(ctx context.Context, config, directory, proble
 		problem = alone.CommandProblem
 	}
 	if problem != "" {
-		return fault.New(fault.WrongState, "sshd", "sshd is not content with the keys helper: %s", problem)
+		return fault.New(fault.WrongState, fault.Sshd, "sshd is not content with the keys helper: %s", problem)
 	}
 	settings, err := e.server.Effective(ctx, e.SSHDConfig, e.login)
 	if err == nil {
@@ -190,7 +190,7 @@ func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (ss
 		reasons = append(reasons, err)
 		trial.Config = e.SSHDConfig
 		if _, before := trial.Run(ctx); before == nil {
-			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, "sshd", "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Explain(err))
+			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, fault.Sshd, "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Explain(err))
 		}
 	}
 	if judged, err := e.judgeUsers(ctx, config, candidates); judged || err != nil {
@@ -200,7 +200,7 @@ func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (ss
 		e.warn("No user could be found to try a login with (%s).", strings.Join(candidates, ", "))
 		return sshd.Outcome{}, nil
 	}
-	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, "sshd",
+	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, fault.Sshd,
 		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, with or without the new configuration. The last answer: %s If that is as it should be, use --skip-test-login.",
 		strings.Join(candidates, ", "), fault.Explain(reasons[len(reasons)-1]))
 }

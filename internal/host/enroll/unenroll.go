@@ -20,7 +20,7 @@ import (
 // that the directory holds no enrollment.
 func Unenroll(ctx context.Context, directory string, progress Progress) error {
 	if os.Geteuid() != 0 {
-		return fault.New(fault.Denied, "enrollment", "Only root can un-enroll a machine. Try again with sudo.")
+		return fault.New(fault.Denied, fault.Enrollment, "Only root can un-enroll a machine. Try again with sudo.")
 	}
 	if directory == "" {
 		directory = host.DefaultDirectory
@@ -32,7 +32,7 @@ func Unenroll(ctx context.Context, directory string, progress Progress) error {
 	}
 	defer release()
 	if err := m.undo(ctx, progress); err != nil {
-		return fault.Wrap(err, fault.WrongState, "enrollment", "The machine is not wholly un-enrolled. Mend what is reported above and run `sallyport-host unenroll --directory %s` again.", directory)
+		return fault.Wrap(err, fault.WrongState, fault.Enrollment, "The machine is not wholly un-enrolled. Mend what is reported above and run `sallyport-host unenroll --directory %s` again.", directory)
 	}
 	return nil
 }
@@ -40,7 +40,7 @@ func Unenroll(ctx context.Context, directory string, progress Progress) error {
 // lockToUndo locks the directory and returns what is to be undone there. Where the directory itself is lost, it is
 // made again, for the lock and for what cannot be undone.
 func lockToUndo(directory string) (*manifest, func(), error) {
-	absent := fault.New(fault.NotFound, "enrollment",
+	absent := fault.New(fault.NotFound, fault.Enrollment,
 		"This machine is not enrolled: there is no %s.", filepath.Join(directory, ManifestFile))
 	if !isThere(directory) {
 		if m, err := recognise(directory); m == nil {

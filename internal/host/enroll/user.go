@@ -22,7 +22,7 @@ const commandTimeout = 60 * time.Second
 // makeUser makes a system user that owns nothing and cannot log in.
 func (m *manifest) makeUser(ctx context.Context, name string) error {
 	if _, err := exec.LookPath("useradd"); err != nil {
-		return fault.Wrap(err, fault.Unsupported, "user", "This machine has no useradd. Make a system user for the keys helper yourself and name it with --keys-user.")
+		return fault.Wrap(err, fault.Unsupported, fault.User, "This machine has no useradd. Make a system user for the keys helper yourself and name it with --keys-user.")
 	}
 	group, membership := name, []string{"--user-group"}
 	if _, err := user.LookupGroup(name); err == nil { // somebody else's, whose members and rights are their business

@@ -48,7 +48,7 @@ func (w otherWays) methods(ctx context.Context) error {
 			return err
 		}
 		if !slices.Equal(before, after) {
-			return fault.New(fault.WrongState, "sshd", "Under the new configuration sshd would offer %s other ways to log in, %s instead of %s: nothing of sshd's was changed.",
+			return fault.New(fault.WrongState, fault.Sshd, "Under the new configuration sshd would offer %s other ways to log in, %s instead of %s: nothing of sshd's was changed.",
 				login, strings.Join(after, ", "), strings.Join(before, ", "))
 		}
 		for _, method := range after {
@@ -80,7 +80,7 @@ func (w otherWays) certificates(ctx context.Context) error {
 			continue
 		}
 		if err := w.trial(w.config, login).Certificate(ctx, principals); err != nil {
-			return fault.Wrap(err, fault.WrongState, "sshd", "%s can log in by a certificate now, and could not under the new configuration: nothing of sshd's was changed. %s", login, fault.Explain(err))
+			return fault.Wrap(err, fault.WrongState, fault.Sshd, "%s can log in by a certificate now, and could not under the new configuration: nothing of sshd's was changed. %s", login, fault.Explain(err))
 		}
 		return nil
 	}
@@ -103,7 +103,7 @@ func (w otherWays) commandsKey(ctx context.Context) error {
 			continue
 		}
 		if err := w.trial(w.config, login).Accepts(ctx, key); err != nil {
-			return fault.Wrap(err, fault.WrongState, "sshd", "A key that %s prints for %s lets in now, and would not under the new configuration: nothing of sshd's was changed. %s",
+			return fault.Wrap(err, fault.WrongState, fault.Sshd, "A key that %s prints for %s lets in now, and would not under the new configuration: nothing of sshd's was changed. %s",
 				w.existing.Command, login, fault.Explain(err))
 		}
 		return nil

@@ -40,10 +40,10 @@ func Chain(ours string, existing KeysCommand) (string, error) {
 	}
 	program, arguments := splitProgram(existing.Command)
 	if err := CheckSafePath(program); err != nil {
-		return "", fault.Wrap(err, fault.WrongState, "sshd", "sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Explain(err))
+		return "", fault.Wrap(err, fault.WrongState, fault.Sshd, "sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Explain(err))
 	}
 	if strings.Contains(existing.User, "%") {
-		return "", fault.New(fault.Unsupported, "sshd", "sshd runs its AuthorizedKeysCommand as %s, a different user for each login, and the agent admits one. Set AuthorizedKeysCommandUser to one user.", existing.User)
+		return "", fault.New(fault.Unsupported, fault.Sshd, "sshd runs its AuthorizedKeysCommand as %s, a different user for each login, and the agent admits one. Set AuthorizedKeysCommandUser to one user.", existing.User)
 	}
 	if arguments == "" {
 		arguments = "%u"

@@ -63,7 +63,7 @@ func (k KeysCommand) expand(login string) ([]string, error) {
 	}
 	argv := splitWords(k.Command)
 	if len(argv) == 0 {
-		return nil, fault.New(fault.Invalid, "sshd", "There is no command.")
+		return nil, fault.New(fault.Invalid, fault.Sshd, "There is no command.")
 	}
 	if len(argv) == 1 {
 		argv = append(argv, "%u") // of an AuthorizedKeysCommand; one for principals has arguments
@@ -71,7 +71,7 @@ func (k KeysCommand) expand(login string) ([]string, error) {
 	tokens := strings.NewReplacer("%%", "%", "%u", login, "%U", known.Uid, "%h", known.HomeDir)
 	for i, word := range argv {
 		if i > 0 && strings.Contains(strings.NewReplacer("%%", "", "%u", "", "%U", "", "%h", "").Replace(word), "%") {
-			return nil, fault.New(fault.Unsupported, "sshd", "%s asks for what only a login has.", k.Command)
+			return nil, fault.New(fault.Unsupported, fault.Sshd, "%s asks for what only a login has.", k.Command)
 		}
 		argv[i] = tokens.Replace(word)
 	}

@@ -76,7 +76,7 @@ func (s Settings) newKey(random io.Reader) (ssh.Signer, error) {
 		bits, _ := strconv.Atoi(s.Get("requiredrsasize"))
 		key, err = rsa.GenerateKey(random, max(bits, leastRSABits))
 	default:
-		return nil, fault.New(fault.Unsupported, "sshd", "No login can be tried: sshd accepts keys of the types %s only.", strings.Join(types, ", "))
+		return nil, fault.New(fault.Unsupported, fault.Sshd, "No login can be tried: sshd accepts keys of the types %s only.", strings.Join(types, ", "))
 	}
 	if err != nil {
 		return nil, err

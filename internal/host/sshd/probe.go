@@ -49,7 +49,7 @@ func Probe(ctx context.Context, address netip.AddrPort, login string, random io.
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // nothing is sent that an impostor could use
 	})
 	if err == nil {
-		return fault.New(fault.WrongState, "sshd", "The server at %s let in a key that nobody allowed.", address)
+		return fault.New(fault.WrongState, fault.Sshd, "The server at %s let in a key that nobody allowed.", address)
 	}
 	refused := strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "Too many authentication failures")
 	if !considered || !refused {

@@ -175,7 +175,7 @@ func (r Running) Reload(ctx context.Context) error {
 	unit := r.activatedUnit(ctx)
 	if unit != "" {
 		if output, err := exec.CommandContext(ctx, "systemctl", "restart", unit).CombinedOutput(); err != nil {
-			return fault.Wrap(err, fault.Unavailable, "sshd", "systemctl restart %s fails: %s", unit, complaint(string(output), err))
+			return fault.Wrap(err, fault.Unavailable, fault.Sshd, "systemctl restart %s fails: %s", unit, complaint(string(output), err))
 		}
 		if r.pidFile == "" {
 			return nil // the unit tells systemd when it is ready
@@ -188,11 +188,11 @@ func (r Running) Reload(ctx context.Context) error {
 			return nil
 		}
 		if unit == "" && !isSSHD(r.PID) {
-			return fault.New(fault.Unavailable, "sshd", "sshd ended instead of reloading its configuration.")
+			return fault.New(fault.Unavailable, fault.Sshd, "sshd ended instead of reloading its configuration.")
 		}
 		select {
 		case <-ctx.Done():
-			return fault.Wrap(ctx.Err(), fault.Unavailable, "sshd", "sshd did not come back from reloading its configuration within %v.", reloadTimeout)
+			return fault.Wrap(ctx.Err(), fault.Unavailable, fault.Sshd, "sshd did not come back from reloading its configuration within %v.", reloadTimeout)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -202,7 +202,7 @@ func (r Running) Reload(ctx context.Context) error {
 func (s Server) Start(ctx context.Context, config string) error {
 	_, stderr, err := s.ask(ctx, config)
 	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, "sshd", "sshd does not start: %s", complaint(stderr, err))
+		return fault.Wrap(err, fault.Unavailable, fault.Sshd, "sshd does not start: %s", complaint(stderr, err))
 	}
 	return nil
 }

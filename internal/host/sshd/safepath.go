@@ -8,7 +8,7 @@ import (
 // CheckSafePath returns what safepath.Check does as a Denied fault.
 func CheckSafePath(path string) error {
 	if err := safepath.Check(path); err != nil {
-		return fault.Wrap(err, fault.Denied, "path", "%v", err)
+		return fault.Wrap(err, fault.Denied, fault.Path, "%v", err)
 	}
 	return nil
 }

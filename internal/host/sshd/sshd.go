@@ -37,7 +37,7 @@ func Find() (Server, error) {
 			return Server{Program: path}, nil
 		}
 	}
-	return Server{}, fault.New(fault.NotFound, "sshd", "This machine has no OpenSSH server. Install it (Debian: apt-get install openssh-server) and try again.")
+	return Server{}, fault.New(fault.NotFound, fault.Sshd, "This machine has no OpenSSH server. Install it (Debian: apt-get install openssh-server) and try again.")
 }
 
 // FindFor returns the program that the daemon of a configuration runs, with the daemon's own options: what it does is
@@ -81,7 +81,7 @@ func (s Server) Version(ctx context.Context) (Version, error) {
 	_, stderr, _ := s.run(ctx, "-V")
 	match := versionPattern.FindStringSubmatch(stderr)
 	if match == nil {
-		return Version{}, fault.New(fault.Unsupported, "sshd", "%s does not say that it is OpenSSH, and only OpenSSH can be set up. It says: %s", s.Program, firstLine(stderr))
+		return Version{}, fault.New(fault.Unsupported, fault.Sshd, "%s does not say that it is OpenSSH, and only OpenSSH can be set up. It says: %s", s.Program, firstLine(stderr))
 	}
 	major, _ := strconv.Atoi(match[1])
 	minor, _ := strconv.Atoi(match[2])
@@ -92,7 +92,7 @@ func (s Server) Version(ctx context.Context) (Version, error) {
 func (s Server) Check(ctx context.Context, config string) error {
 	_, stderr, err := s.ask(ctx, config, "-t")
 	if err != nil {
-		return fault.Wrap(err, fault.WrongState, "sshd", "sshd does not accept the configuration %s: %s", config, complaint(stderr, err))
+		return fault.Wrap(err, fault.WrongState, fault.Sshd, "sshd does not accept the configuration %s: %s", config, complaint(stderr, err))
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func (s Server) EffectiveFrom(ctx context.Context, config, user, host, address s
 	}
 	stdout, stderr, err := s.ask(ctx, config, arguments...)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.WrongState, "sshd", "sshd cannot work with the configuration %s: %s", config, complaint(stderr, err))
+		return nil, fault.Wrap(err, fault.WrongState, fault.Sshd, "sshd cannot work with the configuration %s: %s", config, complaint(stderr, err))
 	}
 	return parseSettings(stdout), nil
 }

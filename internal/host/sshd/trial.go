@@ -180,10 +180,10 @@ func (t Trial) connectOnce(ctx context.Context, options []string, keys []ssh.Sig
 	case loginErr == nil:
 		return log, nil
 	case ctx.Err() != nil:
-		return log, fault.Wrap(loginErr, fault.Unavailable, "sshd", "sshd did not decide within %v whether to let %s in. Does its AuthorizedKeysCommand hang? It says: %s",
+		return log, fault.Wrap(loginErr, fault.Unavailable, fault.Sshd, "sshd did not decide within %v whether to let %s in. Does its AuthorizedKeysCommand hang? It says: %s",
 			loginTimeout, t.Login, reason(log, loginErr))
 	}
-	return log, fault.Wrap(loginErr, fault.Denied, "sshd", "%s could not log in by an ordinary key. sshd says: %s", t.Login, reason(log, loginErr))
+	return log, fault.Wrap(loginErr, fault.Denied, fault.Sshd, "%s could not log in by an ordinary key. sshd says: %s", t.Login, reason(log, loginErr))
 }
 
 // outcome reads sshd's log for what became of the keys command.
