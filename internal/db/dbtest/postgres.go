@@ -54,9 +54,10 @@ type server struct {
 }
 
 // serve runs a server in the current directory until its standard input ends, which it does with the process at the
-// other end, however that ends. Then it removes the directory. It says "ready", or what went wrong. $1 is where
-// PostgreSQL's programs are.
+// other end, however that ends. Then it removes the directory. It says "ready", or what went wrong, and goes on if nobody
+// hears it any more. $1 is where PostgreSQL's programs are.
 const serve = `
+trap '' PIPE
 "$1/initdb" --pgdata=data --username=sallyport --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >log 2>&1 &&
 "$1/pg_ctl" start --pgdata=data --log=server.log --wait --timeout=300 \
 	--options="-k '$PWD' -c listen_addresses= -c fsync=off -c max_connections=200 -c shared_buffers=32MB" >>log 2>&1 &&
