@@ -98,9 +98,9 @@ func (b *postgres) once(ctx context.Context, options *sql.TxOptions, fn func(*Tx
 // close lets others have the database when nothing of ours runs in it any more.
 func (b *postgres) close() error { return errors.Join(b.db.Close(), b.lock.release()) }
 
-// attempts is how often a transaction that fails with err is to be run, as the same transaction may well succeed when it
-// has lost to another: by a serialization failure, a deadlock, or because the other has just taken what must be unique,
-// which this one found free and will find taken.
+// attempts is how often a transaction that fails with err is to be run, as the same transaction may well succeed when
+// it has lost to another: by a serialization failure, a deadlock, or because the other has just taken what must be
+// unique, which this one found free and will find taken.
 // https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
 func attempts(err error) int {
 	var e *pgconn.PgError

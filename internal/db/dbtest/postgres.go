@@ -54,8 +54,8 @@ type server struct {
 }
 
 // serve runs a server in the current directory until its standard input ends, which it does with the process at the
-// other end, however that ends. Then it removes the directory. It says "ready", or what went wrong, and goes on if nobody
-// hears it any more. $1 is where PostgreSQL's programs are.
+// other end, however that ends. Then it removes the directory. It says "ready", or what went wrong, and goes on if
+// nobody hears it any more. $1 is where PostgreSQL's programs are.
 const serve = `
 trap '' PIPE
 "$1/initdb" --pgdata=data --username=sallyport --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >log 2>&1 &&
