@@ -42,7 +42,8 @@ var mayImport = map[string][]string{
 	"internal/db":    {"internal/clock", "internal/fault", "internal/testkit/prerequisite", "internal/db"},
 	"internal/trail": {"internal/fault", "internal/db"},
 	"internal/gate": {
-		"internal/clock", "internal/fault", "internal/policy", "internal/uuid", "internal/db", "internal/trail", "internal/gate",
+		"internal/clock", "internal/fault", "internal/policy",
+		"internal/uuid", "internal/db", "internal/trail", "internal/gate",
 	},
 	// domain
 	"internal/resource": {
@@ -77,7 +78,10 @@ var mayImport = map[string][]string{
 	// on the machine
 	"internal/host/keys":     {"internal/host/safepath"},
 	"internal/host/safepath": {},
-	"internal/host":          {"internal/clock", "internal/fault", "internal/durable", "internal/daemon", "internal/keyblob", "internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid"},
+	"internal/host": {
+		"internal/clock", "internal/fault", "internal/durable", "internal/daemon", "internal/keyblob",
+		"internal/sshkey", "internal/ca", "internal/hostproto", "internal/host", "internal/uuid",
+	},
 	// the places that know every room
 	"internal/controlplane": {"internal"},
 	"internal/testkit":      {"internal", "internal/uuid"},
@@ -101,7 +105,8 @@ func architecture(t *testing.T) string {
 // TestThePageNamesEveryRoom: the list of rooms and mayImport have the same ones.
 func TestThePageNamesEveryRoom(t *testing.T) {
 	var named []string
-	for _, match := range regexp.MustCompile(`(?m)^ {4}( {2})?([a-z0-9/-]+)/ {2}`).FindAllStringSubmatch(architecture(t), -1) {
+	room := regexp.MustCompile(`(?m)^ {4}( {2})?([a-z0-9/-]+)/ {2}`)
+	for _, match := range room.FindAllStringSubmatch(architecture(t), -1) {
 		if match[1] != "" {
 			match[2] = "internal/" + match[2]
 		}
@@ -116,7 +121,8 @@ func TestThePageNamesEveryRoom(t *testing.T) {
 // TestEachStepIsWhereThePageSays: a row of the table names functions, and the file that has them.
 func TestEachStepIsWhereThePageSays(t *testing.T) {
 	steps := 0
-	for _, row := range regexp.MustCompile("(?m)^\\| [^|]*\\| (`.*?`) in \\[[^]]*\\]\\(\\.\\./([^)]*)\\)").FindAllStringSubmatch(architecture(t), -1) {
+	step := regexp.MustCompile("(?m)^\\| [^|]*\\| (`.*?`) in \\[[^]]*\\]\\(\\.\\./([^)]*)\\)")
+	for _, row := range step.FindAllStringSubmatch(architecture(t), -1) {
 		code, err := os.ReadFile(filepath.Join("..", row[2]))
 		if err != nil {
 			t.Error(err)
@@ -165,7 +171,8 @@ type pkg struct {
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,Deps,GoFiles,TestImports,XTestImports,TestGoFiles,XTestGoFiles", "./...")
+	cmd := exec.Command("go", "list",
+		"-json=ImportPath,Dir,Doc,Imports,Deps,GoFiles,TestImports,XTestImports,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = ".."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -227,7 +234,8 @@ func TestNeverReach(t *testing.T) {
 func TestOnlyTheEdgesKnowAWSTypes(t *testing.T) {
 	for _, p := range packages(t) {
 		room := strings.TrimPrefix(p.ImportPath, module)
-		if within(room, "internal/awsapi") || within(room, "internal/awswire") || within(room, "internal/testkit") || within(room, "cmd/sallyport") || within(room, "bench") {
+		if within(room, "internal/awsapi") || within(room, "internal/awswire") || within(room, "internal/testkit") ||
+			within(room, "cmd/sallyport") || within(room, "bench") {
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -238,8 +246,8 @@ func TestOnlyTheEdgesKnowAWSTypes(t *testing.T) {
 	}
 }
 
-// readsThePerson are the packages that look at the home directory and the environment of whoever runs the program, or start
-// programs that do.
+// readsThePerson are the packages that look at the home directory and the environment of whoever runs the program, or
+// start programs that do.
 var readsThePerson = []string{
 	"os/exec", "github.com/aws/aws-sdk-go-v2/config", "github.com/jackc/pgx/v5",
 	module + "internal/awsprofile", module + "internal/testkit", module + "internal/db",
@@ -331,14 +339,17 @@ func countLines(t *testing.T, path string) int {
 // TestOneRuleFoldsKeys: in the rooms that compare keys and names without regard to case, nothing does so but by
 // policy.Fold. Two rules would differ in some rune, and what a policy forbids would pass as another key.
 func TestOneRuleFoldsKeys(t *testing.T) {
-	another := regexp.MustCompile(`strings\.(EqualFold|ToLower|ToUpper)\(|unicode\.(ToLower|SimpleFold)\(|\(\?i\)|(?i)\b(lower|upper)\([a-z$]|COLLATE +NOCASE|ILIKE`)
+	another := regexp.MustCompile(`strings\.(EqualFold|ToLower|ToUpper)\(|unicode\.(ToLower|SimpleFold)\(|` +
+		`\(\?i\)|(?i)\b(lower|upper)\([a-z$]|COLLATE +NOCASE|ILIKE`)
 	may := map[string]string{
 		"internal/policy/fold.go":        "the rule itself",
 		"internal/policy/operator.go":    "values under StringEqualsIgnoreCase and Bool",
 		"internal/policy/validate.go":    "capitals in a vendor's name are refused",
 		"internal/awsapi/constraints.go": "the first letter of a field of Go",
 	}
-	for _, room := range []string{"policy", "gate", "iam", "resource", "hosts", "compute", "access", "db", "trail", "awsapi"} {
+	for _, room := range []string{
+		"policy", "gate", "iam", "resource", "hosts", "compute", "access", "db", "trail", "awsapi",
+	} {
 		err := filepath.WalkDir(room, func(path string, _ os.DirEntry, err error) error {
 			if err != nil || strings.HasSuffix(path, "_test.go") || filepath.Ext(path) != ".go" && filepath.Ext(path) != ".sql" {
 				return err

@@ -92,7 +92,8 @@ func headings(page string) []string {
 	prose, _ := lines(page)
 	for _, line := range prose {
 		if title := strings.TrimLeft(line, "#"); title != line {
-			names = append(names, strings.ReplaceAll(strings.ToLower(drop.ReplaceAllString(strings.TrimSpace(title), "")), " ", "-"))
+			names = append(names,
+				strings.ReplaceAll(strings.ToLower(drop.ReplaceAllString(strings.TrimSpace(title), "")), " ", "-"))
 		}
 	}
 	return names
@@ -100,7 +101,8 @@ func headings(page string) []string {
 
 // TestBothREADMEsNameTheSameCommands: a README that is behind the other would send people astray.
 func TestBothREADMEsNameTheSameCommands(t *testing.T) {
-	command := regexp.MustCompile(`^(make|cat|export|ssh|scp|ssh-keygen|aws|bin/sallyport|sallyport|sallyport-host|[A-Z_]+=\S*) `)
+	command := regexp.MustCompile(
+		`^(make|cat|export|ssh|scp|ssh-keygen|aws|bin/sallyport|sallyport|sallyport-host|[A-Z_]+=\S*) `)
 	commands := func(path string) (found []string) {
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -112,9 +112,9 @@ func withdraw(tx *db.Tx, requestID string) error {
 // pruneBatch is how many grants one transaction forgets, so that nobody waits long behind it.
 const pruneBatch = 1000
 
-// Prune forgets some grants of before what the trail reaches back to, and returns how many. A host that was cut off tells
-// of the releases it made when it is back, and each must find its grant as long as its event would still be kept. It is
-// to be called every now and then, minutes apart, until that is none.
+// Prune forgets some grants of before what the trail reaches back to, and returns how many. A host that was cut off
+// tells of the releases it made when it is back, and each must find its grant as long as its event would still be kept.
+// It is to be called every now and then, minutes apart, until that is none.
 func (s *Service) Prune(tx *gate.Tx, now time.Time) (int64, error) {
 	if err := tx.Check(); err != nil {
 		return 0, err

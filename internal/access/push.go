@@ -23,10 +23,10 @@ type PushInput struct {
 }
 
 // Push lets the key in as the OS user for GrantLifetime. The call that it is part of succeeds when the grant is durable
-// and the host's agent holds it; else the grant is withdrawn. A host that took it and was then cut off is told when it is
-// back; until then, and for no longer than GrantLifetime, the key may open the door. Errors are Invalid "public-key",
-// "os-user" or "zone", NotFound "instance" or "os-user", WrongState "instance" (it is terminated or stopped, or says that
-// no pushed key opens it), and Unavailable "instance" (it did not answer).
+// and the host's agent holds it; else the grant is withdrawn. A host that took it and was then cut off is told when it
+// is back; until then, and for no longer than GrantLifetime, the key may open the door. Errors are Invalid
+// "public-key", "os-user" or "zone", NotFound "instance" or "os-user", WrongState "instance" (it is terminated or
+// stopped, or says that no pushed key opens it), and Unavailable "instance" (it did not answer).
 func (s *Service) Push(tx *gate.Tx, in PushInput) (Grant, error) {
 	if err := tx.Check(); err != nil {
 		return Grant{}, err

@@ -29,11 +29,14 @@ func testPush(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if grant.RequestID != pass.RequestID() || grant.Expires != w.now().Add(time.Minute) || grant.PublicKey != strings.TrimSpace(in.PublicKey) {
+	if grant.RequestID != pass.RequestID() || grant.Expires != w.now().Add(time.Minute) ||
+		grant.PublicKey != strings.TrimSpace(in.PublicKey) {
 		t.Errorf("granted %+v", grant)
 	}
-	statement, err := (&keyblob.Verifier{Root: w.authority.Certificate()}).Verify(grant.Blob, keyblob.Expectation{InstanceID: w.host.ID, OSUser: "admin", Now: w.now()})
-	if err != nil || statement.PublicKey != grant.PublicKey || statement.Caller != caller.ARN || statement.RequestID != grant.RequestID {
+	statement, err := (&keyblob.Verifier{Root: w.authority.Certificate()}).Verify(grant.Blob,
+		keyblob.Expectation{InstanceID: w.host.ID, OSUser: "admin", Now: w.now()})
+	if err != nil || statement.PublicKey != grant.PublicKey || statement.Caller != caller.ARN ||
+		statement.RequestID != grant.RequestID {
 		t.Errorf("the blob says %+v, %v", statement, err)
 	}
 	if len(w.delivered) != 1 || w.delivered[0].RequestID != grant.RequestID {
@@ -75,20 +78,41 @@ func testPushRefuses(t *testing.T, w *world) {
 		resource string
 		says     string
 	}{
-		"several lines": {func(in *access.PushInput) { in.PublicKey = publicKey() + publicKey() }, fault.Invalid, "public-key", ""},
-		"5 KB":          {func(in *access.PushInput) { in.PublicKey = strings.TrimSpace(publicKey()) + strings.Repeat(" x", 2500) }, fault.Invalid, "public-key", "4096"},
-		"RSA 1024":      {func(in *access.PushInput) { in.PublicKey = rsaKey(1024) }, fault.Invalid, "public-key", "2048"},
-		"DSA":           {func(in *access.PushInput) { in.PublicKey = "ssh-dss " + strings.Repeat("AAAA", 100) }, fault.Invalid, "public-key", ""},
-		"private key":   {func(in *access.PushInput) { in.PublicKey = "-----BEGIN OPENSSH PRIVATE KEY-----\n" }, fault.Invalid, "public-key", ""},
-		"options":       {func(in *access.PushInput) { in.PublicKey = `command="id" ` + publicKey() }, fault.Invalid, "public-key", ""},
-		"no user":       {func(in *access.PushInput) { in.OSUser = "" }, fault.Invalid, "os-user", ""},
-		"user":          {func(in *access.PushInput) { in.OSUser = "../root" }, fault.Invalid, "os-user", ""},
-		"user line":     {func(in *access.PushInput) { in.OSUser = "root\nx" }, fault.Invalid, "os-user", ""},
-		"long user":     {func(in *access.PushInput) { in.OSUser = strings.Repeat("u", 33) }, fault.Invalid, "os-user", ""},
-		"zone":          {func(in *access.PushInput) { in.Zone = "on-prem-1b" }, fault.Invalid, "zone", "on-prem-1a"},
-		"no instance":   {func(in *access.PushInput) { in.InstanceID = "i-00000000000000000" }, fault.NotFound, "instance", ""},
-		"terminated":    {func(in *access.PushInput) { in.InstanceID = gone.ID }, fault.WrongState, "instance", ""},
-		"offline":       {func(in *access.PushInput) { in.InstanceID = offline.ID }, fault.WrongState, "instance", "Nothing was granted"},
+		"several lines": {
+			func(in *access.PushInput) { in.PublicKey = publicKey() + publicKey() },
+			fault.Invalid, "public-key", "",
+		},
+		"5 KB": {
+			func(in *access.PushInput) { in.PublicKey = strings.TrimSpace(publicKey()) + strings.Repeat(" x", 2500) },
+			fault.Invalid, "public-key", "4096",
+		},
+		"RSA 1024": {func(in *access.PushInput) { in.PublicKey = rsaKey(1024) }, fault.Invalid, "public-key", "2048"},
+		"DSA": {
+			func(in *access.PushInput) { in.PublicKey = "ssh-dss " + strings.Repeat("AAAA", 100) },
+			fault.Invalid, "public-key", "",
+		},
+		"private key": {
+			func(in *access.PushInput) { in.PublicKey = "-----BEGIN OPENSSH PRIVATE KEY-----\n" },
+			fault.Invalid, "public-key", "",
+		},
+		"options": {
+			func(in *access.PushInput) { in.PublicKey = `command="id" ` + publicKey() },
+			fault.Invalid, "public-key", "",
+		},
+		"no user":   {func(in *access.PushInput) { in.OSUser = "" }, fault.Invalid, "os-user", ""},
+		"user":      {func(in *access.PushInput) { in.OSUser = "../root" }, fault.Invalid, "os-user", ""},
+		"user line": {func(in *access.PushInput) { in.OSUser = "root\nx" }, fault.Invalid, "os-user", ""},
+		"long user": {func(in *access.PushInput) { in.OSUser = strings.Repeat("u", 33) }, fault.Invalid, "os-user", ""},
+		"zone":      {func(in *access.PushInput) { in.Zone = "on-prem-1b" }, fault.Invalid, "zone", "on-prem-1a"},
+		"no instance": {
+			func(in *access.PushInput) { in.InstanceID = "i-00000000000000000" },
+			fault.NotFound, "instance", "",
+		},
+		"terminated": {func(in *access.PushInput) { in.InstanceID = gone.ID }, fault.WrongState, "instance", ""},
+		"offline": {
+			func(in *access.PushInput) { in.InstanceID = offline.ID },
+			fault.WrongState, "instance", "Nothing was granted",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := w.input()
@@ -119,7 +143,8 @@ func testKeyTypes(t *testing.T, w *world) {
 	for name, key := range map[string]string{
 		"rsa 2048": rsaKey(2048),
 		"ecdsa":    line(p256.Public()),
-		"sk":       "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIEX/dQ0v4127bEo8eeG1EV0ApO2lWbSnN6RWusn/NjqIAAAABHNzaDo= me@example",
+		"sk": "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t" +
+			"AAAAIEX/dQ0v4127bEo8eeG1EV0ApO2lWbSnN6RWusn/NjqIAAAABHNzaDo= me@example",
 	} {
 		in := w.input()
 		in.PublicKey = key
@@ -140,9 +165,14 @@ func testFailedDelivery(t *testing.T, w *world) {
 		resource string
 		says     string
 	}{
-		"link lost": {fault.New(fault.Unavailable, fault.Instance, "The host did not answer."), fault.Unavailable, "instance", "did not answer"},
-		"no user":   {fault.New(fault.NotFound, fault.OSUser, "no such user"), fault.NotFound, "os-user", "Its users are: admin, root."},
-		"unknown":   {errors.New("broken pipe"), fault.Internal, "", ""},
+		"link lost": {
+			fault.New(fault.Unavailable, fault.Instance, "The host did not answer."),
+			fault.Unavailable, "instance", "did not answer",
+		},
+		"no user": {
+			fault.New(fault.NotFound, fault.OSUser, "no such user"), fault.NotFound, "os-user", "Its users are: admin, root.",
+		},
+		"unknown": {errors.New("broken pipe"), fault.Internal, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.deliver = func(access.Grant) error { return test.answer }
@@ -159,7 +189,8 @@ func testFailedDelivery(t *testing.T, w *world) {
 			if w.revoked[len(w.revoked)-1] != pass.RequestID() {
 				t.Errorf("revoked %v", w.revoked)
 			}
-			if err := w.gate.Record(t.Context(), caller, gate.Call{}, pass, &gate.Failure{Code: "Failed", Message: "m"}); err != nil {
+			if err := w.gate.Record(t.Context(), caller, gate.Call{}, pass,
+				&gate.Failure{Code: "Failed", Message: "m"}); err != nil {
 				t.Fatal(err)
 			}
 			event := w.events("EventName", "SendSSHPublicKey")[0]
@@ -197,8 +228,8 @@ func line(public any) string {
 }
 
 // Somebody set the control plane's clock back by half an hour: keys pushed half an hour ago were live again, and every
-// host that linked was handed them. Or the clock was a day ahead while a key was pushed, and was then set right: the key
-// was still live six hours later.
+// host that linked was handed them. Or the clock was a day ahead while a key was pushed, and was then set right: the
+// key was still live six hours later.
 func TestNoGrantOutlivesItsMinute(t *testing.T) {
 	for name, set := range map[string]struct{ before, after time.Duration }{
 		"set back by half an hour": {0, -30 * time.Minute},

@@ -33,8 +33,8 @@ type Release struct {
 const UnknownClient = "unknown"
 
 // Released records a release as an event with the grant's request id and caller. Only grants of the same instance can
-// be released: NotFound "grant" for any other. An event that is not a UUID or another OS user is Invalid "release"; Limit
-// "release" ends a host's flood. The pass is the host's own.
+// be released: NotFound "grant" for any other. An event that is not a UUID or another OS user is Invalid "release";
+// Limit "release" ends a host's flood. The pass is the host's own.
 func (s *Service) Released(tx *gate.Tx, release Release) error {
 	if err := tx.Check(); err != nil {
 		return err

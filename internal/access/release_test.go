@@ -16,7 +16,10 @@ import (
 )
 
 func (w *world) release(g access.Grant) access.Release {
-	return access.Release{InstanceID: g.InstanceID, RequestID: g.RequestID, EventID: uuid.New(time.Now(), rand.Reader), OSUser: g.OSUser, At: w.now()}
+	return access.Release{
+		InstanceID: g.InstanceID, RequestID: g.RequestID,
+		EventID: uuid.New(time.Now(), rand.Reader), OSUser: g.OSUser, At: w.now(),
+	}
 }
 
 func TestReleased(t *testing.T) { each(t, testReleased) }
@@ -41,11 +44,18 @@ func testReleased(t *testing.T, w *world) {
 		t.Errorf("the fingerprint is %q", fingerprint)
 	}
 	expected := trail.Event{
-		Version: got.Version, Identity: caller, Time: w.now().Truncate(time.Second), Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
-		Region: region, SourceIP: "192.0.2.7", RequestID: grant.RequestID, ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
+		Version: got.Version, Identity: caller, Time: w.now().Truncate(time.Second),
+		Source: "ec2-instance-connect.amazonaws.com", Name: "ReleaseSSHPublicKey",
+		Region: region, SourceIP: "192.0.2.7", RequestID: grant.RequestID,
+		ID: release.EventID, ReadOnly: true, Type: trail.AwsServiceEvent, Management: true,
 		Account: account, Category: "Management",
-		ServiceDetails: map[string]any{"instanceId": w.host.ID, "instanceOSUser": "admin", "publicKeyFingerprint": fingerprint, "clientPort": float64(51000)},
-		Resources:      []trail.Resource{{ARN: resource.Instance.ARN(region, account, w.host.ID), AccountID: account, Type: resource.Instance.Type}},
+		ServiceDetails: map[string]any{
+			"instanceId": w.host.ID, "instanceOSUser": "admin",
+			"publicKeyFingerprint": fingerprint, "clientPort": float64(51000),
+		},
+		Resources: []trail.Resource{
+			{ARN: resource.Instance.ARN(region, account, w.host.ID), AccountID: account, Type: resource.Instance.Type},
+		},
 	}
 	if diff := cmp.Diff(expected, got); diff != "" {
 		t.Error(diff)
@@ -56,8 +66,8 @@ func testReleased(t *testing.T, w *world) {
 	}
 }
 
-// A host says where its ssh client is. What it says is an address, or the event says that none is known; in no case is the
-// use of the key left out.
+// A host says where its ssh client is. What it says is an address, or the event says that none is known; in no case is
+// the use of the key left out.
 func TestReleaseByAClientOfAnyAddress(t *testing.T) { each(t, testReleaseByAClientOfAnyAddress) }
 
 func testReleaseByAClientOfAnyAddress(t *testing.T, w *world) {

@@ -30,7 +30,10 @@ const (
 	region  = "on-prem-1"
 )
 
-var caller = trail.Identity{Type: "Host", PrincipalID: "AIDAALICE", ARN: "arn:aws:iam::123456789012:user/alice", AccountID: account, UserName: "alice"}
+var caller = trail.Identity{
+	Type: "Host", PrincipalID: "AIDAALICE",
+	ARN: "arn:aws:iam::123456789012:user/alice", AccountID: account, UserName: "alice",
+}
 
 // world is the service over a real database, real instances and real signatures; only the far end of the
 // links is the test's.
@@ -233,7 +236,8 @@ func (w *world) live() []access.Grant {
 
 func (w *world) events(attribute, value string) []trail.Event {
 	w.t.Helper()
-	entries, err := trail.NewLog(w.db.DB).Events(w.t.Context(), trail.Query{Attribute: attribute, Value: value, Limit: 5000})
+	entries, err := trail.NewLog(w.db.DB).Events(w.t.Context(),
+		trail.Query{Attribute: attribute, Value: value, Limit: 5000})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,7 +28,9 @@ type Query struct {
 // and the token of the next page, empty on the last one. Instances that come or go between pages appear or not, and no
 // other one is missed or repeated. Errors are NotFound "instance", Limit "filter", and Invalid "filter", "ids" or
 // "page-token".
-func (s *Service) Instances(ctx context.Context, pass gate.Pass, query Query) (found []Instance, next string, err error) {
+func (s *Service) Instances(
+	ctx context.Context, pass gate.Pass, query Query,
+) (found []Instance, next string, err error) {
 	if err := pass.Check(); err != nil {
 		return nil, "", err
 	}

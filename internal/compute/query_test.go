@@ -48,7 +48,8 @@ func testStates(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]compute.StateChange{{ID: host.ID, Previous: compute.Running, Current: compute.Terminated}}, changes); diff != "" {
+	if diff := cmp.Diff([]compute.StateChange{{ID: host.ID, Previous: compute.Running, Current: compute.Terminated}},
+		changes); diff != "" {
 		t.Error(diff)
 	}
 	if s := state(); s != compute.Terminated || s.Code() != 48 {
@@ -58,7 +59,9 @@ func testStates(t *testing.T, w *world) {
 	if changes, err = w.terminate(region, host.ID); err != nil || changes[0].Previous != compute.Terminated {
 		t.Errorf("terminated twice: %v, %v", changes, err)
 	}
-	reason := compute.Query{Page: whole, Filters: []resource.Filter{{Name: "reason", Values: []string{"User initiated (2026-*)"}}}}
+	reason := compute.Query{
+		Page: whole, Filters: []resource.Filter{{Name: "reason", Values: []string{"User initiated (2026-*)"}}},
+	}
 	if found, _, err := w.Instances(t.Context(), w.pass(region), reason); err != nil || len(found) != 1 {
 		t.Errorf("by the reason of the transition: %v, %v", ids(found), err)
 	}
@@ -131,7 +134,9 @@ func testFilters(t *testing.T, w *world) {
 	web := w.enroll(map[string]string{"Name": "web", "team": "a"})
 	db := w.enroll(map[string]string{"Name": "db*", "stage": ""})
 	r := db.Report
-	r.Hostname, r.Architecture, r.Addresses = "db-1", "arm64", []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("8.8.4.4")}
+	r.Hostname, r.Architecture, r.Addresses = "db-1", "arm64", []netip.Addr{
+		netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("8.8.4.4"),
+	}
 	if err := w.write(region, func(tx *gate.Tx) error { return w.hosts.Report(tx, db.ID, r) }); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +214,8 @@ func testFilters(t *testing.T, w *world) {
 		_, _, err := w.Instances(t.Context(), w.pass(region), compute.Query{Filters: bad})
 		want(t, err, fault.Limit, "filter")
 	}
-	_, _, err := w.Instances(t.Context(), w.pass("on-prem-2"), compute.Query{Filters: []resource.Filter{f("image-id", "x")}})
+	_, _, err := w.Instances(t.Context(), w.pass("on-prem-2"),
+		compute.Query{Filters: []resource.Filter{f("image-id", "x")}})
 	want(t, err, fault.Invalid, "filter") // also where there is nothing to filter
 }
 
@@ -282,18 +288,21 @@ func testPageTokensAreBound(t *testing.T, w *world) {
 func TestPlaces(t *testing.T) { each(t, testPlaces) }
 
 func testPlaces(t *testing.T, w *world) {
-	got, err := w.Regions(t.Context(), w.pass(region), nil, []resource.Filter{{Name: "region-name", Values: []string{"*-2"}}})
+	got, err := w.Regions(t.Context(), w.pass(region), nil,
+		[]resource.Filter{{Name: "region-name", Values: []string{"*-2"}}})
 	if err != nil || len(got) != 1 || got[0].Name != "on-prem-2" {
 		t.Errorf("regions: %v, %v", got, err)
 	}
-	got, err = w.Regions(t.Context(), w.pass(region), nil, []resource.Filter{{Name: "endpoint", Values: []string{"*.example:8443"}}})
+	got, err = w.Regions(t.Context(), w.pass(region), nil,
+		[]resource.Filter{{Name: "endpoint", Values: []string{"*.example:8443"}}})
 	if err != nil || len(got) != 1 || got[0].Name != region {
 		t.Errorf("regions by endpoint: %v, %v", got, err)
 	}
 	_, err = w.Regions(t.Context(), w.pass(region), []string{"us-east-1"}, nil)
 	want(t, err, fault.Invalid, "region-name")
 	zones, err := w.Zones(t.Context(), w.pass(region), nil, nil, nil)
-	if diff := cmp.Diff([]compute.Zone{{region, "on-prem-1a", "on-prem-1-az1"}, {region, "on-prem-1b", "on-prem-1-az2"}}, zones); diff != "" || err != nil {
+	if diff := cmp.Diff([]compute.Zone{{region, "on-prem-1a", "on-prem-1-az1"}, {region, "on-prem-1b", "on-prem-1-az2"}},
+		zones); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	zones, err = w.Zones(t.Context(), w.pass(region), []string{"on-prem-1b"}, nil, nil)

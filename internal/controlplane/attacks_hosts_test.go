@@ -73,7 +73,8 @@ func TestTerminateUnderPushes(t *testing.T) {
 // One enrollment token, stolen from a log, is redeemed by many machines at once: one becomes an instance.
 func TestTokenRedeemedAtOnce(t *testing.T) {
 	s := testkit.Start(t)
-	made, err := sallyport.NewFromConfig(s.Clients(s.Root).Config).CreateHostToken(t.Context(), &sallyport.CreateHostTokenInput{})
+	made, err := sallyport.NewFromConfig(s.Clients(s.Root).Config).CreateHostToken(t.Context(),
+		&sallyport.CreateHostTokenInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func TestTokenRedeemedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := json.Marshal(hostproto.Enroll{Token: made.Token, Report: hostproto.Report{
-			Hostname: "web", OS: "Debian", Architecture: "x86_64", Addresses: []string{"192.0.2.1"}, SSHPort: 22, HostKeys: []string{hostKey}, Version: "1",
+			Hostname: "web", OS: "Debian", Architecture: "x86_64", Addresses: []string{"192.0.2.1"},
+			SSHPort: 22, HostKeys: []string{hostKey}, Version: "1",
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +105,9 @@ func TestTokenRedeemedAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client := http.Client{Timeout: wait.Patience, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+		client := http.Client{
+			Timeout: wait.Patience, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+		}
 		machines.Go(func() {
 			response, err := client.Post(token.Server+hostproto.EnrollPath, "application/json", bytes.NewReader(body))
 			if err != nil {
@@ -147,7 +151,9 @@ func TestStolenHostGoesNoFurther(t *testing.T) {
 	api := s.Clients(s.Root)
 	push := func(instance string) string {
 		t.Helper()
-		out, err := api.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &instance, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey)})
+		out, err := api.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{
+			InstanceId: &instance, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

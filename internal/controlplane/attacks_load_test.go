@@ -90,12 +90,16 @@ func TestTooManyCalls(t *testing.T) {
 			t.Errorf("%v, want %s", err, code)
 		}
 	}
-	for _, code := range []string{codeOf(ofTrail), codeOf(ofSallyport), pushKey(t.Context(), clients, "i-0123456789abcdef0", "debian")} {
+	for _, code := range []string{
+		codeOf(ofTrail), codeOf(ofSallyport), pushKey(t.Context(), clients, "i-0123456789abcdef0", "debian"),
+	} {
 		if code != "ThrottlingException" {
 			t.Errorf("%q", code)
 		}
 	}
-	for service, want := range map[string]int{"ec2": http.StatusServiceUnavailable, "iam": http.StatusBadRequest, "sts": http.StatusBadRequest} {
+	for service, want := range map[string]int{
+		"ec2": http.StatusServiceUnavailable, "iam": http.StatusBadRequest, "sts": http.StatusBadRequest,
+	} {
 		if status, answer := capture(t, s, loud, service, formHeader, "Action=DescribeRegions").send(t); status != want {
 			t.Errorf("%s: %d %s", service, status, answer)
 		}
@@ -132,9 +136,9 @@ func TestUnknownKeyIsAnsweredWithoutItsBody(t *testing.T) {
 	}
 }
 
-// Access key ids are no secret. With one, anybody could have the server hold a megabyte for every connection they opened,
-// since the signature covers a body that never comes to its end. The bodies of one source have room for eight; then the
-// one that has been on its way longest makes room, in words by which a client sends it again.
+// Access key ids are no secret. With one, anybody could have the server hold a megabyte for every connection they
+// opened, since the signature covers a body that never comes to its end. The bodies of one source have room for eight;
+// then the one that has been on its way longest makes room, in words by which a client sends it again.
 func TestBodiesThatNeverEnd(t *testing.T) {
 	s := testkit.Start(t)
 	known := s.User(t, "known", "")

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// authorityNotice is how long before the root certificate's end its operator is warned. Every machine pins the root, so
-	// that each has to be enrolled anew by then: that takes time.
+	// authorityNotice is how long before the root certificate's end its operator is warned. Every machine pins the root,
+	// so that each has to be enrolled anew by then: that takes time.
 	authorityNotice = 365 * 24 * time.Hour
 	// authorityReminder is how often the warning is repeated.
 	authorityReminder = 24 * time.Hour
@@ -32,9 +32,11 @@ func (s *Server) warnOfTheEnd(end time.Time) {
 	left := end.Sub(s.clock.Now())
 	switch {
 	case left <= 0:
-		s.log.Error("the root certificate is over: no machine trusts this control plane any more; "+advice, "ended", end.UTC())
+		s.log.Error("the root certificate is over: no machine trusts this control plane any more; "+advice,
+			"ended", end.UTC())
 	case left < authorityNotice:
-		s.log.Warn("the root certificate is near its end, after which no machine trusts this control plane; "+advice+" before",
+		s.log.Warn("the root certificate is near its end, "+
+			"after which no machine trusts this control plane; "+advice+" before",
 			"ends", end.UTC(), "days", int(left/(24*time.Hour)))
 	}
 }

@@ -116,7 +116,8 @@ type pushed struct {
 func newMoments(opened *openedPlane) *moments {
 	opened.hosts++
 	w := &moments{
-		openedPlane: opened, plane: clocktest.New(time.Now()), host: clocktest.New(time.Unix(0, 0)), pushed: map[string]*pushed{},
+		openedPlane: opened, plane: clocktest.New(time.Now()),
+		host: clocktest.New(time.Unix(0, 0)), pushed: map[string]*pushed{},
 		target: compute.Target{ID: fmt.Sprintf("i-%017x", opened.hosts), Region: testkit.Region},
 	}
 	w.restartPlane()
@@ -147,7 +148,8 @@ func (w *moments) restartPlane() {
 func (w *moments) restartAgent() {
 	w.linked = false
 	w.clock = host.NewClock(w.host.Uptime)
-	w.grants = host.NewGrants(w.root(), w.target.ID, w.clock, testkit.Users{"debian"}, func(string) error { return nil }, slog.New(slog.DiscardHandler))
+	w.grants = host.NewGrants(w.root(), w.target.ID, w.clock, testkit.Users{"debian"}, func(string) error { return nil },
+		slog.New(slog.DiscardHandler))
 }
 
 func (w *moments) root() *x509.Certificate { return w.authority.Certificate() }

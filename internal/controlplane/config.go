@@ -131,7 +131,8 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	for i, region := range c.Regions {
 		if !regionForm.MatchString(region) || len(region) > 32 {
-			return c, fmt.Errorf("the region %q is not a name like on-prem-1: at most 32 small letters, digits and hyphens", region)
+			return c, fmt.Errorf("the region %q is not a name like on-prem-1: at most 32 small letters, digits and hyphens",
+				region)
 		}
 		if slices.Contains(c.Regions[:i], region) {
 			return c, fmt.Errorf("the region %q is listed twice", region)
@@ -153,7 +154,8 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Advertise != "" {
 		u, err := url.Parse(c.Advertise)
-		if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" ||
+			u.User != nil {
 			return c, fmt.Errorf("the advertised URL %q is not https://HOST:PORT", c.Advertise)
 		}
 		c.Advertise = "https://" + u.Host

@@ -84,7 +84,10 @@ func TestURLs(t *testing.T) {
 		{"127.0.0.1:7474", Config{}, "http://127.0.0.1:7474", "https://127.0.0.1:7474"},
 		{"[::1]:7474", Config{}, "http://[::1]:7474", "https://[::1]:7474"},
 		{"192.0.2.1:7474", Config{}, "https://192.0.2.1:7474", "https://192.0.2.1:7474"},
-		{"0.0.0.0:7474", Config{Hostnames: []string{"bastion.example.com"}}, "http://127.0.0.1:7474", "https://bastion.example.com:7474"},
+		{
+			"0.0.0.0:7474", Config{Hostnames: []string{"bastion.example.com"}},
+			"http://127.0.0.1:7474", "https://bastion.example.com:7474",
+		},
 		{"[::]:7474", Config{Advertise: "https://x:1"}, "http://127.0.0.1:7474", "https://x:1"},
 	} {
 		address, err := net.ResolveTCPAddr("tcp", c.listener)
@@ -103,7 +106,9 @@ func TestNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Config{Listen: "0.0.0.0:7474", Hostnames: []string{"a.example", "192.0.2.1"}, Advertise: "https://b.example:1"}.names(address)
+	got := Config{
+		Listen: "0.0.0.0:7474", Hostnames: []string{"a.example", "192.0.2.1"}, Advertise: "https://b.example:1",
+	}.names(address)
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", "a.example", "192.0.2.1", "b.example"} {
 		if !slices.Contains(got, name) {
 			t.Errorf("%s is missing in %v", name, got)

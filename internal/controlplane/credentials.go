@@ -48,7 +48,8 @@ func ReadCredentials(data string) (RootCredentials, error) {
 		Endpoint:    section.Key("endpoint_url").String(),
 	}
 	if c.AccessKeyID == "" || c.Secret == "" {
-		return RootCredentials{}, fmt.Errorf("%s has no complete [%s] section. Put the access key back, or remove the file to get a new one", path, ProfileName)
+		return RootCredentials{}, fmt.Errorf("%s has no complete [%s] section. "+
+			"Put the access key back, or remove the file to get a new one", path, ProfileName)
 	}
 	return c, nil
 }
@@ -84,7 +85,8 @@ func (s *Server) keepCredentials(ctx context.Context) error {
 	kept, err := ReadCredentials(s.directory.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.log.Warn("the root user's access key is kept elsewhere: there is no credentials file in the data directory", "directory", s.directory.path)
+		s.log.Warn("the root user's access key is kept elsewhere: there is no credentials file in the data directory",
+			"directory", s.directory.path)
 		return nil
 	case err != nil:
 		return err

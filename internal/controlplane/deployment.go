@@ -23,8 +23,8 @@ const (
 	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
 )
 
-// openDatabase opens the database. The embedded database is not made where one is missing: SQLite would remove what is left of
-// it beside its file, which may be put back.
+// openDatabase opens the database. The embedded database is not made where one is missing: SQLite would remove what is
+// left of it beside its file, which may be put back.
 func (s *Server) openDatabase(ctx context.Context) (err error) {
 	location := s.config.Database
 	if location == "" {
@@ -63,7 +63,8 @@ func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, e
 	}
 	if kept != "" {
 		if s.config.Account != "" && s.config.Account != kept {
-			return "", fmt.Errorf("this deployment is account %s; its number cannot be changed to %s, as every ARN holds it", kept, s.config.Account)
+			return "", fmt.Errorf("this deployment is account %s; its number cannot be changed to %s, as every ARN holds it",
+				kept, s.config.Account)
 		}
 		return kept, nil
 	}
@@ -98,7 +99,8 @@ func (s *Server) belongTogether(ctx context.Context, authority, seal []byte) err
 		if kept == "" {
 			err = s.database.SetMeta(ctx, thing.key, mark)
 		} else if kept != mark {
-			err = fmt.Errorf("%s is not the one that this database was made with. Put the old one back into %s", thing.file, s.directory.path)
+			err = fmt.Errorf("%s is not the one that this database was made with. Put the old one back into %s",
+				thing.file, s.directory.path)
 		}
 		if err != nil {
 			return err

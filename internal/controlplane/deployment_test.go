@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport/sallyport/internal/clock"
 )
 
-// The database was on a disk that was not mounted. The control plane began a new account with a new root key beside the old
-// authority, and every user and machine was unknown; when the disk was back, so was the old account.
+// The database was on a disk that was not mounted. The control plane began a new account with a new root key beside the
+// old authority, and every user and machine was unknown; when the disk was back, so was the old account.
 func TestMissingDatabaseIsNotReplaced(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	server, err := startServer(t, Config{Data: data})
@@ -70,7 +70,10 @@ func TestEmptyDatabaseOfAnotherName(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopServer(t, server)
-	s := &Server{config: Config{Database: "postgres://sallyport:hunter2@db.example/wrong?password=hunter3"}, log: slog.New(slog.DiscardHandler)}
+	s := &Server{
+		config: Config{Database: "postgres://sallyport:hunter2@db.example/wrong?password=hunter3"},
+		log:    slog.New(slog.DiscardHandler),
+	}
 	if s.directory, err = openDirectory(data); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +102,8 @@ func TestRootNearItsEnd(t *testing.T) {
 		at := func() clock.Reading {
 			return clock.Reading{Time: made.Add(c.after), Boot: "b", Uptime: c.after + time.Hour}
 		}
-		server, err := Start(t.Context(), Config{Data: data, Listen: "127.0.0.1:0"}, slog.New(slog.NewTextHandler(&log, nil)), at, rand.Reader)
+		server, err := Start(t.Context(), Config{Data: data, Listen: "127.0.0.1:0"},
+			slog.New(slog.NewTextHandler(&log, nil)), at, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,8 @@ func closeToOthers(path string) error {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || stat.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("the data directory %s belongs to another user, who could read the keys to every host in it. Name another, or run this as its owner", path)
+		return fmt.Errorf("the data directory %s belongs to another user, who could read the keys to every host in it. "+
+			"Name another, or run this as its owner", path)
 	}
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
@@ -81,9 +82,12 @@ func closeToOthers(path string) error {
 	ours := func(e fs.DirEntry) bool { return e.Name() == AuthorityFile || e.Name() == lockFile }
 	switch {
 	case len(entries) > 0 && info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("others can write to the data directory %s (mode %#o), and who put there what it holds cannot be known. Name another, or look at what is in it, then chmod 700 it", path, info.Mode().Perm())
+		return fmt.Errorf("others can write to the data directory %s (mode %#o), "+
+			"and who put there what it holds cannot be known. "+
+			"Name another, or look at what is in it, then chmod 700 it", path, info.Mode().Perm())
 	case len(entries) > 0 && !slices.ContainsFunc(entries, ours):
-		return fmt.Errorf("the data directory %s has other things in it and can be read by others (mode %#o), but it is to hold the keys to every host. Name another, or chmod 700 it", path, info.Mode().Perm())
+		return fmt.Errorf("the data directory %s has other things in it and can be read by others (mode %#o), "+
+			"but it is to hold the keys to every host. Name another, or chmod 700 it", path, info.Mode().Perm())
 	}
 	if err := os.Chmod(path, 0o700); err != nil {
 		return fmt.Errorf("close the data directory to others: %w", err)
@@ -91,8 +95,8 @@ func closeToOthers(path string) error {
 	return nil
 }
 
-// deployed reports whether a deployment was made here. Its keys are written after its account, so that a database without
-// an account is not the one that belongs to them.
+// deployed reports whether a deployment was made here. Its keys are written after its account, so that a database
+// without an account is not the one that belongs to them.
 func (d *directory) deployed() bool {
 	return slices.ContainsFunc([]string{AuthorityKey, AuthorityFile, SealFile}, func(name string) bool {
 		_, err := os.Lstat(d.file(name))
@@ -100,11 +104,12 @@ func (d *directory) deployed() bool {
 	})
 }
 
-// errDatabaseMissing refuses to begin a new deployment with the keys of another: its root user, users and machines are in
-// the database that is not there.
+// errDatabaseMissing refuses to begin a new deployment with the keys of another: its root user, users and machines are
+// in the database that is not there.
 func (d *directory) errDatabaseMissing(database string) error {
-	return fmt.Errorf("the keys of a deployment are in %[1]s, but its database is not in %[2]s. Put the database back from a backup, "+
-		"or name the right one (--db), and start again. If it is lost, a new deployment knows no user and no machine of the old one: "+
+	return fmt.Errorf("the keys of a deployment are in %[1]s, but its database is not in %[2]s. "+
+		"Put the database back from a backup, or name the right one (--db), and start again. "+
+		"If it is lost, a new deployment knows no user and no machine of the old one: "+
 		"to begin one, move %[3]s, %[4]s, %[5]s and %[6]s out of %[1]s first, then enroll each machine anew",
 		d.path, database, AuthorityKey, AuthorityFile, SealFile, CredentialsFile)
 }

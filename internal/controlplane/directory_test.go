@@ -30,7 +30,9 @@ func TestDirectoryKeepsItsKeys(t *testing.T) {
 	if err := want.write(path); err != nil {
 		t.Fatal(err)
 	}
-	for name, mode := range map[string]os.FileMode{AuthorityKey: 0o600, SealFile: 0o600, CredentialsFile: 0o600, AuthorityFile: 0o644, ".": 0o700} {
+	for name, mode := range map[string]os.FileMode{
+		AuthorityKey: 0o600, SealFile: 0o600, CredentialsFile: 0o600, AuthorityFile: 0o644, ".": 0o700,
+	} {
 		info, err := os.Stat(filepath.Join(path, name))
 		if err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode().Perm(), err, mode)
@@ -66,7 +68,8 @@ func TestDirectoryKeepsItsKeys(t *testing.T) {
 // of his own, or in one that others can write to.
 func TestDirectoryOfOthers(t *testing.T) {
 	planted := t.TempDir()
-	if err := errors.Join(os.WriteFile(filepath.Join(planted, AuthorityFile), []byte("his"), 0o644), os.Chmod(planted, 0o777)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(planted, AuthorityFile), []byte("his"), 0o644),
+		os.Chmod(planted, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openDirectory(planted); err == nil || !strings.Contains(err.Error(), "others can write") {
@@ -128,7 +131,9 @@ func TestDirectoryRefuses(t *testing.T) {
 	if _, err := ReadCredentials(closed); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("credentials out of nothing: %v", err)
 	}
-	for name, content := range map[string]string{SealFile: strings.Repeat("\x00", 32), CredentialsFile: "[sallyport]\naws_access_key_id = A\n"} {
+	for name, content := range map[string]string{
+		SealFile: strings.Repeat("\x00", 32), CredentialsFile: "[sallyport]\naws_access_key_id = A\n",
+	} {
 		if err := os.WriteFile(d.file(name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,8 @@ func route(api, hosts, metrics, health http.Handler, allowPlain bool) http.Handl
 func keepPlainLocal(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil && !fromLoopback(r) {
-			http.Error(w, "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port; the certificate's authority is in the server's ca.pem.", http.StatusBadRequest)
+			http.Error(w, "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port; "+
+				"the certificate's authority is in the server's ca.pem.", http.StatusBadRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -21,8 +21,8 @@ const (
 
 var errNoAnswer = errors.New("the database does not answer")
 
-// health knows whether calls can be recorded: without its event no call is answered. It knows by a write, since a full disk
-// and a database that became read-only can be read all the same.
+// health knows whether calls can be recorded: without its event no call is answered. It knows by a write, since a full
+// disk and a database that became read-only can be read all the same.
 type health struct {
 	record func(context.Context) error // the write
 	clock  clock.Clock
@@ -104,7 +104,8 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// alive answers 200 as long as the process answers at all. Whoever restarts it by this does not restart it for a full disk.
+// alive answers 200 as long as the process answers at all. Whoever restarts it by this does not restart it for a full
+// disk.
 func alive(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "ok"})
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport/sallyport/internal/clock"
 )
 
-// A monitor asks every second, and a stranger as often as they can. Each second makes one write, whoever asks; and what is
-// wrong stands in the log once, not once for each question.
+// A monitor asks every second, and a stranger as often as they can. Each second makes one write, whoever asks; and what
+// is wrong stands in the log once, not once for each question.
 func TestHealthIsProvedByAWrite(t *testing.T) {
 	var log bytes.Buffer
 	var sick error

@@ -37,7 +37,8 @@ const (
 func TestMain(m *testing.M) {
 	if data := os.Getenv(serveData); data != "" {
 		config := controlplane.Config{Data: data, Listen: os.Getenv(serveListen), Account: testkit.Account}
-		if _, err := controlplane.Start(context.Background(), config, slog.New(slog.DiscardHandler), clock.System(), rand.Reader); err != nil {
+		if _, err := controlplane.Start(context.Background(), config, slog.New(slog.DiscardHandler), clock.System(),
+			rand.Reader); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -88,14 +89,16 @@ func TestKill(t *testing.T) {
 		// The Welcome carries some of the grants, the rest follow it.
 		for missing := acknowledged.without(live(machine)); len(missing) > 0; missing = acknowledged.without(live(machine)) {
 			if ctx.Err() != nil {
-				t.Fatalf("round %d: of %d acknowledged grants the host misses %d, %s among them", round, acknowledged.count(), len(missing), missing[0])
+				t.Fatalf("round %d: of %d acknowledged grants the host misses %d, %s among them",
+					round, acknowledged.count(), len(missing), missing[0])
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
 		cancel()
 	}
 	if missing := acknowledged.without(recorded(t, api)); len(missing) > 0 {
-		t.Errorf("of %d acknowledged pushes the trail misses %d, %s among them", acknowledged.count(), len(missing), missing[0])
+		t.Errorf("of %d acknowledged pushes the trail misses %d, %s among them",
+			acknowledged.count(), len(missing), missing[0])
 	}
 	server.kill(t)
 }
@@ -165,7 +168,9 @@ func pushUntil(ctx context.Context, api testkit.Clients, instance string, acknow
 		if err != nil {
 			panic(err)
 		}
-		out, err := api.EIC.SendSSHPublicKey(ctx, &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &instance, InstanceOSUser: aws.String("debian"), SSHPublicKey: &pair.Public.Line})
+		out, err := api.EIC.SendSSHPublicKey(ctx, &ec2instanceconnect.SendSSHPublicKeyInput{
+			InstanceId: &instance, InstanceOSUser: aws.String("debian"), SSHPublicKey: &pair.Public.Line,
+		})
 		if err == nil && out.Success {
 			acknowledged.add(*out.RequestId)
 		}

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// The limits on connections that have not said yet what they want. Whoever opens connections and says nothing,
-// or begins handshakes and never ends them, uses up their own share and nobody else's: beyond it, their oldest connection is closed for the
-// newest. So those who share an address, behind a NAT or a proxy, are not locked out by one of them.
+// The limits on connections that have not said yet what they want. Whoever opens connections and says nothing, or
+// begins handshakes and never ends them, uses up their own share and nobody else's: beyond it, their oldest connection
+// is closed for the newest. So those who share an address, behind a NAT or a proxy, are not locked out by one of them.
 const (
 	greetingTime      = 10 * time.Second // from accept to the end of the TLS handshake
 	pendingTotal      = 2048
@@ -37,7 +37,10 @@ type listener struct {
 }
 
 func newListener(inner net.Listener, config *tls.Config) *listener {
-	l := &listener{Listener: inner, config: config, ready: make(chan net.Conn), closed: make(chan struct{}), pending: newShares(pendingTotal, pendingFromSource)}
+	l := &listener{
+		Listener: inner, config: config, ready: make(chan net.Conn),
+		closed: make(chan struct{}), pending: newShares(pendingTotal, pendingFromSource),
+	}
 	go l.acceptAll()
 	return l
 }

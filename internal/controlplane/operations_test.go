@@ -35,11 +35,15 @@ func TestOperationsPage(t *testing.T) {
 
 func renderOperations(services []awsapi.Service) string {
 	var page strings.Builder
-	page.WriteString("# Operations\n\nGenerated from the tables in `internal/awsapi` by `make generate`. A parameter that is not listed is refused by name,\n" +
+	page.WriteString("# Operations\n\nGenerated from the tables in `internal/awsapi` by `make generate`. " +
+		"A parameter that is not listed is refused by name,\n" +
 		"never ignored. Operations without an action are open to every authenticated caller, as on AWS.\n")
-	for _, service := range slices.SortedFunc(slices.Values(services), func(a, b awsapi.Service) int { return strings.Compare(a.Name, b.Name) }) {
-		fmt.Fprintf(&page, "\n## %s (%s)\n\n| operation | IAM action | parameters |\n|---|---|---|\n", service.Name, service.Source)
-		for _, op := range slices.SortedFunc(slices.Values(service.Operations), func(a, b awsapi.Operation) int { return strings.Compare(a.Name, b.Name) }) {
+	for _, service := range slices.SortedFunc(slices.Values(services),
+		func(a, b awsapi.Service) int { return strings.Compare(a.Name, b.Name) }) {
+		fmt.Fprintf(&page, "\n## %s (%s)\n\n| operation | IAM action | parameters |\n|---|---|---|\n",
+			service.Name, service.Source)
+		for _, op := range slices.SortedFunc(slices.Values(service.Operations),
+			func(a, b awsapi.Operation) int { return strings.Compare(a.Name, b.Name) }) {
 			action := "none"
 			if op.Action != "" {
 				action = "`" + op.Action + "`"

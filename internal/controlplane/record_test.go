@@ -121,7 +121,8 @@ func TestDetectionRulesMatch(t *testing.T) {
 	sessions := func(r record) bool {
 		return r.is("sts.amazonaws.com", "GetSessionToken") && r.text("userIdentity.type") == "IAMUser"
 	}
-	// CIS AWS Foundations Benchmark, "unauthorized API calls": an error by one of two names, whatever comes before or after.
+	// CIS AWS Foundations Benchmark, "unauthorized API calls": an error by one of two names, whatever comes before or
+	// after.
 	denied := func(r record) bool {
 		code := r.text("errorCode")
 		return strings.HasSuffix(code, "UnauthorizedOperation") || strings.HasPrefix(code, "AccessDenied")

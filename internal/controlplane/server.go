@@ -50,7 +50,9 @@ type Server struct {
 
 // Start starts a control plane. When it returns, the root user's credentials are durable in Data, and requests are
 // answered. ctx bounds the start only; Close ends the server. clk and random must be safe for concurrent use.
-func Start(ctx context.Context, config Config, log *slog.Logger, clk clock.Clock, random io.Reader) (_ *Server, err error) {
+func Start(
+	ctx context.Context, config Config, log *slog.Logger, clk clock.Clock, random io.Reader,
+) (_ *Server, err error) {
 	if config, err = config.withDefaults(); err != nil {
 		return nil, err
 	}
@@ -157,8 +159,9 @@ func (s *Server) Answered() int64 { return s.parts.metrics.answered.Load() }
 // Failed is closed if the server stops by itself; Close then says why.
 func (s *Server) Failed() <-chan struct{} { return s.failed }
 
-// Close stops the server: no new requests, an end to those in progress, a word to the hosts, and last the
-// database. What is not done when ctx ends is cut off, but for what is being written. It returns why the server stopped by itself, if it did.
+// Close stops the server: no new requests, an end to those in progress, a word to the hosts, and last the database.
+// What is not done when ctx ends is cut off, but for what is being written. It returns why the server stopped by
+// itself, if it did.
 func (s *Server) Close(ctx context.Context) (err error) {
 	s.closing.Do(func() {
 		err = s.http.Shutdown(ctx)

@@ -77,13 +77,15 @@ func TestStartAndStartAgain(t *testing.T) {
 	if got := fetch(t, client, first.Endpoint()+hostproto.LinkPath); !strings.Contains(got, "https only") {
 		t.Errorf("the link over plain HTTP: %s", got)
 	}
-	if _, err := startServer(t, Config{Data: data}); err == nil || !strings.Contains(err.Error(), "another control plane") {
+	if _, err := startServer(t, Config{Data: data}); err == nil ||
+		!strings.Contains(err.Error(), "another control plane") {
 		t.Errorf("a second one on the same data: %v", err)
 	}
 	stopServer(t, first)
 	stopServer(t, first) // does nothing
 
-	if _, err := startServer(t, Config{Data: data, Account: "000000000001"}); err == nil || !strings.Contains(err.Error(), "cannot be changed") {
+	if _, err := startServer(t, Config{Data: data, Account: "000000000001"}); err == nil ||
+		!strings.Contains(err.Error(), "cannot be changed") {
 		t.Errorf("under another account: %v", err)
 	}
 	second, err := startServer(t, Config{Data: data, Account: first.Account()})
@@ -95,12 +97,13 @@ func TestStartAndStartAgain(t *testing.T) {
 		t.Error("the root user has another key after a restart")
 	}
 	if after.Endpoint != second.Endpoint() || after.Region != DefaultRegion {
-		t.Errorf("credentials for %s in %s, want today's %s in %s", after.Endpoint, after.Region, second.Endpoint(), DefaultRegion)
+		t.Errorf("credentials for %s in %s, want today's %s in %s", after.Endpoint, after.Region,
+			second.Endpoint(), DefaultRegion)
 	}
 }
 
-// TestKeysAndDatabaseBelongTogether: with other keys the hosts would not trust us and the secrets would not open. Better
-// no start than one that looks well.
+// TestKeysAndDatabaseBelongTogether: with other keys the hosts would not trust us and the secrets would not open.
+// Better no start than one that looks well.
 func TestKeysAndDatabaseBelongTogether(t *testing.T) {
 	for name, remove := range map[string][]string{"sealing key": {SealFile}, "authority": {AuthorityFile, AuthorityKey}} {
 		data := filepath.Join(t.TempDir(), "data")
@@ -147,7 +150,8 @@ func TestStartRefuses(t *testing.T) {
 // The API refuses plain HTTP from elsewhere itself, unless it is allowed by the configuration.
 func TestPlainHTTPFromElsewhere(t *testing.T) {
 	for allowed, want := range map[bool]string{false: "ca_bundle", true: "The request is not signed."} {
-		server, err := startServer(t, Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", AllowPlainHTTP: allowed})
+		server, err := startServer(t,
+			Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", AllowPlainHTTP: allowed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +210,8 @@ func TestRoutes(t *testing.T) {
 	} {
 		status, says := ask(handler(c.allow), http.MethodGet, c.path, c.from, c.secure)
 		if status != c.status || !strings.Contains(says, c.says) {
-			t.Errorf("%s from %s, TLS %v, plain allowed %v: %d %q, want %d and %q", c.path, c.from, c.secure, c.allow, status, says, c.status, c.says)
+			t.Errorf("%s from %s, TLS %v, plain allowed %v: %d %q, want %d and %q",
+				c.path, c.from, c.secure, c.allow, status, says, c.status, c.says)
 		}
 	}
 }

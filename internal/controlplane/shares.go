@@ -36,8 +36,8 @@ func newShares(total, each int) *shares {
 	return &shares{total: total, each: each, sources: map[netip.Addr]*source{}}
 }
 
-// enter takes a place of the weight, which is each at most. Others are dropped for it if need be. It returns nil if those
-// who could make room are all kept.
+// enter takes a place of the weight, which is each at most. Others are dropped for it if need be. It returns nil if
+// those who could make room are all kept.
 func (s *shares) enter(from netip.Addr, weight int, drop func()) *place {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,9 @@ func TestTagsOfEveryRoomReachTheGate(t *testing.T) {
 	s.User(t, "victim", "")
 
 	push := func() error {
-		_, err := mina.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey)})
+		_, err := mina.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{
+			InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey),
+		})
 		return err
 	}
 	read := func() error {
@@ -38,10 +40,15 @@ func TestTagsOfEveryRoomReachTheGate(t *testing.T) {
 	if err := read(); err != nil {
 		t.Errorf("an untagged user: %v", err)
 	}
-	if _, err := root.EC2.CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{machine.InstanceID}, Tags: []ec2types.Tag{{Key: aws.String("tier"), Value: aws.String("locked")}}}); err != nil {
+	if _, err := root.EC2.CreateTags(t.Context(), &ec2.CreateTagsInput{
+		Resources: []string{machine.InstanceID},
+		Tags:      []ec2types.Tag{{Key: aws.String("tier"), Value: aws.String("locked")}},
+	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := root.IAM.TagUser(t.Context(), &iam.TagUserInput{UserName: aws.String("victim"), Tags: []iamtypes.Tag{{Key: aws.String("tier"), Value: aws.String("locked")}}}); err != nil {
+	if _, err := root.IAM.TagUser(t.Context(), &iam.TagUserInput{
+		UserName: aws.String("victim"), Tags: []iamtypes.Tag{{Key: aws.String("tier"), Value: aws.String("locked")}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if push() == nil {

@@ -40,7 +40,8 @@ func codeOf(err error) string {
 func TestTrailTellsTheStory(t *testing.T) {
 	s := testkit.Start(t)
 	machine := s.Host(t, "web", "debian")
-	mina := s.Clients(s.User(t, "mina", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2-instance-connect:SendSSHPublicKey",
+	mina := s.Clients(s.User(t, "mina",
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2-instance-connect:SendSSHPublicKey",
 		"Resource":"arn:aws:ec2:*:123456789012:instance/*","Condition":{"StringEquals":{"ec2:osuser":["debian","ghost"]}}}}`))
 	push := func(user string) (string, error) {
 		out, err := mina.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{
@@ -54,7 +55,8 @@ func TestTrailTellsTheStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := push("root"); codeOf(err) != "AuthException" || !strings.Contains(err.Error(), "no identity-based policy allows") {
+	if _, err := push("root"); codeOf(err) != "AuthException" ||
+		!strings.Contains(err.Error(), "no identity-based policy allows") {
 		t.Errorf("another user: %v", err)
 	}
 	if _, err := push("ghost"); codeOf(err) != "InvalidArgsException" || !strings.Contains(err.Error(), "debian") {
@@ -64,7 +66,8 @@ func TestTrailTellsTheStory(t *testing.T) {
 	machine.Release(granted, "debian")
 
 	var pushes, releases []trail.Event
-	for deadline := time.Now().Add(wait.Patience); len(releases) < 2 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(wait.Patience)
+	for ; len(releases) < 2 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		pushes, releases = nil, nil
 		for _, e := range s.Events(t) {
 			switch e.Name {
@@ -80,7 +83,8 @@ func TestTrailTellsTheStory(t *testing.T) {
 	}
 	for i, want := range []string{"", "AccessDenied", "InvalidArgsException"} {
 		e := pushes[i]
-		if e.ErrorCode != want || e.Identity.UserName != "mina" || e.Source != "ec2-instance-connect.amazonaws.com" || e.SourceIP != "127.0.0.1" ||
+		if e.ErrorCode != want || e.Identity.UserName != "mina" ||
+			e.Source != "ec2-instance-connect.amazonaws.com" || e.SourceIP != "127.0.0.1" ||
 			!strings.Contains(e.UserAgent, "aws-sdk-go-v2") || e.Parameters["osUser"] == nil ||
 			e.Response != nil || e.Parameters["instanceId"] != machine.InstanceID ||
 			e.ReadOnly || e.Type != trail.AwsAPICall || len(e.Resources) != 1 || e.Resources[0].Name() != machine.InstanceID {
@@ -91,7 +95,8 @@ func TestTrailTellsTheStory(t *testing.T) {
 		t.Errorf("the call's event bears the request id %s, the caller got %s", pushes[0].RequestID, granted)
 	}
 	for _, e := range releases {
-		if e.RequestID != granted || e.Identity.UserName != "mina" || e.Type != trail.AwsServiceEvent || e.ServiceDetails["instanceOSUser"] != "debian" {
+		if e.RequestID != granted || e.Identity.UserName != "mina" || e.Type != trail.AwsServiceEvent ||
+			e.ServiceDetails["instanceOSUser"] != "debian" {
 			t.Errorf("release: %+v", e)
 		}
 	}
@@ -103,7 +108,9 @@ func TestOfflineHost(t *testing.T) {
 	machine := s.Host(t, "web", "debian")
 	api := s.Clients(s.Root)
 	machine.Disconnect()
-	push := &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey)}
+	push := &ec2instanceconnect.SendSSHPublicKeyInput{
+		InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey),
+	}
 	for deadline := time.Now().Add(wait.Patience); ; time.Sleep(20 * time.Millisecond) {
 		out, err := api.EC2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
 		if err != nil {
@@ -135,7 +142,8 @@ func TestTerminateUnenrolls(t *testing.T) {
 	s := testkit.Start(t)
 	machine := s.Host(t, "web", "debian")
 	api := s.Clients(s.Root)
-	out, err := api.EC2.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: []string{machine.InstanceID}})
+	out, err := api.EC2.TerminateInstances(t.Context(),
+		&ec2.TerminateInstancesInput{InstanceIds: []string{machine.InstanceID}})
 	if err != nil || out.TerminatingInstances[0].CurrentState.Name != "terminated" {
 		t.Fatalf("%+v %v", out, err)
 	}
@@ -144,7 +152,9 @@ func TestTerminateUnenrolls(t *testing.T) {
 	case <-time.After(wait.Patience):
 		t.Error("the agent goes on")
 	}
-	_, err = api.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey)})
+	_, err = api.EIC.SendSSHPublicKey(t.Context(), &ec2instanceconnect.SendSSHPublicKeyInput{
+		InstanceId: &machine.InstanceID, InstanceOSUser: aws.String("debian"), SSHPublicKey: aws.String(publicKey),
+	})
 	if codeOf(err) != "EC2InstanceStateInvalidException" {
 		t.Errorf("a push to a terminated instance: %v", err)
 	}

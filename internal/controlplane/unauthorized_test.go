@@ -24,7 +24,8 @@ import (
 // success is permission. Forms are of the ec2 and query protocols, JSON objects of JSON 1.1. %s is an instance's id.
 var attempts = map[string]map[string]string{
 	"ec2": {
-		"DescribeInstances": "", "DescribeInstanceStatus": "", "DescribeInstanceTypes": "", "DescribeRegions": "", "DescribeAvailabilityZones": "", "DescribeTags": "",
+		"DescribeInstances": "", "DescribeInstanceStatus": "", "DescribeInstanceTypes": "",
+		"DescribeRegions": "", "DescribeAvailabilityZones": "", "DescribeTags": "",
 		"CreateTags":         "ResourceId.1=%s&Tag.1.Key=k&Tag.1.Value=v",
 		"DeleteTags":         "ResourceId.1=%s&Tag.1.Key=k",
 		"TerminateInstances": "InstanceId.1=%s",
@@ -36,23 +37,52 @@ var attempts = map[string]map[string]string{
 	"sallyport":  {"CreateHostToken": `{}`, "DescribeHosts": `{}`},
 	"sts":        {"GetCallerIdentity": "", "GetSessionToken": ""},
 	"iam": {
-		"CreateUser": "UserName=u", "GetUser": "UserName=u", "ListUsers": "", "UpdateUser": "UserName=u&NewUserName=w", "DeleteUser": "UserName=u",
-		"TagUser": "UserName=u&Tags.member.1.Key=k&Tags.member.1.Value=v", "UntagUser": "UserName=u&TagKeys.member.1=k", "ListUserTags": "UserName=u",
-		"CreateGroup": "GroupName=g", "GetGroup": "GroupName=g", "ListGroups": "", "UpdateGroup": "GroupName=g&NewGroupName=h", "DeleteGroup": "GroupName=g",
-		"AddUserToGroup": "GroupName=g&UserName=u", "RemoveUserFromGroup": "GroupName=g&UserName=u", "ListGroupsForUser": "UserName=u",
-		"PutUserPolicy": "UserName=u&PolicyName=p&PolicyDocument=" + document, "GetUserPolicy": "UserName=u&PolicyName=p",
-		"ListUserPolicies": "UserName=u", "DeleteUserPolicy": "UserName=u&PolicyName=p",
-		"PutGroupPolicy": "GroupName=g&PolicyName=p&PolicyDocument=" + document, "GetGroupPolicy": "GroupName=g&PolicyName=p",
-		"ListGroupPolicies": "GroupName=g", "DeleteGroupPolicy": "GroupName=g&PolicyName=p",
-		"CreatePolicy": "PolicyName=p&PolicyDocument=" + document, "GetPolicy": policyARN, "ListPolicies": "", "DeletePolicy": policyARN,
-		"CreatePolicyVersion": policyARN + "&PolicyDocument=" + document, "GetPolicyVersion": policyARN + "&VersionId=v1",
-		"ListPolicyVersions": policyARN, "SetDefaultPolicyVersion": policyARN + "&VersionId=v1", "DeletePolicyVersion": policyARN + "&VersionId=v2",
-		"AttachUserPolicy": "UserName=u&" + policyARN, "DetachUserPolicy": "UserName=u&" + policyARN, "ListAttachedUserPolicies": "UserName=u",
-		"AttachGroupPolicy": "GroupName=g&" + policyARN, "DetachGroupPolicy": "GroupName=g&" + policyARN, "ListAttachedGroupPolicies": "GroupName=g",
-		"ListEntitiesForPolicy": policyARN,
-		"CreateAccessKey":       "UserName=u", "ListAccessKeys": "UserName=u", "UpdateAccessKey": "UserName=u&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Inactive",
-		"DeleteAccessKey": "UserName=u&AccessKeyId=AKIAIOSFODNN7EXAMPLE", "GetAccessKeyLastUsed": "AccessKeyId=AKIAIOSFODNN7EXAMPLE",
-		"ListAccountAliases": "",
+		"CreateUser":                "UserName=u",
+		"GetUser":                   "UserName=u",
+		"ListUsers":                 "",
+		"UpdateUser":                "UserName=u&NewUserName=w",
+		"DeleteUser":                "UserName=u",
+		"TagUser":                   "UserName=u&Tags.member.1.Key=k&Tags.member.1.Value=v",
+		"UntagUser":                 "UserName=u&TagKeys.member.1=k",
+		"ListUserTags":              "UserName=u",
+		"CreateGroup":               "GroupName=g",
+		"GetGroup":                  "GroupName=g",
+		"ListGroups":                "",
+		"UpdateGroup":               "GroupName=g&NewGroupName=h",
+		"DeleteGroup":               "GroupName=g",
+		"AddUserToGroup":            "GroupName=g&UserName=u",
+		"RemoveUserFromGroup":       "GroupName=g&UserName=u",
+		"ListGroupsForUser":         "UserName=u",
+		"PutUserPolicy":             "UserName=u&PolicyName=p&PolicyDocument=" + document,
+		"GetUserPolicy":             "UserName=u&PolicyName=p",
+		"ListUserPolicies":          "UserName=u",
+		"DeleteUserPolicy":          "UserName=u&PolicyName=p",
+		"PutGroupPolicy":            "GroupName=g&PolicyName=p&PolicyDocument=" + document,
+		"GetGroupPolicy":            "GroupName=g&PolicyName=p",
+		"ListGroupPolicies":         "GroupName=g",
+		"DeleteGroupPolicy":         "GroupName=g&PolicyName=p",
+		"CreatePolicy":              "PolicyName=p&PolicyDocument=" + document,
+		"GetPolicy":                 policyARN,
+		"ListPolicies":              "",
+		"DeletePolicy":              policyARN,
+		"CreatePolicyVersion":       policyARN + "&PolicyDocument=" + document,
+		"GetPolicyVersion":          policyARN + "&VersionId=v1",
+		"ListPolicyVersions":        policyARN,
+		"SetDefaultPolicyVersion":   policyARN + "&VersionId=v1",
+		"DeletePolicyVersion":       policyARN + "&VersionId=v2",
+		"AttachUserPolicy":          "UserName=u&" + policyARN,
+		"DetachUserPolicy":          "UserName=u&" + policyARN,
+		"ListAttachedUserPolicies":  "UserName=u",
+		"AttachGroupPolicy":         "GroupName=g&" + policyARN,
+		"DetachGroupPolicy":         "GroupName=g&" + policyARN,
+		"ListAttachedGroupPolicies": "GroupName=g",
+		"ListEntitiesForPolicy":     policyARN,
+		"CreateAccessKey":           "UserName=u",
+		"ListAccessKeys":            "UserName=u",
+		"UpdateAccessKey":           "UserName=u&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Inactive",
+		"DeleteAccessKey":           "UserName=u&AccessKeyId=AKIAIOSFODNN7EXAMPLE",
+		"GetAccessKeyLastUsed":      "AccessKeyId=AKIAIOSFODNN7EXAMPLE",
+		"ListAccountAliases":        "",
 	},
 }
 
@@ -61,7 +91,8 @@ var withoutPolicy = []string{"GetCallerIdentity", "GetSessionToken"}
 
 const (
 	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3Tp5dUkvSnLxTkPVJlIFdIkRdXHWmNgpWiQ7rEFPZF"
-	document  = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22%2A%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D"
+	document  = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B" +
+		"%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22%2A%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D"
 	policyARN = "PolicyArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Apolicy%2Fp"
 )
 
@@ -88,7 +119,8 @@ func TestEveryOperationRefusesStrangers(t *testing.T) {
 				body = strings.Replace(body, "%s", machine.InstanceID, 1)
 				credentials, _ := nobody.Retrieve(t.Context())
 				free := slices.Contains(withoutPolicy, operation.Name)
-				if code := send(t, s, service.Name, operation.Name, body, &credentials); free != (code == "") || !free && !slices.Contains(denials, code) {
+				code := send(t, s, service.Name, operation.Name, body, &credentials)
+				if free != (code == "") || !free && !slices.Contains(denials, code) {
 					t.Errorf("a caller without a policy: %q", code)
 				}
 				if code := send(t, s, service.Name, operation.Name, body, &forger); !slices.Contains(forgeries, code) {
@@ -141,7 +173,11 @@ func send(t *testing.T, s *testkit.System, service, operation, body string, who 
 		t.Fatal(err)
 	}
 	versions := map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
-	targets := map[string]string{"ec2-instance-connect": "AWSEC2InstanceConnectService", "cloudtrail": "CloudTrail_20131101", "sallyport": "Sallyport_20261122"}
+	targets := map[string]string{
+		"ec2-instance-connect": "AWSEC2InstanceConnectService",
+		"cloudtrail":           "CloudTrail_20131101",
+		"sallyport":            "Sallyport_20261122",
+	}
 	if version, form := versions[service]; form {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		body = strings.TrimSuffix(fmt.Sprintf("Action=%s&Version=%s&%s", operation, version, body), "&")
@@ -155,7 +191,8 @@ func send(t *testing.T, s *testkit.System, service, operation, body string, who 
 	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader([]byte(body))), int64(len(body))
 	if who != nil {
 		sum := sha256.Sum256([]byte(body))
-		if err := v4.NewSigner().SignHTTP(t.Context(), *who, request, hex.EncodeToString(sum[:]), service, testkit.Region, time.Now()); err != nil {
+		if err := v4.NewSigner().SignHTTP(t.Context(), *who, request, hex.EncodeToString(sum[:]), service, testkit.Region,
+			time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

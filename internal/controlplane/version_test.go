@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// A control plane was updated, and a machine's agent was not, or the other way round. Whoever pushed a key was told that the
-// instance is stopped, on a machine that was up and whose agent ran, and nobody was told what to do.
+// A control plane was updated, and a machine's agent was not, or the other way round. Whoever pushed a key was told
+// that the instance is stopped, on a machine that was up and whose agent ran, and nobody was told what to do.
 func TestHostOfAnotherVersion(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -37,8 +37,8 @@ func TestHostOfAnotherVersion(t *testing.T) {
 		if host.Linked || !slices.ContainsFunc(host.Problems, func(p string) bool { return strings.Contains(p, advice) }) {
 			t.Errorf("linked: %v; the problems are %q", host.Linked, host.Problems)
 		}
-		if _, err := push(t.Context(), api, web.InstanceID, "debian", publicKey); err == nil || !strings.Contains(err.Error(), advice) ||
-			codeOf(err) != "EC2InstanceStateInvalidException" {
+		if _, err := push(t.Context(), api, web.InstanceID, "debian", publicKey); err == nil ||
+			!strings.Contains(err.Error(), advice) || codeOf(err) != "EC2InstanceStateInvalidException" {
 			t.Errorf("whoever pushes is told: %v", err)
 		}
 		if err := web.Connect(t.Context()); err != nil {

@@ -92,7 +92,8 @@ func (a Agent) Run(ctx context.Context) error {
 	link := Link{
 		Server: config.Server, InstanceID: config.InstanceID,
 		TLS:   func() (*tls.Config, error) { return ca.ClientTLS(pin, certificate, a.Random) },
-		Clock: serverClock, Holder: grants, Outbox: spool, Report: reporter.Report, Again: again, Random: a.Random, Log: a.Log,
+		Clock: serverClock, Holder: grants, Outbox: spool, Report: reporter.Report,
+		Again: again, Random: a.Random, Log: a.Log,
 		Changed: linked.set,
 	}
 	err = together(ctx, link.Run,

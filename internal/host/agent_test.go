@@ -25,16 +25,19 @@ func newAgent(t *testing.T, spool func(directory string) string) (Agent, Config)
 	if err := SaveIdentity(directory, key, newIssuer(t).authority.Certificate().Raw); err != nil {
 		t.Fatal(err)
 	}
-	config := Config{Server: "https://127.0.0.1:1", InstanceID: instanceID, Socket: filepath.Join(directory, "s"), Spool: spool(directory)}
+	config := Config{
+		Server: "https://127.0.0.1:1", InstanceID: instanceID,
+		Socket: filepath.Join(directory, "s"), Spool: spool(directory),
+	}
 	if err := config.Save(directory); err != nil {
 		t.Fatal(err)
 	}
 	return Agent{Directory: directory, Now: time.Now, Random: rand.Reader, Log: quiet}, config
 }
 
-// Somebody runs `sallyport-host agent` by hand while the service's serves. The second finds out and ends; but it had put
-// a spool of its own in the place of the first one's, which wrote on into a file without a name: keys were handed out,
-// and their releases gone at the next restart.
+// Somebody runs `sallyport-host agent` by hand while the service's serves. The second finds out and ends; but it had
+// put a spool of its own in the place of the first one's, which wrote on into a file without a name: keys were handed
+// out, and their releases gone at the next restart.
 func TestSecondAgentLeavesTheSpoolAlone(t *testing.T) {
 	agent, config := newAgent(t, func(directory string) string { return filepath.Join(directory, "spool", "releases") })
 	socket, err := ListenSocket(config.Socket, os.Geteuid())

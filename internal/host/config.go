@@ -40,15 +40,17 @@ type Config struct {
 	Region     string `json:"region"`
 	Zone       string `json:"zone"`
 
-	Socket   string `json:"socket,omitempty"`   // where the keys helper finds the agent; DefaultSocket if empty
-	Spool    string `json:"spool,omitempty"`    // releases not yet in the trail; DefaultSpool if empty
-	KeysUser string `json:"keysUser,omitempty"` // whom sshd runs the keys helper as; only that user and root may ask the agent
+	Socket string `json:"socket,omitempty"` // where the keys helper finds the agent; DefaultSocket if empty
+	Spool  string `json:"spool,omitempty"`  // releases not yet in the trail; DefaultSpool if empty
+	// whom sshd runs the keys helper as; only that user and root may ask the agent
+	KeysUser string `json:"keysUser,omitempty"`
 
 	// What the report says of sshd, where the agent cannot or shall not find out by itself.
-	SSHPort      int          `json:"sshPort,omitempty"`      // sshd's own if zero
-	Addresses    []netip.Addr `json:"addresses,omitempty"`    // instead of the machine's own
-	SSHDConfig   string       `json:"sshdConfig,omitempty"`   // sshd_config(5) that names the host keys; sshd's own default if empty
-	HostKeyFiles []string     `json:"hostKeyFiles,omitempty"` // public keys, instead of those sshd names
+	SSHPort   int          `json:"sshPort,omitempty"`   // sshd's own if zero
+	Addresses []netip.Addr `json:"addresses,omitempty"` // instead of the machine's own
+	// sshd_config(5) that names the host keys; sshd's own default if empty
+	SSHDConfig   string   `json:"sshdConfig,omitempty"`
+	HostKeyFiles []string `json:"hostKeyFiles,omitempty"` // public keys, instead of those sshd names
 }
 
 // Places returns where an enrollment under the directory keeps its socket and its spool.

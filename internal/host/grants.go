@@ -121,7 +121,8 @@ func (g *Grants) recordable(h held) hostproto.Ack {
 		return hostproto.Ack{}
 	}
 	g.log.Warn("a grant is not used: its use could not be recorded", "request", h.RequestID, "error", err)
-	return hostproto.Refused("", "The machine cannot record that a key is used, and hands out none that it cannot record: %v.", err)
+	return hostproto.Refused("",
+		"The machine cannot record that a key is used, and hands out none that it cannot record: %v.", err)
 }
 
 // Revoke forgets the grant, also if it is being added at this moment.

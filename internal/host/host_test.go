@@ -71,7 +71,8 @@ func TestConfig(t *testing.T) {
 	}
 	want := Config{
 		Server: "https://192.0.2.1:7443", InstanceID: instanceID, Account: "000000000001", Region: "r", Zone: "ra",
-		Socket: "/run/x.sock", Spool: "/var/x", KeysUser: "nobody", SSHPort: 2222, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.2")},
+		Socket: "/run/x.sock", Spool: "/var/x", KeysUser: "nobody",
+		SSHPort: 2222, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.2")},
 		SSHDConfig: "/etc/x", HostKeyFiles: []string{"/k.pub"},
 	}
 	if err := want.Save(directory); err != nil {
@@ -158,7 +159,9 @@ func TestGrants(t *testing.T) {
 	issuer, stranger := newIssuer(t), newIssuer(t)
 	var uptime time.Duration
 	clock := NewClock(func() time.Duration { return uptime })
-	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{"alice": "", "bob": "", "ldap": hostproto.AckFailed, "old": hostproto.AckRefused}, func(string) error { return nil }, quiet)
+	grants := NewGrants(issuer.authority.Certificate(), instanceID, clock, users{
+		"alice": "", "bob": "", "ldap": hostproto.AckFailed, "old": hostproto.AckRefused,
+	}, func(string) error { return nil }, quiet)
 	now := time.Now()
 	add := func(g hostproto.Grant) string { return grants.Add(context.Background(), g).Code }
 	ids := func(user, fingerprint string) []string {
@@ -175,8 +178,10 @@ func TestGrants(t *testing.T) {
 	}
 	clock.Set(clocksAt(now), 0, 0)
 
-	renamed, moved := issuer.grant(t, "r2", "alice", now.Add(time.Minute)), issuer.grant(t, "r3", "alice", now.Add(time.Minute))
-	renamed.RequestID, moved.OSUser = "other", "bob"
+	renamed := issuer.grant(t, "r2", "alice", now.Add(time.Minute))
+	renamed.RequestID = "other"
+	moved := issuer.grant(t, "r3", "alice", now.Add(time.Minute))
+	moved.OSUser = "bob"
 	for _, test := range []struct {
 		name  string
 		grant hostproto.Grant
@@ -244,7 +249,9 @@ func (u users) Judge(_ context.Context, name, _ string) hostproto.Ack {
 }
 
 func TestLookup(t *testing.T) {
-	for name, want := range map[string]bool{"root": true, "": false, "no such user here": false, "0": false, "--help": false, "a:b": false, "../x": false} {
+	for name, want := range map[string]bool{
+		"root": true, "": false, "no such user here": false, "0": false, "--help": false, "a:b": false, "../x": false,
+	} {
 		_, got, err := lookup(context.Background(), name)
 		if err != nil || got != want {
 			t.Errorf("%q: %v, %v", name, got, err)
@@ -254,7 +261,9 @@ func TestLookup(t *testing.T) {
 
 func TestLoginUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
-	text := "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n# note:x:1:1::/:/bin/sh\n+nis::::::\nsync:x:4:65534::/bin:/bin/sync\nalice:x:1000:1000::/home/alice:\nbroken:x\nodd:x:one:1::/:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/false\n"
+	text := "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n# note:x:1:1::/:/bin/sh\n+nis::::::\n" +
+		"sync:x:4:65534::/bin:/bin/sync\nalice:x:1000:1000::/home/alice:\nbroken:x\nodd:x:one:1::/:/bin/sh\n" +
+		"bob:x:1001:1001::/home/bob:/bin/false\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +298,8 @@ func TestReport(t *testing.T) {
 	if diff := cmp.Diff([]string{"127.0.0.2"}, r.Addresses); diff != "" {
 		t.Error(diff)
 	}
-	if r.SSHPort != 2222 || r.Version != "v1" || r.Hostname == "" || r.OS == "" || r.Architecture == "" || !slices.Contains(r.Users, "root") {
+	if r.SSHPort != 2222 || r.Version != "v1" || r.Hostname == "" || r.OS == "" || r.Architecture == "" ||
+		!slices.Contains(r.Users, "root") {
 		t.Errorf("got %+v", r)
 	}
 	own := NewReporter(Config{Server: "https://127.0.0.1:1"}, "", unwatched(t)).addresses()
@@ -314,7 +324,9 @@ func TestOSName(t *testing.T) {
 }
 
 func TestHostName(t *testing.T) {
-	for name, want := range map[string]string{"web-1.example": "web-1.example", "": "localhost", "-": "localhost", "my host!": "my-host", "(none)": "none"} {
+	for name, want := range map[string]string{
+		"web-1.example": "web-1.example", "": "localhost", "-": "localhost", "my host!": "my-host", "(none)": "none",
+	} {
 		if got := hostName(name); got != want {
 			t.Errorf("%q became %q, want %q", name, got, want)
 		}

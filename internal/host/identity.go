@@ -26,8 +26,10 @@ func SaveIdentity(directory string, key ed25519.PrivateKey, authority []byte) er
 		return fmt.Errorf("encode the agent's key: %w", err)
 	}
 	return errors.Join(
-		durable.WriteFile(filepath.Join(directory, KeyFile), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), 0o600),
-		durable.WriteFile(filepath.Join(directory, AuthorityFile), pem.EncodeToMemory(&pem.Block{Type: authorityBlock, Bytes: authority}), 0o644),
+		durable.WriteFile(filepath.Join(directory, KeyFile),
+			pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), 0o600),
+		durable.WriteFile(filepath.Join(directory, AuthorityFile),
+			pem.EncodeToMemory(&pem.Block{Type: authorityBlock, Bytes: authority}), 0o644),
 	)
 }
 

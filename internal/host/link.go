@@ -159,7 +159,9 @@ func (l *Link) dial(ctx context.Context) (*hostproto.Conn, error) {
 		TLSClientConfig:   config,
 		DisableKeepAlives: true, // one connection, one link
 	}
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	conn, response, err := hostproto.Dial(ctx, client, l.Server, l.InstanceID)
 	switch {
 	case err == nil:

@@ -31,7 +31,8 @@ func newConnection(t *testing.T, serverClock *Clock) (agent *connection, plane *
 	}
 	plane = <-accepted
 	t.Cleanup(plane.Close)
-	grants := NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{}, func(string) error { return nil }, quiet)
+	grants := NewGrants(newIssuer(t).authority.Certificate(), instanceID, serverClock, users{},
+		func(string) error { return nil }, quiet)
 	return &connection{
 		Link: &Link{
 			Clock: serverClock, Holder: grants, Log: quiet,
@@ -88,9 +89,9 @@ func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 	}
 }
 
-// Somebody in the network held the control plane's answers back, each a little longer than the one before. The agent took
-// each for the answer to its latest question: it believed the control plane's clock to stand minutes behind, and let keys in
-// for as long after their end.
+// Somebody in the network held the control plane's answers back, each a little longer than the one before. The agent
+// took each for the answer to its latest question: it believed the control plane's clock to stand minutes behind, and
+// let keys in for as long after their end.
 func TestLateAnswersDoNotSlowTheClock(t *testing.T) {
 	var uptime atomic.Int64
 	serverClock := NewClock(func() time.Duration { return time.Duration(uptime.Load()) })
@@ -107,7 +108,8 @@ func TestLateAnswersDoNotSlowTheClock(t *testing.T) {
 		return hear(t, plane).ID, done
 	}
 	pong := func(id uint64, measured <-chan struct{}, shown time.Duration) {
-		say(t, plane, hostproto.Message{ID: id, Ack: &hostproto.Ack{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: shown}})
+		say(t, plane,
+			hostproto.Message{ID: id, Ack: &hostproto.Ack{}, Clocks: &hostproto.Clocks{Time: time.Now(), Uptime: shown}})
 		<-measured
 	}
 	first, firstMeasured := ping(7 * time.Second)

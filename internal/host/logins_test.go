@@ -131,9 +131,10 @@ for name in 1digit DOM+bob müller 'DOM\anna' 1234; do printf '%s:*:19000:0:9999
 	if output, err := exec.Command("bash", "-exc", script).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	return []string{"root", "plain", "mina", "locked", "expired", "expirestoday", "expirestomorrow", "disabled", "mustchange",
-		"stale", "lastday", "inactive", "future", "service", "falsely", "goneshell", "fileshell", "dirshell", "noshell",
-		"1digit", "DOM+bob", "müller", `DOM\anna`, "1234", "noshadow", "nobody-here", "0", "99"}
+	return []string{"root", "plain", "mina", "locked", "expired", "expirestoday", "expirestomorrow",
+		"disabled", "mustchange", "stale", "lastday", "inactive", "future", "service", "falsely", "goneshell",
+		"fileshell", "dirshell", "noshell", "1digit", "DOM+bob", "müller", `DOM\anna`, "1234", "noshadow",
+		"nobody-here", "0", "99"}
 }
 
 // testSSHD is a real sshd on loopback that asks the agent of an enrollment, which there is not, and lets everybody in

@@ -179,8 +179,8 @@ func (d *Desk) answerStatus(conn net.Conn) error {
 	return json.NewEncoder(conn).Encode(d.Status())
 }
 
-// release finds the grants and records that they are handed out to the sshd for which the asker asks. One that cannot be
-// recorded is not.
+// release finds the grants and records that they are handed out to the sshd for which the asker asks. One that cannot
+// be recorded is not.
 func (d *Desk) release(q keys.Question, asker int) []Live {
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
 	if len(found) == 0 {
@@ -203,16 +203,18 @@ func (d *Desk) release(q keys.Question, asker int) []Live {
 	})
 }
 
-// onePerKey leaves one grant of each key, the one that ends last: a login is by one grant, however often its key was pushed.
+// onePerKey leaves one grant of each key, the one that ends last: a login is by one grant, however often its key was
+// pushed.
 func onePerKey(grants []Live) []Live {
 	slices.SortFunc(grants, func(a, b Live) int {
-		return cmp.Or(strings.Compare(a.fingerprint, b.fingerprint), cmp.Compare(b.Ends, a.Ends), strings.Compare(b.RequestID, a.RequestID))
+		return cmp.Or(strings.Compare(a.fingerprint, b.fingerprint),
+			cmp.Compare(b.Ends, a.Ends), strings.Compare(b.RequestID, a.RequestID))
 	})
 	return slices.CompactFunc(grants, func(a, b Live) bool { return a.fingerprint == b.fingerprint })
 }
 
-// admit looks at who connected, as the kernel tells it, and returns the process's id: 0 for one of a PID namespace that is
-// out of our sight.
+// admit looks at who connected, as the kernel tells it, and returns the process's id: 0 for one of a PID namespace that
+// is out of our sight.
 func (d *Desk) admit(conn net.Conn) (pid int, err error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -224,7 +226,9 @@ func (d *Desk) admit(conn net.Conn) (pid int, err error) {
 	}
 	var peer *unix.Ucred
 	var peerErr error
-	if err := raw.Control(func(fd uintptr) { peer, peerErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+	if err := raw.Control(func(fd uintptr) {
+		peer, peerErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
 		return 0, err
 	}
 	if peerErr != nil {

@@ -35,8 +35,8 @@ var ErrSpoolFull = errors.New("host: too many releases wait for the control plan
 // which needs no space on a disk that is full by then. A file system that writes what is changed elsewhere (ZFS, btrfs)
 // may need some all the same: Room finds out.
 //
-// Each caller, as the grants name it, may fill as many slots as it leaves free. However many releases wait of one, or of
-// some, there is room for those of others.
+// Each caller, as the grants name it, may fill as many slots as it leaves free. However many releases wait of one, or
+// of some, there is room for those of others.
 type Spool struct {
 	path  string
 	ready chan struct{}
@@ -142,8 +142,8 @@ func (s *Spool) Unsent(limit int) []hostproto.Release {
 	return oldest
 }
 
-// Sent implements Outbox. If the slot cannot be emptied, the release is told twice once the agent is started anew, and is
-// one event all the same.
+// Sent implements Outbox. If the slot cannot be emptied, the release is told twice once the agent is started anew, and
+// is one event all the same.
 func (s *Spool) Sent(eventID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,8 +185,8 @@ func (s *Spool) signal() {
 	}
 }
 
-// room returns an error unless there is a slot for one more release of the share. It makes the file if there is none, or
-// none any more. It is called with the mutex held.
+// room returns an error unless there is a slot for one more release of the share. It makes the file if there is none,
+// or none any more. It is called with the mutex held.
 func (s *Spool) room(share string) error {
 	if s.file == nil || !s.isInPlace() {
 		if err := s.reserve(); err != nil {

@@ -195,8 +195,8 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	})
 }
 
-// The disk was full before there was a spool, or the spool was removed. Then there is no room, which a push is told, until
-// the disk has space; nothing is to be started anew.
+// The disk was full before there was a spool, or the spool was removed. Then there is no room, which a push is told,
+// until the disk has space; nothing is to be started anew.
 func TestSpoolThatHasNoSpaceYet(t *testing.T) {
 	inSmallFileSystem(t, 6<<20, func(directory string) {
 		full := fill(t, directory)
@@ -228,7 +228,8 @@ func TestSpoolSlotsAreLongEnough(t *testing.T) {
 	defer spool.Close()
 	id := strings.Repeat("f", 36)
 	longest := hostproto.Release{
-		EventID: id, RequestID: id, OSUser: strings.Repeat("\U0010ffff", 32), Time: time.Now().In(time.FixedZone("", 14*3600)),
+		EventID: id, RequestID: id, OSUser: strings.Repeat("\U0010ffff", 32),
+		Time:   time.Now().In(time.FixedZone("", 14*3600)),
 		Client: "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
 	}
 	if err := spool.Add(longest, strings.Repeat(alice, 100)); err != nil {
@@ -261,7 +262,8 @@ func TestSpoolWhoseDirectoryCannotBeSynced(t *testing.T) {
 	asUser(t, nobody, func() {
 		spool, err := OpenSpool(path)
 		if err == nil {
-			err = errors.Join(spool.Add(hostproto.Release{EventID: "1"}, alice), os.Chmod(directory, 0o300)) // as syncing must open it
+			// as syncing must open it
+			err = errors.Join(spool.Add(hostproto.Release{EventID: "1"}, alice), os.Chmod(directory, 0o300))
 		}
 		if err != nil {
 			t.Error(err)

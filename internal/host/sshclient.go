@@ -46,7 +46,8 @@ func (c sshConnection) eventID(now time.Time, random io.Reader, instanceID, user
 	if c == (sshConnection{}) {
 		return uuid.New(now, random)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{instanceID, c.process, c.inode, c.client.String(), user, fingerprint}))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q",
+		[]string{instanceID, c.process, c.inode, c.client.String(), user, fingerprint}))
 	return uuid.New(time.UnixMilli(int64(binary.BigEndian.Uint32(sum[16:]))), bytes.NewReader(sum[:]))
 }
 
@@ -56,9 +57,9 @@ type connections struct {
 	known listeningPorts
 }
 
-// find finds the connection for which the process asks: that of the nearest of its ancestors that has accepted one. sshd
-// has a process for each connection, and runs the helper as its child (sshd_config(5), AuthorizedKeysCommand). If an
-// ancestor has accepted several, as no sshd has, nobody can say which is meant, and the result is the zero value.
+// find finds the connection for which the process asks: that of the nearest of its ancestors that has accepted one.
+// sshd has a process for each connection, and runs the helper as its child (sshd_config(5), AuthorizedKeysCommand). If
+// an ancestor has accepted several, as no sshd has, nobody can say which is meant, and the result is the zero value.
 func (c *connections) find(proc string, pid int) sshConnection {
 	deadline := time.Now().Add(findTimeout)
 	for range maxAncestors {
@@ -81,8 +82,8 @@ func (c *connections) find(proc string, pid int) sshConnection {
 	return sshConnection{}
 }
 
-// acceptedBy returns those of a process's connections that have a port that is listened on, in the process's own network
-// namespace. A connection that a library opened, to LDAP for example, has a port of its own.
+// acceptedBy returns those of a process's connections that have a port that is listened on, in the process's own
+// network namespace. A connection that a library opened, to LDAP for example, has a port of its own.
 func (c *connections) acceptedBy(proc string, pid int, deadline time.Time) []socketLine {
 	process := filepath.Join(proc, strconv.Itoa(pid))
 	sockets := socketsOf(process)
@@ -257,11 +258,12 @@ func parseSocket(line string) (socketLine, bool) {
 	local, ok := parseSocketAddress(fields[1])
 	remote, remoteOK := parseSocketAddress(fields[2])
 	const listen = "0A" // TCP_LISTEN
-	return socketLine{local: local, remote: remote, listens: fields[3] == listen, inode: fields[9]}, ok && remoteOK && fields[9] != "0"
+	socket := socketLine{local: local, remote: remote, listens: fields[3] == listen, inode: fields[9]}
+	return socket, ok && remoteOK && socket.inode != "0"
 }
 
-// parseSocketAddress reads "0100007F:0016": each 32 bits of the address as a number of this machine's byte order, then the
-// port.
+// parseSocketAddress reads "0100007F:0016": each 32 bits of the address as a number of this machine's byte order, then
+// the port.
 func parseSocketAddress(text string) (netip.AddrPort, bool) {
 	words, portText, _ := strings.Cut(text, ":")
 	port, err := strconv.ParseUint(portText, 16, 16)

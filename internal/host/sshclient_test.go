@@ -25,7 +25,8 @@ func TestParseSocket(t *testing.T) {
 		"   0: 0100007F:0016 0200007F:D431 01 00000000:00000000 02:000AFC80 00000000     0        0 4242 2 0": {
 			local: netip.MustParseAddrPort("127.0.0.1:22"), remote: netip.MustParseAddrPort("127.0.0.2:54321"), inode: "4242"},
 		"   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 7 1 0": {
-			local: netip.MustParseAddrPort("0.0.0.0:22"), remote: netip.MustParseAddrPort("0.0.0.0:0"), listens: true, inode: "7"},
+			local:  netip.MustParseAddrPort("0.0.0.0:22"),
+			remote: netip.MustParseAddrPort("0.0.0.0:0"), listens: true, inode: "7"},
 		"   1: 0000000000000000FFFF00000100007F:0016 0000000000000000FFFF0000050200C0:D431 01 0:0 0:0 0 0 0 9 1 0": {
 			local: netip.MustParseAddrPort("127.0.0.1:22"), remote: netip.MustParseAddrPort("192.0.2.5:54321"), inode: "9"},
 		"   1: 00000000000000000000000001000000:0016 B80D0120000000000000000001000000:D431 08 0:0 0:0 0 0 0 9 1 0": {
@@ -61,7 +62,8 @@ func FuzzParseSocket(f *testing.F) {
 	})
 }
 
-// The test is the process that has accepted a connection, as sshd does; a child of its child asks, as through a wrapper.
+// The test is the process that has accepted a connection, as sshd does; a child of its child asks, as through a
+// wrapper.
 func TestFindConnection(t *testing.T) {
 	var seen connections
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -91,8 +91,8 @@ func groupsOf(ctx context.Context, name string) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") == "" }), err
 }
 
-// askServices runs a program that asks name services, and returns what it says, also if it fails: one that finds nothing,
-// or is not there, says nothing.
+// askServices runs a program that asks name services, and returns what it says, also if it fails: one that finds
+// nothing, or is not there, says nothing.
 func askServices(ctx context.Context, program string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()

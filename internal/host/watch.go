@@ -36,7 +36,8 @@ const maxUserSettings = 1000
 type View struct {
 	Settings sshd.Settings // outside of every Match block; nil if sshd did not say
 	Problem  string        // why sshd lets nobody in by a pushed key, as a sentence; "" if it does
-	Pending  string        // what changed in its files and was not read by it yet, as a sentence; "" for nothing that matters
+	// what changed in its files and was not read by it yet, as a sentence; "" for nothing that matters
+	Pending string
 }
 
 // Watch knows what sshd would do, and asks it anew whenever its files or its process have changed. To look again costs
@@ -72,17 +73,14 @@ func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
 }
 
 // Run looks every few seconds until the context is done, and tells changed when the answer is another one than before.
-// It looks every second while sshd lets nobody in: at an enrollment's beginning that lasts no longer.
 func (w *Watch) Run(ctx context.Context, changed chan<- struct{}) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
 	for before := w.Look(ctx); ; {
-		wait := lookEvery
-		if before.Problem != "" {
-			wait = askAgainAfter
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(wait):
+		case <-ticker.C:
 		}
 		now := w.Look(ctx)
 		if now.Problem != before.Problem || now.Pending != before.Pending || !now.Settings.Equal(before.Settings) {
@@ -174,8 +172,8 @@ func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string
 	return settings, problem, ctx.Err() == nil
 }
 
-// AsksUs returns sshd's settings and, as a sentence, why it does not ask the helper; "" if it does. sshd runs no command
-// as a user that does not exist: sshd_config(5), AuthorizedKeysCommandUser.
+// AsksUs returns sshd's settings and, as a sentence, why it does not ask the helper; "" if it does. sshd runs no
+// command as a user that does not exist: sshd_config(5), AuthorizedKeysCommandUser.
 func AsksUs(ctx context.Context, config, helper string) (settings sshd.Settings, why string) {
 	settings, why = sshd.Asks(ctx, config, "", helper)
 	if why != "" {

@@ -94,9 +94,9 @@ func TestDrift(t *testing.T) {
 	expect("sshd is started for each connection", "", "", "")
 }
 
-// Somebody makes the keys helper writable for all, as a careless chmod -R does, reads in the refusal what to run, and runs
-// it. Pushes went on to be refused for up to a minute, with the advice that had been followed: neither sshd's files nor
-// its process had changed.
+// Somebody makes the keys helper writable for all, as a careless chmod -R does, reads in the refusal what to run, and
+// runs it. Pushes went on to be refused for up to a minute, with the advice that had been followed: neither sshd's
+// files nor its process had changed.
 func TestAdviceThatIsFollowedHelpsAtOnce(t *testing.T) {
 	d := startSSHD(t, "UsePAM no\n")
 	top, err := os.MkdirTemp("/root", "helper-") // below /tmp sshd would run nothing
@@ -152,7 +152,8 @@ func TestLookIsCheap(t *testing.T) {
 	t.Logf("a judgement takes %v", time.Since(began)/times)
 }
 
-// sshd reloads and restarts while keys are pushed. In the moment in which nobody listens no push is turned away for good.
+// sshd reloads and restarts while keys are pushed. In the moment in which nobody listens no push is turned away for
+// good.
 func TestPushesWhileSSHDReloads(t *testing.T) {
 	d := startSSHD(t, "UsePAM no\n")
 	machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)

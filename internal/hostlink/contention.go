@@ -10,11 +10,11 @@ import (
 )
 
 // A copied machine, a clone of a virtual one or a restored backup, proves itself with the key of the one it is a copy
-// of. Both being up, each would take the link from the other, again and again. Whether an agent that connects is a second
-// one cannot be told by what it says of itself, since a copy says the same. It is a second one if the first is still
-// there: asked over its link, it answers. An agent that restarted, or lost its network, answers no more on the link it
-// had. So the first one stays and the second is turned away, unless the second is known to be the machine that was
-// enrolled: by its fingerprint, where the copy has another.
+// of. Both being up, each would take the link from the other, again and again. Whether an agent that connects is a
+// second one cannot be told by what it says of itself, since a copy says the same. It is a second one if the first is
+// still there: asked over its link, it answers. An agent that restarted, or lost its network, answers no more on the
+// link it had. So the first one stays and the second is turned away, unless the second is known to be the machine that
+// was enrolled: by its fingerprint, where the copy has another.
 
 const (
 	// maxFingerprint is how many characters of a machine's fingerprint are taken.
@@ -163,5 +163,6 @@ func (l *Links) undecided(instanceID string) error {
 	if c.settled || !c.remembered(l.clock().Uptime) {
 		return nil
 	}
-	return fault.New(fault.WrongState, fault.Instance, "No key can be pushed to the instance %s now. %s", instanceID, c.sentence())
+	return fault.New(fault.WrongState, fault.Instance,
+		"No key can be pushed to the instance %s now. %s", instanceID, c.sentence())
 }

@@ -33,7 +33,8 @@ func (d *deployment) copyOf(m *machine, fingerprint string) *copied {
 	other := *m
 	c := &copied{machine: &other}
 	other.clock = host.NewClock(other.uptime.read)
-	other.grants = host.NewGrants(d.authority.Certificate(), m.id, other.clock, onlyUser("admin"), func(string) error { return nil }, d.log)
+	other.grants = host.NewGrants(d.authority.Certificate(), m.id, other.clock, onlyUser("admin"),
+		func(string) error { return nil }, d.log)
 	other.link.Clock, other.link.Holder = other.clock, other.grants
 	other.link.Report = func(context.Context) hostproto.Report {
 		return hostproto.Report{Hostname: "copy", Addresses: []string{"192.0.2.2"}, Machine: fingerprint}

@@ -91,7 +91,8 @@ func (d *deployment) start() {
 	handler := hostlink.Server{
 		Links: d.links, Hosts: d.instances, Grants: d.grants,
 		Gate:    gate.New(account, nobody{}, nobody{}, d.db, d.clock, rand.Reader),
-		Account: account, Region: region, Authority: d.authority.Certificate().Raw, Clock: d.clock, Random: rand.Reader, Log: d.log,
+		Account: account, Region: region, Authority: d.authority.Certificate().Raw,
+		Clock: d.clock, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	listener, err := net.Listen("tcp", d.address)
 	if err != nil {
@@ -143,7 +144,8 @@ func (d *deployment) enroll(id string) *machine {
 	}
 	m := &machine{id: id, key: private, uptime: &uptime{}}
 	m.clock = host.NewClock(m.uptime.read)
-	m.grants = host.NewGrants(d.authority.Certificate(), id, m.clock, onlyUser("admin"), func(string) error { return nil }, d.log)
+	m.grants = host.NewGrants(d.authority.Certificate(), id, m.clock, onlyUser("admin"),
+		func(string) error { return nil }, d.log)
 	m.link = host.Link{
 		Server: "https://" + d.address, InstanceID: id, TLS: func() (*tls.Config, error) { return d.clientTLS(certificate) },
 		Clock: m.clock, Holder: m.grants, Random: rand.Reader, Log: d.log,
@@ -184,11 +186,13 @@ func (d *deployment) grant(instanceID, requestID, user string) access.Grant {
 	d.t.Helper()
 	g := access.Grant{
 		RequestID: requestID, InstanceID: instanceID, OSUser: user, PublicKey: publicKey,
-		Caller: trail.Identity{ARN: "arn:aws:iam::" + account + ":user/alice"}, Issued: d.clock(), Expires: d.now().Add(access.GrantLifetime),
+		Caller: trail.Identity{ARN: "arn:aws:iam::" + account + ":user/alice"},
+		Issued: d.clock(), Expires: d.now().Add(access.GrantLifetime),
 	}
 	var err error
 	g.Blob, err = keyblob.Sign(keyblob.Statement{
-		Expires: g.Expires, InstanceID: instanceID, Caller: g.Caller.ARN, RequestID: requestID, OSUser: user, PublicKey: publicKey,
+		Expires: g.Expires, InstanceID: instanceID, Caller: g.Caller.ARN,
+		RequestID: requestID, OSUser: user, PublicKey: publicKey,
 	}, d.signer)
 	if err != nil {
 		d.t.Fatal(err)
@@ -278,7 +282,8 @@ func (i *instances) Enroll(tx *gate.Tx, a hosts.Application) (hosts.Host, error)
 		return hosts.Host{}, fault.New(fault.Unauthenticated, fault.HostToken, "The enrollment token is not valid.")
 	}
 	host := hosts.Host{
-		Head: resource.Head{ID: "i-" + a.TokenID, Region: region}, Zone: region + "a", PublicKey: a.PublicKey, Report: a.Report,
+		Head: resource.Head{ID: "i-" + a.TokenID, Region: region},
+		Zone: region + "a", PublicKey: a.PublicKey, Report: a.Report,
 	}
 	i.put(host)
 	return host, tx.Check()
@@ -351,7 +356,8 @@ func (g *grants) Released(tx *gate.Tx, release access.Release) error {
 	if g.failing {
 		return fmt.Errorf("the database is gone")
 	}
-	if !slices.ContainsFunc(g.live[release.InstanceID], func(grant access.Grant) bool { return grant.RequestID == release.RequestID }) {
+	if !slices.ContainsFunc(g.live[release.InstanceID],
+		func(grant access.Grant) bool { return grant.RequestID == release.RequestID }) {
 		return fault.New(fault.NotFound, fault.Grant, "no such grant")
 	}
 	g.released[release.EventID] = release
@@ -418,5 +424,7 @@ func (d *deployment) client(key ed25519.PrivateKey) *http.Client {
 	if key == nil {
 		config.Certificates = nil
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: wait.Patience}
+	return &http.Client{
+		Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}, Timeout: wait.Patience,
+	}
 }

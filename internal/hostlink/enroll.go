@@ -44,7 +44,9 @@ func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 
 // redeem enrolls and records how it went. Until it has an instance, the machine goes by its token; one whose token
 // is not good is a stranger, whose words about itself do not enter the trail.
-func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, report hostproto.Report) (hosts.Host, error) {
+func (h *handler) redeem(
+	r *http.Request, token hostproto.Token, key []byte, report hostproto.Report,
+) (hosts.Host, error) {
 	call := h.call(r, "EnrollHost", h.Region)
 	stranger := call
 	stranger.Parameters = map[string]any{"hostTokenId": token.ID}
@@ -71,14 +73,17 @@ func (h *handler) redeem(r *http.Request, token hostproto.Token, key []byte, rep
 	}
 	h.Log.Info("an enrollment failed", "source", call.SourceIP, "token", token.ID, "error", err)
 	f := fault.Of(err)
-	failed := h.Gate.Record(ctx, trail.Identity{Type: trail.Unknown}, stranger, gate.Pass{}, &gate.Failure{Code: f.Kind.String(), Message: f.Message})
+	failed := h.Gate.Record(ctx, trail.Identity{Type: trail.Unknown}, stranger, gate.Pass{},
+		&gate.Failure{Code: f.Kind.String(), Message: f.Message})
 	if failed != nil { // what cannot be recorded has failed for that reason
 		err = failed
 	}
 	return hosts.Host{}, err
 }
 
-var errNoKey = fault.New(fault.Invalid, fault.HostKey, "A machine connects with TLS and shows its Ed25519 key as a client certificate. If a proxy ends TLS in between, let it pass TLS through.")
+var errNoKey = fault.New(fault.Invalid, fault.HostKey,
+	"A machine connects with TLS and shows its Ed25519 key as a client certificate. "+
+		"If a proxy ends TLS in between, let it pass TLS through.")
 
 // fromWire reads a report. Its fields are judged by hosts.
 func fromWire(r hostproto.Report) (hosts.Report, error) {
@@ -92,7 +97,8 @@ func fromWire(r hostproto.Report) (hosts.Report, error) {
 	for _, text := range r.Addresses {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
-			return hosts.Report{}, fault.New(fault.Invalid, fault.HostReport, "The host's report is refused: %.64q is not an address.", text)
+			return hosts.Report{}, fault.New(fault.Invalid, fault.HostReport,
+				"The host's report is refused: %.64q is not an address.", text)
 		}
 		report.Addresses = append(report.Addresses, address)
 	}

@@ -13,8 +13,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -66,7 +64,8 @@ func TestHostileAgents(t *testing.T) {
 	}
 	for i := range 10_000 {
 		release := &hostproto.Release{EventID: fmt.Sprint(i), RequestID: "r"}
-		tests["waits for no acknowledgement"] = append(tests["waits for no acknowledgement"], hostproto.Message{ID: uint64(i + 2), Release: release})
+		tests["waits for no acknowledgement"] = append(tests["waits for no acknowledgement"],
+			hostproto.Message{ID: uint64(i + 2), Release: release})
 	}
 	for name, says := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -108,35 +107,6 @@ func TestSilentAgent(t *testing.T) {
 	}
 }
 
-// An agent that reads nothing costs those who push to it their time, however many they are, and nobody else anything. Its
-// link ends.
-func TestAgentThatDoesNotRead(t *testing.T) {
-	t.Parallel()
-	d := newDeployment(t, 0)
-	deaf, honest := d.enroll("i-deaf"), d.linked("i-honest")
-	d.hello(deaf, hostproto.Hello{})
-	grant, callers := d.grant(deaf.id, "r1", "admin"), 10_000 // more than the network holds
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	var taken atomic.Int32
-	var pushing sync.WaitGroup
-	for range callers {
-		pushing.Go(func() {
-			if err := d.links.Deliver(ctx, grant); err == nil {
-				taken.Add(1)
-			}
-		})
-	}
-	if err := d.deliver(d.grant(honest.id, "r1", "admin")); err != nil {
-		t.Errorf("an honest host suffers: %v", err)
-	}
-	pushing.Wait()
-	if n := taken.Load(); n != 0 {
-		t.Errorf("%d keys were taken by nobody", n)
-	}
-	d.wait("the end", func() bool { return !d.links.Linked(deaf.id) })
-}
-
 // A key was acknowledged that sshd would not take, and whoever pushed it was told Success and then denied. The machine
 // says why it refuses a key, and its reason reaches the caller: as text on one line, whoever wrote it.
 func TestRefusalReachesTheCaller(t *testing.T) {
@@ -149,14 +119,32 @@ func TestRefusalReachesTheCaller(t *testing.T) {
 		about string
 		says  string
 	}{
-		{hostproto.Ack{Code: hostproto.AckRefused, Message: "sshd does not ask us."}, fault.WrongState, "instance", "i-1 now. sshd does not ask us."},
+		{
+			hostproto.Ack{Code: hostproto.AckRefused, Message: "sshd does not ask us."},
+			fault.WrongState, "instance", "i-1 now. sshd does not ask us.",
+		},
 		{hostproto.Refused("", "The disk is full."), fault.WrongState, "instance", "The disk is full."},
-		{hostproto.Refused(hostproto.SubjectUser, "Its account %q expired.", "admin"), fault.Invalid, "os-user", `Its account "admin" expired.`},
-		{hostproto.Refused(hostproto.SubjectKey, "sshd accepts %s.", "ssh-rsa"), fault.Invalid, "public-key", "sshd accepts ssh-rsa."},
-		{hostproto.Ack{Code: hostproto.AckRefused, Subject: "something newer", Message: "So it is."}, fault.WrongState, "instance", "So it is."},
+		{
+			hostproto.Refused(hostproto.SubjectUser, "Its account %q expired.", "admin"),
+			fault.Invalid, "os-user", `Its account "admin" expired.`,
+		},
+		{
+			hostproto.Refused(hostproto.SubjectKey, "sshd accepts %s.", "ssh-rsa"),
+			fault.Invalid, "public-key", "sshd accepts ssh-rsa.",
+		},
+		{
+			hostproto.Ack{Code: hostproto.AckRefused, Subject: "something newer", Message: "So it is."},
+			fault.WrongState, "instance", "So it is.",
+		},
 		{hostproto.Ack{Code: "something newer", Message: "no"}, fault.Unavailable, "instance", "could not take the key: no"},
-		{hostproto.Ack{Code: hostproto.AckRefused, Message: "a\x1b[31mb\r\nc\u202ed \xff"}, fault.WrongState, "instance", "now. a [31mb c d"},
-		{hostproto.Ack{Code: hostproto.AckRefused, Message: strings.Repeat("é", 1000)}, fault.WrongState, "instance", strings.Repeat("é", 299) + "…"},
+		{
+			hostproto.Ack{Code: hostproto.AckRefused, Message: "a\x1b[31mb\r\nc\u202ed \xff"},
+			fault.WrongState, "instance", "now. a [31mb c d",
+		},
+		{
+			hostproto.Ack{Code: hostproto.AckRefused, Message: strings.Repeat("é", 1000)},
+			fault.WrongState, "instance", strings.Repeat("é", 299) + "…",
+		},
 	} {
 		answered := make(chan error, 1)
 		go func() { answered <- d.deliver(d.grant(m.id, "r1", "admin")) }()
@@ -251,13 +239,15 @@ func TestFloodOfPings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: sallyport-host.%d\r\n\r\n", hostproto.LinkPath, hostproto.Version)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"+
+		"Sec-WebSocket-Protocol: sallyport-host.%d\r\n\r\n", hostproto.LinkPath, hostproto.Version)
 	answer := make([]byte, 4096)
 	if n, err := conn.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 101 ") {
 		t.Fatalf("%q, %v", answer[:n], err)
 	}
-	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...) // final ping, masked with zeros: RFC 6455, section 5.2
+	// final ping, masked with zeros: RFC 6455, section 5.2
+	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
 	flood := bytes.Repeat(ping, 1000)
 	before, most := runtime.NumGoroutine(), 0
 	conn.SetWriteDeadline(time.Now().Add(wait.Patience))
@@ -285,15 +275,20 @@ func TestStrangersEnrollmentInTheTrail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := hostproto.FormatToken(hostproto.Token{Server: "https://" + d.address, Fingerprint: fingerprint, ID: "root", Secret: make([]byte, 32)})
+	token, err := hostproto.FormatToken(hostproto.Token{
+		Server: "https://" + d.address, Fingerprint: fingerprint, ID: "root", Secret: make([]byte, 32),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(hostproto.Enroll{Token: token, Report: hostproto.Report{Hostname: "\x1b]0;owned\x07\n" + strings.Repeat("x", 100_000)}})
+	body, err := json.Marshal(hostproto.Enroll{
+		Token: token, Report: hostproto.Report{Hostname: "\x1b]0;owned\x07\n" + strings.Repeat("x", 100_000)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := d.client(key).Post("https://"+d.address+hostproto.EnrollPath, "application/json", bytes.NewReader(body))
+	response, err := d.client(key).Post("https://"+d.address+hostproto.EnrollPath,
+		"application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -276,11 +276,14 @@ func TestReleases(t *testing.T) {
 	m.link.Outbox = spool
 	const many = 3*hostproto.MaxReleases + 1
 	for i := range many {
-		if err := spool.Add(hostproto.Release{EventID: fmt.Sprintf("e%d", i), RequestID: "r1", OSUser: "admin", Time: d.now()}, "caller"); err != nil {
+		if err := spool.Add(hostproto.Release{
+			EventID: fmt.Sprintf("e%d", i), RequestID: "r1", OSUser: "admin", Time: d.now(),
+		}, "caller"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := spool.Add(hostproto.Release{EventID: "forged", RequestID: "another host's", OSUser: "admin"}, "caller"); err != nil {
+	if err := spool.Add(hostproto.Release{EventID: "forged", RequestID: "another host's", OSUser: "admin"},
+		"caller"); err != nil {
 		t.Fatal(err)
 	}
 	d.grants.fail(true)
@@ -366,7 +369,9 @@ func TestEnroll(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := func(secret string) string {
-		text, err := hostproto.FormatToken(hostproto.Token{Server: "https://" + d.address, Fingerprint: fingerprint, ID: "abc", Secret: []byte(secret)})
+		text, err := hostproto.FormatToken(hostproto.Token{
+			Server: "https://" + d.address, Fingerprint: fingerprint, ID: "abc", Secret: []byte(secret),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -375,7 +380,8 @@ func TestEnroll(t *testing.T) {
 	report := hostproto.Report{Hostname: "web-1", Addresses: []string{"192.0.2.7", "2001:db8::7"}}
 	post := func(key ed25519.PrivateKey, body any) (int, map[string]any) {
 		text, _ := json.Marshal(body)
-		response, err := d.client(key).Post("https://"+d.address+hostproto.EnrollPath, "application/json", bytes.NewReader(text))
+		response, err := d.client(key).Post("https://"+d.address+hostproto.EnrollPath,
+			"application/json", bytes.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -396,7 +402,11 @@ func TestEnroll(t *testing.T) {
 		{"wrong secret", key, hostproto.Enroll{Token: token("another secret of it"), Report: report}, http.StatusForbidden},
 		{"no token", key, hostproto.Enroll{Report: report}, http.StatusBadRequest},
 		{"no enrollment", key, "text", http.StatusBadRequest},
-		{"bad address", key, hostproto.Enroll{Token: token("the secret of the token"), Report: hostproto.Report{Addresses: []string{"here"}}}, http.StatusBadRequest},
+		{
+			"bad address", key,
+			hostproto.Enroll{Token: token("the secret of the token"), Report: hostproto.Report{Addresses: []string{"here"}}},
+			http.StatusBadRequest,
+		},
 	}
 	for _, test := range refused {
 		t.Run(test.name, func(t *testing.T) {
@@ -421,7 +431,8 @@ func TestEnroll(t *testing.T) {
 		failures = append(failures, event.Name+" "+event.ErrorCode)
 	}
 	slices.Sort(failures)
-	if diff := cmp.Diff([]string{"EnrollHost ", "EnrollHost invalid", "EnrollHost unauthenticated"}, failures); diff != "" {
+	if diff := cmp.Diff([]string{"EnrollHost ", "EnrollHost invalid", "EnrollHost unauthenticated"},
+		failures); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -429,7 +440,8 @@ func TestEnroll(t *testing.T) {
 func TestNeedsTLS(t *testing.T) {
 	d := newDeployment(t, 0)
 	handler := hostlink.Server{
-		Links: d.links, Hosts: d.instances, Grants: d.grants, Gate: gate.New(account, nobody{}, nobody{}, d.db, d.clock, rand.Reader),
+		Links: d.links, Hosts: d.instances, Grants: d.grants,
+		Gate:    gate.New(account, nobody{}, nobody{}, d.db, d.clock, rand.Reader),
 		Account: account, Clock: d.clock, Random: rand.Reader, Log: d.log,
 	}.Handler()
 	for _, path := range []string{hostproto.LinkPath, hostproto.EnrollPath} {

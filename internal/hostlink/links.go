@@ -20,7 +20,8 @@ import (
 // whether a user exists.
 const deliverTimeout = 5 * time.Second
 
-// Links are the links that are up. It serves access.Links, compute.Links and hosts.Links, and is safe for concurrent use.
+// Links are the links that are up. It serves access.Links, compute.Links and hosts.Links, and is safe for concurrent
+// use.
 type Links struct {
 	clock   clock.Clock
 	log     *slog.Logger
@@ -65,7 +66,8 @@ func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	wire := toWire(grant, now)
 	ack, err := link.call(ctx, hostproto.Message{Grant: &wire, Clocks: clocks(now)})
 	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, fault.Instance, "The instance %s did not answer. Try again.", grant.InstanceID)
+		return fault.Wrap(err, fault.Unavailable, fault.Instance,
+			"The instance %s did not answer. Try again.", grant.InstanceID)
 	}
 	if ack.Code != "" {
 		l.log.Warn("a host refuses a grant", "instance", grant.InstanceID, "request", grant.RequestID,
@@ -86,11 +88,14 @@ func refusal(grant access.Grant, ack hostproto.Ack) error {
 		return fault.New(fault.Invalid, fault.OSUser,
 			"The instance %s does not let %q in. %s", grant.InstanceID, grant.OSUser, reason)
 	case ack.Code == hostproto.AckRefused && ack.Subject == hostproto.SubjectKey:
-		return fault.New(fault.Invalid, fault.PublicKey, "The instance %s does not accept the key. %s", grant.InstanceID, reason)
+		return fault.New(fault.Invalid, fault.PublicKey,
+			"The instance %s does not accept the key. %s", grant.InstanceID, reason)
 	case ack.Code == hostproto.AckRefused:
-		return fault.New(fault.WrongState, fault.Instance, "No pushed key opens the instance %s now. %s", grant.InstanceID, reason)
+		return fault.New(fault.WrongState, fault.Instance,
+			"No pushed key opens the instance %s now. %s", grant.InstanceID, reason)
 	}
-	return fault.New(fault.Unavailable, fault.Instance, "The instance %s could not take the key: %s. Its agent's log says more.",
+	return fault.New(fault.Unavailable, fault.Instance,
+		"The instance %s could not take the key: %s. Its agent's log says more.",
 		grant.InstanceID, cmp.Or(reason, "it does not say why"))
 }
 
@@ -122,7 +127,8 @@ func (l *Links) Dismiss(ctx context.Context, instanceID string) {
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
 	if _, err := link.call(ctx, hostproto.Message{Dismiss: &hostproto.Dismiss{}}); err != nil {
-		l.log.Warn("a host does not answer its dismissal: it is told again when it connects", "instance", instanceID, "error", err)
+		l.log.Warn("a host does not answer its dismissal: it is told again when it connects",
+			"instance", instanceID, "error", err)
 	}
 	link.conn.Close()
 }
@@ -189,7 +195,9 @@ func (l *Links) Problem(instanceID string) string {
 }
 
 func toWire(grant access.Grant, now clock.Reading) hostproto.Grant {
-	return hostproto.Grant{RequestID: grant.RequestID, OSUser: grant.OSUser, Blob: grant.Blob, Until: now.Uptime + grant.Left(now)}
+	return hostproto.Grant{
+		RequestID: grant.RequestID, OSUser: grant.OSUser, Blob: grant.Blob, Until: now.Uptime + grant.Left(now),
+	}
 }
 
 // clocks are a reading as a message has it.

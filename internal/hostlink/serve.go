@@ -113,7 +113,8 @@ func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (hosts.Host,
 	case dismissed:
 		return hosts.Host{}, errDismissed
 	}
-	return hosts.Host{}, fault.Wrap(err, fault.Denied, fault.HostKey, "This control plane does not know the machine's key. Enroll the machine.")
+	return hosts.Host{}, fault.Wrap(err, fault.Denied, fault.HostKey,
+		"This control plane does not know the machine's key. Enroll the machine.")
 }
 
 // serve runs the link until it ends.
@@ -300,7 +301,8 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 		err = nil
 	}
 	if err != nil {
-		c.Log.Error("a host's release is not in the trail yet", "instance", c.instance.ID, "request", release.RequestID, "error", err)
+		c.Log.Error("a host's release is not in the trail yet",
+			"instance", c.instance.ID, "request", release.RequestID, "error", err)
 		c.ack(id, hostproto.Ack{Code: hostproto.AckFailed, Message: "the release could not be recorded: tell it again"})
 		return
 	}

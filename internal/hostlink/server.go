@@ -95,9 +95,11 @@ func (h *handler) identity(host hosts.Host) trail.Identity {
 func (h *handler) refuse(w http.ResponseWriter, err error) {
 	f := fault.Of(err)
 	status := map[fault.Kind]int{
-		fault.Internal: http.StatusInternalServerError, fault.NotFound: http.StatusForbidden, fault.Denied: http.StatusForbidden,
+		fault.Internal: http.StatusInternalServerError,
+		fault.NotFound: http.StatusForbidden, fault.Denied: http.StatusForbidden,
 		fault.Unauthenticated: http.StatusForbidden, fault.Exists: http.StatusConflict, fault.InUse: http.StatusConflict,
-		fault.Throttled: http.StatusTooManyRequests, fault.Limit: http.StatusTooManyRequests, fault.Unavailable: http.StatusServiceUnavailable,
+		fault.Throttled: http.StatusTooManyRequests, fault.Limit: http.StatusTooManyRequests,
+		fault.Unavailable: http.StatusServiceUnavailable,
 	}[f.Kind]
 	if status == 0 {
 		status = http.StatusBadRequest

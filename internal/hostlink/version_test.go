@@ -8,9 +8,9 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// A control plane was updated before its machines, and machines before their control plane. Their agents tried again and
-// again, and all that anybody was told was that the link was lost. Now agent and control plane both say which of the two
-// is the older one and what to do, the instance is not linked, and an update mends it.
+// A control plane was updated before its machines, and machines before their control plane. Their agents tried again
+// and again, and all that anybody was told was that the link was lost. Now agent and control plane both say which of
+// the two is the older one and what to do, the instance is not linked, and an update mends it.
 func TestAgentOfAnotherVersion(t *testing.T) {
 	for _, test := range []struct {
 		version int

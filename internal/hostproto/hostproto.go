@@ -36,7 +36,8 @@ const (
 	ServerSilence = 20 * time.Second // without a message from the agent
 )
 
-// OpenTimeout is how long the agent may take until its Hello, and the control plane to find out what to welcome it with.
+// OpenTimeout is how long the agent may take until its Hello, and the control plane to find out what to welcome it
+// with.
 const OpenTimeout = 10 * time.Second
 
 // MaxMessage bounds the text of a Message, in bytes.

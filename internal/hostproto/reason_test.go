@@ -17,7 +17,8 @@ func TestReason(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		text := string(rapid.SliceOf(rapid.Byte()).Draw(r, "bytes")) + rapid.String().Draw(r, "text")
 		got := Reason(strings.Repeat(text, rapid.IntRange(1, 100).Draw(r, "times")))
-		if utf8.RuneCountInString(got) > maxReason || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if utf8.RuneCountInString(got) > maxReason ||
+			strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			r.Fatalf("got %q", got)
 		}
 		if Reason(got) != got {

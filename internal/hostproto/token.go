@@ -105,7 +105,8 @@ func (t Token) check() error {
 	switch {
 	case err != nil || server.Scheme != "https" || server.Host == "" || server.Hostname() == "":
 		return invalidToken("names no https:// server")
-	case server.String() != t.Server || server.Path != "" || server.User != nil || server.RawQuery != "" || server.Fragment != "":
+	case server.String() != t.Server || server.Path != "" || server.User != nil || server.RawQuery != "" ||
+		server.Fragment != "":
 		return invalidToken("has a server that is more than https://host:port")
 	case len(t.Fingerprint) != fingerprint || strings.ContainsFunc(t.Fingerprint, notInTokenID):
 		return invalidToken("has a fingerprint that is not a SHA-256")

@@ -31,8 +31,8 @@ func AgentVersion(r *http.Request) int {
 	return version
 }
 
-// VersionProblem says as sentences that the ends of a link speak different Versions, which of them is the older one, and
-// what to do; "" if they speak the same.
+// VersionProblem says as sentences that the ends of a link speak different Versions, which of them is the older one,
+// and what to do; "" if they speak the same.
 func VersionProblem(agent, controlPlane int) string {
 	var older, update string
 	switch {

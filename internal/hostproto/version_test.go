@@ -12,7 +12,8 @@ import (
 func TestAgentVersion(t *testing.T) {
 	for named, want := range map[string]int{
 		"": 1, subprotocol(1): 1, subprotocol(Version): Version, subprotocol(17): 17,
-		"17": 1, "sallyport-host.": 1, "sallyport-host.-1": 1, "sallyport-host.0": 1, "sallyport-host.99999999999999999999": 1,
+		"17": 1, "sallyport-host.": 1, "sallyport-host.-1": 1,
+		"sallyport-host.0": 1, "sallyport-host.99999999999999999999": 1,
 		"sallyport-host.2, chat": 1, "chat": 1,
 	} {
 		request := httptest.NewRequest(http.MethodGet, LinkPath, nil)

@@ -190,7 +190,9 @@ func testHostileReports(t *testing.T, w *world) {
 		"users without end":     func(r *hosts.Report) { r.Users = many(1001, "u") },
 		"known_hosts injection": func(r *hosts.Report) { r.HostKeys = []string{hostKeyLine() + "\n* " + hostKeyLine()} },
 		"key with comment":      func(r *hosts.Report) { r.HostKeys = []string{hostKeyLine() + " comment"} },
-		"key of another type":   func(r *hosts.Report) { r.HostKeys = []string{"ssh-rsa " + strings.Fields(hostKeyLine())[1]} },
+		"key of another type": func(r *hosts.Report) {
+			r.HostKeys = []string{"ssh-rsa " + strings.Fields(hostKeyLine())[1]}
+		},
 		"marker before the key": func(r *hosts.Report) { r.HostKeys = []string{"@cert-authority " + hostKeyLine()} },
 		"not a key":             func(r *hosts.Report) { r.HostKeys = []string{"ssh-ed25519 AAAA"} },
 		"line break in base64": func(r *hosts.Report) {
@@ -205,7 +207,8 @@ func testHostileReports(t *testing.T, w *world) {
 		})
 	}
 	after := w.host(host.ID)
-	if diff := cmp.Diff(before.Report, after.Report, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(before.Report, after.Report,
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("a refused report changed something:\n%s", diff)
 	}
 }
@@ -326,7 +329,10 @@ func testUnenroll(t *testing.T, w *world) {
 		id  string
 		key []byte
 		yes bool
-	}{{host.ID, host.PublicKey, true}, {host.ID, []byte("another"), false}, {"i-00000000000000000", host.PublicKey, false}} {
+	}{
+		{host.ID, host.PublicKey, true}, {host.ID, []byte("another"), false},
+		{"i-00000000000000000", host.PublicKey, false},
+	} {
 		if yes, err := w.Dismissed(t.Context(), test.id, test.key); err != nil || yes != test.yes {
 			t.Errorf("Dismissed(%s, %q): %v, %v", test.id, test.key, yes, err)
 		}
@@ -335,7 +341,9 @@ func testUnenroll(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := w.apply(hosts.Application{TokenID: token.ID, Secret: secret, PublicKey: host.PublicKey, Report: report()})
+	again, err := w.apply(hosts.Application{
+		TokenID: token.ID, Secret: secret, PublicKey: host.PublicKey, Report: report(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

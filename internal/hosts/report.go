@@ -55,8 +55,8 @@ var (
 )
 
 // ValidOSUser reports whether an OS user can be called this: 1 to 32 characters, as EC2 Instance Connect has it, namely
-// letters and digits of any script and . _ - @ + $ and the backslash, as in the names of domains' users. It begins with a
-// letter, a digit or _, so that no program takes it for an option, and holds nothing that ends a word or a line.
+// letters and digits of any script and . _ - @ + $ and the backslash, as in the names of domains' users. It begins with
+// a letter, a digit or _, so that no program takes it for an option, and holds nothing that ends a word or a line.
 func ValidOSUser(name string) bool { return utf8.ValidString(name) && osUser.MatchString(name) }
 
 // Report stores what the agent says of its machine, with an event, if it differs from what it said before
@@ -110,9 +110,11 @@ func (r Report) checked() (Report, error) {
 		return bad("it has more than %d host keys.", maxHostKeys)
 	case len(r.Users) > maxUsers:
 		return bad("it has more than %d users.", maxUsers)
-	case len(r.KeyTypes) > maxKeyTypes || slices.ContainsFunc(r.KeyTypes, func(t string) bool { return !keyType.MatchString(t) }):
+	case len(r.KeyTypes) > maxKeyTypes ||
+		slices.ContainsFunc(r.KeyTypes, func(t string) bool { return !keyType.MatchString(t) }):
 		return bad("its types of keys are not some of OpenSSH's, at most %d.", maxKeyTypes)
-	case len(r.Problems) > maxProblems || slices.ContainsFunc(r.Problems, func(p string) bool { return !printable(p, maxProblem) }):
+	case len(r.Problems) > maxProblems ||
+		slices.ContainsFunc(r.Problems, func(p string) bool { return !printable(p, maxProblem) }):
 		return bad("its problems must be at most %d, each printable text of at most %d characters.", maxProblems, maxProblem)
 	}
 	var addresses []netip.Addr
@@ -208,7 +210,8 @@ func public(a netip.Addr) bool {
 }
 
 func printable(text string, most int) bool {
-	return utf8.RuneCountInString(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+	return utf8.RuneCountInString(text) <= most && utf8.ValidString(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // sortedSet returns the strings sorted, each once.

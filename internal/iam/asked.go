@@ -64,8 +64,9 @@ var policyARNForm = regexp.MustCompile(
 func (s *Service) CheckPolicyARN(arn string) error {
 	match := policyARNForm.FindStringSubmatch(arn)
 	if match == nil || match[1] != "aws" && match[1] != s.account {
-		return fault.New(fault.Invalid, fault.ARN, "ARN %s is not valid. A policy's ARN is arn:aws:iam::%s:policy/PATH/NAME, "+
-			"or arn:aws:iam::aws:policy/NAME for one of AWS's own.", arn, s.account)
+		return fault.New(fault.Invalid, fault.ARN,
+			"ARN %s is not valid. A policy's ARN is arn:aws:iam::%s:policy/PATH/NAME, "+
+				"or arn:aws:iam::aws:policy/NAME for one of AWS's own.", arn, s.account)
 	}
 	return nil
 }

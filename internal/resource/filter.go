@@ -46,8 +46,8 @@ func Given(value string) []string {
 	return []string{value}
 }
 
-// Match returns a function that reports whether a thing matches all wanted filters. An unknown filter name is an Invalid
-// fault, Subject "filter"; too many filters or values are a Limit fault.
+// Match returns a function that reports whether a thing matches all wanted filters. An unknown filter name is an
+// Invalid fault, Subject "filter"; too many filters or values are a Limit fault.
 func (f Filters[T]) Match(wanted []Filter) (func(T) bool, error) {
 	if len(wanted) > maxFilters {
 		return nil, fault.New(fault.Limit, fault.Filter, "A request may have at most %d filters.", maxFilters)

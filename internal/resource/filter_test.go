@@ -13,7 +13,8 @@ func TestWildcard(t *testing.T) {
 	}{
 		{"", "", true}, {"", "a", false}, {"*", "", true}, {"?", "", false}, {"?", "ü", true}, {"a*", "abc", true},
 		{"*c", "abc", true}, {"a*c", "abc", true}, {"a*b*c", "aXbYbZc", true}, {"a*b*c", "acb", false}, {`\*`, "*", true},
-		{`\*`, "a", false}, {`a\`, `a\`, true}, {`\\`, `\`, true}, {`*\?`, "what?", true}, {`*\?`, "what!", false}, {"**", "x", true},
+		{`\*`, "a", false}, {`a\`, `a\`, true}, {`\\`, `\`, true},
+		{`*\?`, "what?", true}, {`*\?`, "what!", false}, {"**", "x", true},
 	} {
 		if got := wildcard(test.pattern, test.value); got != test.want {
 			t.Errorf("%q, %q: %v", test.pattern, test.value, got)
@@ -29,8 +30,8 @@ func FuzzWildcard(f *testing.F) {
 	f.Add("a*b?c", "aXXbYc")
 	f.Add(`\*a`, "*a")
 	f.Fuzz(func(t *testing.T, pattern, value string) {
-		if strings.ContainsAny(pattern+value, "/[]-^") || len(pattern) > 64 || len(value) > 64 || strings.HasSuffix(pattern, `\`) ||
-			strings.ToValidUTF8(pattern+value, "") != pattern+value {
+		if strings.ContainsAny(pattern+value, "/[]-^") || len(pattern) > 64 || len(value) > 64 ||
+			strings.HasSuffix(pattern, `\`) || strings.ToValidUTF8(pattern+value, "") != pattern+value {
 			t.Skip()
 		}
 		want, err := path.Match(pattern, value)

@@ -20,7 +20,8 @@ type Kind struct {
 	Prefix string // of ids: "i-"
 	Type   string // in the trail, in CloudFormation's words: "AWS::EC2::Instance"
 	Noun   string // what EC2's errors call it: "instance"
-	// Subject is what faults about the kind are about. Code begins EC2's error codes about an id, "InvalidInstanceID", and State is the code for a wrong state.
+	// Subject is what faults about the kind are about. Code begins EC2's error codes about an id, "InvalidInstanceID", and
+	// State is the code for a wrong state.
 	Subject     fault.Subject
 	Code, State string
 	// Lingers is how long one that ended can still be described; 0 for a kind that is gone at once.

@@ -31,7 +31,8 @@ func testTags(t *testing.T, w *world) {
 		t.Error(diff)
 	}
 	other, empty := "y", ""
-	if err := w.untag([]string{a.ID}, resource.TagMatch{Key: "team", Value: &other}, resource.TagMatch{Key: "empty", Value: &empty}, resource.TagMatch{Key: "none"}); err != nil {
+	if err := w.untag([]string{a.ID}, resource.TagMatch{Key: "team", Value: &other},
+		resource.TagMatch{Key: "empty", Value: &empty}, resource.TagMatch{Key: "none"}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"Name": "a", "team": "x"}, tags(a.ID)); diff != "" {
@@ -43,11 +44,15 @@ func testTags(t *testing.T, w *world) {
 	if diff := cmp.Diff(map[string]string{}, tags(a.ID)); diff != "" {
 		t.Error(diff)
 	}
-	found, _, err := w.tags.List(t.Context(), w.pass(), []resource.Filter{{Name: "key", Values: []string{"te*"}}, {Name: "resource-type", Values: []string{"instance"}}}, page.Page{Size: 100})
-	if diff := cmp.Diff([]resource.Tag{{ResourceID: b.ID, Kind: "instance", Key: "team", Value: "x"}}, found); diff != "" || err != nil {
+	found, _, err := w.tags.List(t.Context(), w.pass(), []resource.Filter{
+		{Name: "key", Values: []string{"te*"}}, {Name: "resource-type", Values: []string{"instance"}},
+	}, page.Page{Size: 100})
+	if diff := cmp.Diff([]resource.Tag{{ResourceID: b.ID, Kind: "instance", Key: "team", Value: "x"}},
+		found); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	_, _, err = w.tags.List(t.Context(), w.pass(), []resource.Filter{{Name: "tag-value", Values: []string{"x"}}}, page.Page{Size: 100})
+	_, _, err = w.tags.List(t.Context(), w.pass(),
+		[]resource.Filter{{Name: "tag-value", Values: []string{"x"}}}, page.Page{Size: 100})
 	want(t, err, fault.Invalid, "filter")
 }
 
@@ -97,20 +102,23 @@ func testTagRefuses(t *testing.T, w *world) {
 		kind     fault.Kind
 		resource string
 	}{
-		"a 51st":           {[]string{host.ID}, map[string]string{"more": ""}, fault.Limit, "tag"},
-		"no such instance": {[]string{host.ID, "i-00000000000000000"}, map[string]string{"1": ""}, fault.NotFound, "instance"},
-		"no tag":           {[]string{host.ID}, nil, fault.Missing, "tag"},
-		"reserved":         {[]string{host.ID}, map[string]string{"AWS:x": ""}, fault.Invalid, "tag"},
-		"no key":           {[]string{host.ID}, map[string]string{"": ""}, fault.Invalid, "tag"},
-		"long key":         {[]string{host.ID}, map[string]string{strings.Repeat("ü", 129): ""}, fault.Invalid, "tag"},
-		"long value":       {[]string{host.ID}, map[string]string{"1": strings.Repeat("ü", 257)}, fault.Invalid, "tag"},
+		"a 51st": {[]string{host.ID}, map[string]string{"more": ""}, fault.Limit, "tag"},
+		"no such instance": {
+			[]string{host.ID, "i-00000000000000000"}, map[string]string{"1": ""}, fault.NotFound, "instance",
+		},
+		"no tag":     {[]string{host.ID}, nil, fault.Missing, "tag"},
+		"reserved":   {[]string{host.ID}, map[string]string{"AWS:x": ""}, fault.Invalid, "tag"},
+		"no key":     {[]string{host.ID}, map[string]string{"": ""}, fault.Invalid, "tag"},
+		"long key":   {[]string{host.ID}, map[string]string{strings.Repeat("ü", 129): ""}, fault.Invalid, "tag"},
+		"long value": {[]string{host.ID}, map[string]string{"1": strings.Repeat("ü", 257)}, fault.Invalid, "tag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want(t, w.set(test.ids, test.tags), test.kind, test.resource)
 		})
 	}
 	// at the limits of length, counted in characters
-	if err := w.set([]string{w.make(nil).ID}, map[string]string{strings.Repeat("ü", 128): strings.Repeat("ü", 256)}); err != nil {
+	if err := w.set([]string{w.make(nil).ID},
+		map[string]string{strings.Repeat("ü", 128): strings.Repeat("ü", 256)}); err != nil {
 		t.Error(err)
 	}
 }
@@ -119,7 +127,10 @@ func TestResourceTagsOfOtherThings(t *testing.T) { each(t, testResourceTagsOfOth
 
 func testResourceTagsOfOtherThings(t *testing.T, w *world) {
 	host := w.make(map[string]string{"a": "b"})
-	for _, arn := range []string{"*", "", "arn:aws:iam::" + account + ":user/x", "arn:aws:ec2:on-prem-1:" + account + ":instance/i-*", "arn:aws:iam::1:instance/" + host.ID} {
+	for _, arn := range []string{
+		"*", "", "arn:aws:iam::" + account + ":user/x",
+		"arn:aws:ec2:on-prem-1:" + account + ":instance/i-*", "arn:aws:iam::1:instance/" + host.ID,
+	} {
 		if tags, err := w.tags.ResourceTags(t.Context(), arn); len(tags) != 0 || err != nil {
 			t.Errorf("%q has tags %v, %v", arn, tags, err)
 		}

@@ -88,7 +88,10 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 		return nil, err
 	}
 	serverClock, quiet := host.NewClock(clock.Uptime), slog.New(slog.DiscardHandler)
-	h := &Host{InstanceID: enrolled.InstanceID, users: users, outbox: &outbox{ready: make(chan struct{}, 1)}, linked: make(chan struct{}, 1)}
+	h := &Host{
+		InstanceID: enrolled.InstanceID, users: users,
+		outbox: &outbox{ready: make(chan struct{}, 1)}, linked: make(chan struct{}, 1),
+	}
 	h.Grants = host.NewGrants(root, enrolled.InstanceID, serverClock, h.users, func(string) error { return nil }, quiet)
 	h.link = host.Link{
 		Server: token.Server, InstanceID: enrolled.InstanceID,
@@ -107,7 +110,8 @@ func simulatedReport(name string, users []string) (hostproto.Report, error) {
 		return hostproto.Report{}, err
 	}
 	return hostproto.Report{
-		Hostname: name, OS: "Debian GNU/Linux 12 (bookworm)", Architecture: "x86_64", Addresses: []string{"127.0.0.1"}, SSHPort: 22,
+		Hostname: name, OS: "Debian GNU/Linux 12 (bookworm)",
+		Architecture: "x86_64", Addresses: []string{"127.0.0.1"}, SSHPort: 22,
 		HostKeys: []string{key.Public.Line}, Users: users, Version: "test",
 	}, nil
 }
@@ -168,7 +172,9 @@ func (h *Host) LinkAs(ctx context.Context, subprotocol string) (string, error) {
 
 // Release does what the agent does when its keys helper hands a grant to sshd.
 func (h *Host) Release(requestID, osUser string) {
-	h.outbox.add(hostproto.Release{EventID: uuid.New(time.Now(), rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now()})
+	h.outbox.add(hostproto.Release{
+		EventID: uuid.New(time.Now(), rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now(),
+	})
 }
 
 func (h *Host) changed(err error) {

@@ -58,7 +58,9 @@ func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
 func StartOn(t testing.TB, clock clock.Clock, changes ...func(*controlplane.Config)) *System {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
-	s := &System{Data: data, Log: &Log{}, clock: clock, config: controlplane.Config{Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}, CallRate: 1_000_000}}
+	s := &System{Data: data, Log: &Log{}, clock: clock, config: controlplane.Config{
+		Data: data, Listen: "127.0.0.1:0", Account: Account, Regions: []string{Region}, CallRate: 1_000_000,
+	}}
 	for _, change := range changes {
 		change(&s.config)
 	}
@@ -69,7 +71,8 @@ func StartOn(t testing.TB, clock clock.Clock, changes ...func(*controlplane.Conf
 
 func (s *System) start(t testing.TB) {
 	t.Helper()
-	server, err := controlplane.Start(context.Background(), s.config, slog.New(slog.NewTextHandler(s.Log, nil)), s.clock, rand.Reader)
+	server, err := controlplane.Start(context.Background(), s.config,
+		slog.New(slog.NewTextHandler(s.Log, nil)), s.clock, rand.Reader)
 	if err != nil {
 		t.Fatalf("start the control plane: %v", err)
 	}
@@ -170,7 +173,8 @@ func (s *System) User(t testing.TB, name, policy string) aws.CredentialsProvider
 		t.Fatalf("create the user %s: %v", name, err)
 	}
 	if policy != "" {
-		if _, err := root.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: &name, PolicyName: aws.String("test"), PolicyDocument: &policy}); err != nil {
+		if _, err := root.PutUserPolicy(ctx,
+			&iam.PutUserPolicyInput{UserName: &name, PolicyName: aws.String("test"), PolicyDocument: &policy}); err != nil {
 			t.Fatalf("give %s a policy: %v", name, err)
 		}
 	}

@@ -31,9 +31,9 @@ exec setpriv --bounding-set=-sys_time,-sys_module,-sys_rawio,-syslog,-mknod /lib
 `
 
 // Machine is the Debian that this process is in as a machine that was switched on: systemd is its first process and
-// starts its services. It shares the root file system and the network, so that its sshd is at 127.0.0.1:22; /proc, /run,
-// /tmp, the host name and the processes are its own. This process is beside it, as an administrator's laptop
-// is, and enters it by ssh. `systemctl reboot` on it does.
+// starts its services. It shares the root file system and the network, so that its sshd is at 127.0.0.1:22; /proc,
+// /run, /tmp, the host name and the processes are its own. This process is beside it, as an administrator's laptop is,
+// and enters it by ssh. `systemctl reboot` on it does.
 type Machine struct {
 	ended chan struct{} // closed when it is off
 
@@ -62,7 +62,8 @@ func Boot() (*Machine, error) {
 	return m, nil
 }
 
-// boot starts systemd. The function it returns waits until the machine is off, and tells whether it wants to boot again.
+// boot starts systemd. The function it returns waits until the machine is off, and tells whether it wants to boot
+// again.
 func (m *Machine) boot() (wait func() bool, err error) {
 	group, err := newCgroup()
 	if err != nil {
@@ -109,7 +110,8 @@ func (m *Machine) Journal() string {
 	m.mu.Lock()
 	pid := m.first.Pid
 	m.mu.Unlock()
-	output, err := exec.Command("nsenter", "--target", strconv.Itoa(pid), "--all", "--root", "journalctl", "--no-pager", "--lines=200").CombinedOutput()
+	output, err := exec.Command("nsenter", "--target", strconv.Itoa(pid), "--all", "--root", "journalctl", "--no-pager",
+		"--lines=200").CombinedOutput()
 	if err != nil {
 		return fmt.Sprintf("%s%v", output, err)
 	}

@@ -54,8 +54,8 @@ type entry struct {
 	Files map[string]string // programs to copy: where they are, where they shall be
 }
 
-// Command returns a command that starts this program again inside a fresh Debian of the suite, with the arguments.
-// The files are copied into it with mode 0755: keys are paths here, values paths there. Errors wrap ErrUnavailable where
+// Command returns a command that starts this program again inside a fresh Debian of the suite, with the arguments. The
+// files are copied into it with mode 0755: keys are paths here, values paths there. Errors wrap ErrUnavailable where
 // the machine cannot provide a Debian.
 func Command(ctx context.Context, suite Suite, files map[string]string, args ...string) (*exec.Cmd, error) {
 	if os.Geteuid() != 0 {
@@ -75,10 +75,12 @@ func Command(ctx context.Context, suite Suite, files map[string]string, args ...
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	// A fresh machine has a fresh environment: nothing in it names this machine's files or accounts.
-	cmd.Env = []string{entryVariable + "=" + string(told), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}
+	cmd.Env = []string{
+		entryVariable + "=" + string(told), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8",
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC |
-			syscall.CLONE_NEWCGROUP,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET |
+			syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWCGROUP,
 		Pdeathsig: syscall.SIGKILL,
 	}
 	return cmd, nil
@@ -193,7 +195,8 @@ func mountDevices(dev string) error {
 	if err := os.Mkdir(filepath.Join(dev, "pts"), 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount("devpts", filepath.Join(dev, "pts"), "devpts", 0, "newinstance,ptmxmode=0666,mode=620,gid=5"); err != nil {
+	if err := unix.Mount("devpts", filepath.Join(dev, "pts"), "devpts", 0,
+		"newinstance,ptmxmode=0666,mode=620,gid=5"); err != nil {
 		return err
 	}
 	return os.Symlink("pts/ptmx", filepath.Join(dev, "ptmx"))

@@ -36,9 +36,9 @@ func Main(m *testing.M) int {
 // allowed bounds what runs in a Debian, on a machine that is busy with something else. No test needs a tenth of it.
 const allowed = 20 * time.Minute
 
-// Rerun runs the test that calls it once more, from its top, inside a fresh Debian of the suite; there, where Inside says so, it
-// does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or hangs, the outer fails; if it is
-// skipped, so is the outer. The files are those of Command.
+// Rerun runs the test that calls it once more, from its top, inside a fresh Debian of the suite; there, where Inside
+// says so, it does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or hangs, the outer
+// fails; if it is skipped, so is the outer. The files are those of Command.
 func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...string) {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
@@ -49,7 +49,8 @@ func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(append(cmd.Env, variables...), "TMPDIR="+t.TempDir(), prerequisite.Variable+"="+os.Getenv(prerequisite.Variable))
+	cmd.Env = append(append(cmd.Env, variables...), "TMPDIR="+t.TempDir(),
+		prerequisite.Variable+"="+os.Getenv(prerequisite.Variable))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err = cmd.Run(); Refused(err) {
@@ -66,8 +67,8 @@ func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...stri
 	}
 }
 
-// Programs builds our programs of these names (under cmd/), as they are shipped. The result is for Command: it puts them
-// into the directory in the Debian.
+// Programs builds our programs of these names (under cmd/), as they are shipped. The result is for Command: it puts
+// them into the directory in the Debian.
 func Programs(t *testing.T, directory string, names ...string) map[string]string {
 	t.Helper()
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()

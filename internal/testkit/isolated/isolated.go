@@ -1,6 +1,6 @@
 // Package isolated runs the tests of a package as they would run for somebody who never used AWS, PostgreSQL or
-// Sallyport on a machine of their own: without the tester's home directory, profiles and variables. The SDKs read some of
-// these before main, so the process is started again with a clean environment.
+// Sallyport on a machine of their own: without the tester's home directory, profiles and variables. The SDKs read some
+// of these before main, so the process is started again with a clean environment.
 package isolated
 
 import (
@@ -49,7 +49,9 @@ func Environment(tester []string) ([]string, error) {
 		return personal(name)
 	})
 	kept = append(kept, done+"=1", "HOME="+home, "XDG_CACHE_HOME="+cache, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=")
-	for name, value := range map[string]string{"GOPATH": build.Default.GOPATH, "GOENV": filepath.Join(settings, "go", "env")} {
+	for name, value := range map[string]string{
+		"GOPATH": build.Default.GOPATH, "GOENV": filepath.Join(settings, "go", "env"),
+	} {
 		if os.Getenv(name) == "" {
 			kept = append(kept, name+"="+value)
 		}
@@ -62,6 +64,6 @@ func personal(name string) bool {
 	if strings.HasPrefix(name, "SALLYPORT_") {
 		return !strings.HasPrefix(name, "SALLYPORT_TEST_")
 	}
-	return name == "HOME" || name == "SSH_AUTH_SOCK" || name == "BASH_ENV" || name == "ENV" || strings.HasPrefix(name, "AWS_") ||
-		strings.HasPrefix(name, "XDG_") || strings.HasPrefix(name, "PG")
+	return name == "HOME" || name == "SSH_AUTH_SOCK" || name == "BASH_ENV" || name == "ENV" ||
+		strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "XDG_") || strings.HasPrefix(name, "PG")
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Patience ends what hangs. It is no expectation: on an idle machine nothing that tests wait for takes a tenth of it, and
-// a machine that is busy with something else is no reason for a test to fail.
+// Patience ends what hangs. It is no expectation: on an idle machine nothing that tests wait for takes a tenth of it,
+// and a machine that is busy with something else is no reason for a test to fail.
 const Patience = 5 * time.Minute
 
 // For returns when ready does, and fails the test if that never happens. It asks every 20 ms.
