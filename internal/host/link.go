@@ -139,7 +139,7 @@ func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 	l.Log.Info("linked", "server", l.Server)
 	l.changed(nil)
 	// The welcome may have taken its time: the first ping measures the clocks at once.
-	c.work.Go(func() { repeat(ctx, hostproto.PingInterval, nil, c.ping) })
+	c.work.Go(func() { repeat(ctx, hostproto.PingInterval, nil, c.keepAlive) })
 	c.work.Go(func() { repeat(ctx, reportInterval, l.Again, c.report) })
 	if l.Outbox != nil {
 		c.work.Go(func() { repeat(ctx, releaseInterval, l.Outbox.Ready(), c.release) })
@@ -282,7 +282,13 @@ func repeat(ctx context.Context, interval time.Duration, asked <-chan struct{}, 
 	}
 }
 
-// ping keeps the link up and measures the control plane's clocks.
+// keepAlive sends a ping and does not wait for its answer: while grants that are slow to judge keep listen busy, the
+// control plane must still hear from us.
+func (c *connection) keepAlive(ctx context.Context) {
+	c.work.Go(func() { c.ping(ctx) })
+}
+
+// ping measures the control plane's clocks.
 func (c *connection) ping(ctx context.Context) {
 	sent := c.Clock.Uptime()
 	answer, err := c.conn.Call(ctx, hostproto.Message{Ping: &hostproto.Ping{}})

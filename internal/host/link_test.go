@@ -89,6 +89,21 @@ func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 	}
 }
 
+// A directory did not answer, and so many keys were pushed that the agent had no hand free to take in more. The link was
+// lost too when the control plane heard nothing of it for 20 seconds.
+func TestPingsGoOnWhileNothingIsTakenIn(t *testing.T) {
+	agent, plane := newConnection(t, NewClock(clock.Uptime))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer agent.work.Wait()
+	defer cancel()
+	agent.work.Go(func() { repeat(ctx, time.Millisecond, nil, agent.keepAlive) })
+	for range 3 {
+		if m := hear(t, plane); m.Ping == nil {
+			t.Errorf("the agent says %+v", m)
+		}
+	}
+}
+
 // Somebody in the network held the control plane's answers back, each a little longer than the one before. The agent
 // took each for the answer to its latest question: it believed the control plane's clock to stand minutes behind, and
 // let keys in for as long after their end.

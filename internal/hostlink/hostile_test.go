@@ -13,6 +13,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -105,6 +107,34 @@ func TestSilentAgent(t *testing.T) {
 	if err := d.deliver(d.grant(m.id, "r2", "admin")); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// An agent that reads nothing costs those who push to it their time, however many they are, and nobody else anything. Its
+// link ends.
+func TestAgentThatDoesNotRead(t *testing.T) {
+	d := newDeployment(t, 0)
+	deaf, honest := d.enroll("i-deaf"), d.linked("i-honest")
+	d.hello(deaf, hostproto.Hello{})
+	grant, callers := d.grant(deaf.id, "r1", "admin"), 10_000 // more than the network holds
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	var taken atomic.Int32
+	var pushing sync.WaitGroup
+	for range callers {
+		pushing.Go(func() {
+			if err := d.links.Deliver(ctx, grant); err == nil {
+				taken.Add(1)
+			}
+		})
+	}
+	if err := d.deliver(d.grant(honest.id, "r1", "admin")); err != nil {
+		t.Errorf("an honest host suffers: %v", err)
+	}
+	pushing.Wait()
+	if n := taken.Load(); n != 0 {
+		t.Errorf("%d keys were taken by nobody", n)
+	}
+	d.wait("the end", func() bool { return !d.links.Linked(deaf.id) })
 }
 
 // A key was acknowledged that sshd would not take, and whoever pushed it was told Success and then denied. The machine

@@ -264,7 +264,6 @@ func TestReceiveGivesUpOnSilence(t *testing.T) {
 // An end that stops reading costs whoever sends to it the time that they have, and then the connection. Nothing is kept
 // for it.
 func TestSendGivesUpOnASlowReader(t *testing.T) {
-	t.Parallel()
 	agent, _ := dialed(t)
 	message := Message{Revoke: &Revoke{RequestID: strings.Repeat("x", MaxMessage/2)}}
 	first := make(chan error, 1)
