@@ -1,5 +1,5 @@
-// Package safepath holds programs to the rule that sshd holds its AuthorizedKeysCommand to. It imports little, as the
-// keys helper does: see package keys.
+// Package safepath checks programs by the rule that sshd applies to its AuthorizedKeysCommand. It imports little, as
+// the keys helper depends on it: see package keys.
 package safepath
 
 import (
@@ -12,9 +12,10 @@ import (
 	"syscall"
 )
 
-// Check reports whether sshd would run the program: it and every directory above it must belong to root, and nobody else
-// may write to them (sshd_config(5), AuthorizedKeysCommand). What does not exist yet is passed over. Symbolic links are
-// followed, as sshd does. The error names, as sentences, the component at fault and what mends it.
+// Check returns nil if sshd would run the program: root must own it and every directory above it, and no other user may
+// be able to write to them (sshd_config(5), AuthorizedKeysCommand). Components that do not exist yet are ignored.
+// Symbolic links are followed, as sshd does. The error names the component at fault and says how to mend it, in
+// sentences.
 func Check(path string) error {
 	if !filepath.IsAbs(path) {
 		return errors.New(path + " is not an absolute path, and sshd accepts no other.")
@@ -41,7 +42,7 @@ func Check(path string) error {
 	}
 }
 
-// unusable tells which characters sshd would not take literally within AuthorizedKeysCommand.
+// unusable reports whether sshd would not take the character literally within AuthorizedKeysCommand.
 func unusable(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`"'%#\`, r) }
 
 // resolveExisting follows the symbolic links of the longest part of the path that exists.
@@ -62,8 +63,8 @@ func check(component string, info fs.FileInfo) error {
 	case !ok || stat.Uid != 0:
 		return errors.New(component + " does not belong to root" + refused + "chown root " + component)
 	case mode&0o022 != 0:
-		return errors.New(component + " can be written by others than root (mode 0" + strconv.FormatUint(uint64(mode), 8) + ")" +
-			refused + "chmod go-w " + component)
+		return errors.New(component + " can be written by others than root (mode 0" +
+			strconv.FormatUint(uint64(mode), 8) + ")" + refused + "chmod go-w " + component)
 	}
 	return nil
 }

@@ -8,23 +8,24 @@ import (
 	"strings"
 )
 
-// Account is what sshd looks at before it lets a user in by a key.
+// Account holds the facts of a user that sshd looks at before it lets the user in by a key.
 type Account struct {
 	Name   string
 	UID    int
 	Shell  string   // as in passwd(5): an empty one is /bin/sh
-	Groups []string // names; looked at only where NamesGroups
+	Groups []string // names; only used if NamesGroups
 	Locked bool     // the password in shadow(5) begins with "!", as `passwd -l` and `useradd` leave it
 }
 
 // NamesGroups reports whether an account's groups decide whether it may log in.
 func (s Settings) NamesGroups() bool { return len(s["allowgroups"])+len(s["denygroups"]) > 0 }
 
-// UsesPAM reports whether PAM has a say in logins.
+// UsesPAM reports whether PAM also decides about logins.
 func (s Settings) UsesPAM() bool { return s.Get("usepam") == "yes" }
 
-// Anywhere returns what of a user's settings can be relied on where Match blocks look at addresses, and nobody knows yet
-// where the user will come from: what no such block can set, and what makes an account's shell unimportant.
+// Anywhere returns the part of a user's settings that holds wherever the user connects from, for use when Match blocks
+// look at addresses. It keeps the settings that no such block can set, and those that make an account's shell
+// unimportant.
 func (s Settings) Anywhere() Settings {
 	kept := Settings{}
 	for _, keyword := range []string{"usepam", "chrootdirectory", "forcecommand", "permittty"} {
@@ -35,9 +36,9 @@ func (s Settings) Anywhere() Settings {
 	return kept
 }
 
-// Refusal returns, as a sentence, why sshd lets the account in by no key; "" if it may. The settings must be those of
-// the user. It follows allowed_user and auth_root_allowed of OpenSSH's auth.c. Where an address decides, which nobody
-// knows yet, the user may.
+// Refusal returns, as a sentence, why sshd refuses every key of the account; "" if it may accept one. The settings must
+// be those of the user. It follows allowed_user and auth_root_allowed of OpenSSH's auth.c. Where an address decides,
+// the answer is "", as the address is not known yet.
 func (s Settings) Refusal(a Account) string {
 	return cmp.Or(s.refusesKeys(), s.refusesRoot(a), s.refusesLocked(a), s.refusesShell(a), s.refusesName(a))
 }
@@ -61,7 +62,8 @@ func (s Settings) refusesRoot(a Account) string {
 	return ""
 }
 
-// refusesLocked: with PAM a locked password is no obstacle to a key.
+// refusesLocked returns why sshd refuses a locked account; "" if it does not. With PAM a locked password is no obstacle
+// to a key.
 func (s Settings) refusesLocked(a Account) string {
 	if a.Locked && !s.UsesPAM() {
 		return "The account is locked, and sshd does without PAM. To allow keys but no password: usermod -p '*' " + a.Name
@@ -90,7 +92,7 @@ func (s Settings) refusesShell(a Account) string {
 	return ""
 }
 
-// NoLogin reports whether a shell only turns people away, or does one thing and ends.
+// NoLogin reports whether a shell only refuses logins, or runs one command and ends.
 func NoLogin(shell string) bool {
 	switch path.Base(shell) {
 	case "nologin", "false", "true", "sync", "shutdown", "halt":
@@ -99,7 +101,7 @@ func NoLogin(shell string) bool {
 	return false
 }
 
-// needsNoShell reports whether the user's settings are made for something for which sshd runs no shell: its own SFTP
+// needsNoShell reports whether the user's settings are made for a use for which sshd runs no shell: its own SFTP
 // server, or forwarding alone.
 func (s Settings) needsNoShell() bool {
 	forced := strings.Fields(s.Get("forcecommand"))
@@ -137,8 +139,8 @@ func (s Settings) refusesName(a Account) string {
 	return ""
 }
 
-// matchesAny reports whether a pattern, "USER" or "USER@ADDRESSES", fits the user and its addresses, "" for none, are
-// fine.
+// matchesAny reports whether one of the patterns, "USER" or "USER@ADDRESSES", matches the user and fine accepts its
+// addresses ("" for none).
 func matchesAny(user string, patterns []string, fine func(addresses string) bool) bool {
 	for _, pattern := range patterns {
 		name, addresses, _ := strings.Cut(pattern, "@")
@@ -149,7 +151,7 @@ func matchesAny(user string, patterns []string, fine func(addresses string) bool
 	return false
 }
 
-// matchPattern reports whether the text fits a pattern of ssh_config(5): "*" is any text, "?" any byte.
+// matchPattern reports whether the text matches a pattern of ssh_config(5): "*" matches any text, "?" any byte.
 func matchPattern(text, pattern string) bool {
 	star, retry := -1, 0
 	p := 0

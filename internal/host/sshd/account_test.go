@@ -8,14 +8,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMatchPattern: the patterns of ssh_config(5) mean what they mean as regular expressions.
+// TestMatchPattern compares the patterns of ssh_config(5) with the regular expressions of the same meaning.
 func TestMatchPattern(t *testing.T) {
 	for _, test := range []struct {
 		text, pattern string
 		want          bool
 	}{
-		{"", "", true}, {"", "*", true}, {"", "?", false}, {"mina", "mina", true}, {"mina", "m*a", true}, {"mina", "m?na", true},
-		{"mina", "min", false}, {"mina", "*i*a*", true}, {"mina", "[m]ina", false}, {"a.b", "a?b", true}, {`a\b`, `a\b`, true},
+		{"", "", true}, {"", "*", true}, {"", "?", false}, {"mina", "mina", true}, {"mina", "m*a", true},
+		{"mina", "m?na", true}, {"mina", "min", false}, {"mina", "*i*a*", true}, {"mina", "[m]ina", false},
+		{"a.b", "a?b", true}, {`a\b`, `a\b`, true},
 	} {
 		if got := matchPattern(test.text, test.pattern); got != test.want {
 			t.Errorf("%q by %q: %v", test.text, test.pattern, got)
@@ -38,7 +39,9 @@ func TestKeyTypes(t *testing.T) {
 		want     string
 	}{
 		{Settings{}, ""},
-		{Settings{"pubkeyacceptedalgorithms": {"ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256"}}, p256 + " " + rsa2048},
+		{Settings{"pubkeyacceptedalgorithms": {
+			"ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256",
+		}}, p256 + " " + rsa2048},
 		{Settings{"pubkeyacceptedkeytypes": {"ssh-rsa,rsa-sha2-256"}}, rsa2048},
 		{Settings{"pubkeyacceptedalgorithms": {"sk-ssh-ed25519@openssh.com"}}, "sk-ssh-ed25519@openssh.com"},
 	} {
@@ -59,11 +62,12 @@ func TestKeyTypes(t *testing.T) {
 	}
 }
 
-// A nologin account is for nobody, unless sshd is told that it is for what needs no shell.
+// A user with a nologin shell cannot log in, unless sshd is configured for a use that needs no shell.
 func TestAccountsWithoutAShell(t *testing.T) {
 	account := Account{Name: "web", UID: 1000, Shell: "/usr/sbin/nologin"}
 	for forced, refused := range map[string]bool{"none": true, "internal-sftp -d /in": false, "/bin/echo": true} {
-		if why := (Settings{"usepam": {"yes"}, "chrootdirectory": {"/srv"}, "forcecommand": {forced}}).Refusal(account); (why != "") != refused {
+		settings := Settings{"usepam": {"yes"}, "chrootdirectory": {"/srv"}, "forcecommand": {forced}}
+		if why := settings.Refusal(account); (why != "") != refused {
 			t.Errorf("ForceCommand %s: %q", forced, why)
 		}
 	}

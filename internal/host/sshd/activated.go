@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// activatedUnit returns the service that the daemon is if systemd listens for it, as Ubuntu has it, or "". Such a
-// daemon ends on SIGHUP, as it cannot listen anew. Restarted it locks nobody out: systemd goes on listening, and sessions
-// are left alone. A connection in its first moment may be lost, as at every reload of any sshd.
+// activatedUnit returns the daemon's service if systemd listens on its behalf, as on Ubuntu, or "". Such a daemon ends
+// on SIGHUP, as it cannot listen again. Restarting it locks nobody out: systemd goes on listening, and sessions are
+// left alone. A connection that is just being made may be lost, as at every reload of any sshd.
 func (r Running) activatedUnit(ctx context.Context) string {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.PID), "cgroup"))
 	if err != nil {
@@ -23,7 +23,8 @@ func (r Running) activatedUnit(ctx context.Context) string {
 		if !strings.HasSuffix(unit, ".service") {
 			continue
 		}
-		output, err := exec.CommandContext(ctx, "systemctl", "show", "--property=MainPID", "--property=TriggeredBy", unit).Output()
+		show := exec.CommandContext(ctx, "systemctl", "show", "--property=MainPID", "--property=TriggeredBy", unit)
+		output, err := show.Output()
 		if err != nil {
 			continue
 		}
@@ -37,7 +38,7 @@ func (r Running) activatedUnit(ctx context.Context) string {
 			}
 		}
 		if mainPID != r.PID {
-			continue // another's: an sshd that was started in a session may be counted as its service's
+			continue // another's: systemd may count an sshd started in a session as part of that session's service
 		}
 		for _, socket := range strings.Fields(sockets) {
 			if exec.CommandContext(ctx, "systemctl", "is-active", "--quiet", socket).Run() == nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Answered reports whether anything on this machine waits for connections at a port of sshd's: the daemon, or who starts
-// one for each connection. Where the kernel does not tell, something does.
+// Answered reports whether a process on this machine waits for connections at one of sshd's ports: the daemon, or a
+// program that starts one for each connection. It returns true if the kernel's list cannot be read.
 func (s Settings) Answered() bool {
 	ports := map[uint64]bool{}
 	for _, value := range s["port"] {

@@ -11,10 +11,10 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Asks finds out whether the sshd of a configuration, as it runs with its own options, asks the keys helper for a
-// user's keys; for no user, outside of every Match block. helper is how the AuthorizedKeysCommand goes on after its
-// program. why is a sentence that says why the helper is not asked, "" if it is. The settings are nil if sshd does not
-// say. Of a daemon that has not read its changed configuration yet it tells what the next reload brings.
+// Asks reports how the sshd of a configuration, with the options it runs with, treats a user's keys. An empty user
+// stands for logins outside of every Match block. helper is the rest of the AuthorizedKeysCommand after its program.
+// why says in a sentence why sshd does not ask the helper; "" if it does. The settings are nil if sshd does not answer.
+// For a daemon that has not read a changed configuration yet, the answer is that of its next reload.
 func Asks(ctx context.Context, config, user, helper string) (settings Settings, why string) {
 	server, err := FindFor(ctx, config, "")
 	if err == nil {
@@ -30,7 +30,7 @@ func Asks(ctx context.Context, config, user, helper string) (settings Settings, 
 	return settings, why
 }
 
-// cause is what to tell of an error on its own machine.
+// cause returns the text of an error to show on the machine where it happened.
 func cause(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -39,13 +39,13 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// AsksAnother returns, as a sentence, why sshd does not ask the helper under the settings, which are the configuration's;
-// "" if it does.
+// AsksAnother returns, as a sentence, why sshd does not ask the helper under the settings, which come from config; ""
+// if it does.
 func (s Settings) AsksAnother(config, helper string) string {
 	command := s.KeysCommand().Command
 	program, arguments, _ := strings.Cut(command, " ")
 	if !strings.HasPrefix(arguments+" ", helper+" ") {
-		// Not with its arguments: what stands there is told to people elsewhere.
+		// The sentence is also shown on other machines, so it leaves out the command's arguments.
 		return fmt.Sprintf("sshd does not ask the agent for keys: "+
 			"something has changed AuthorizedKeysCommand, which is %s, in %s.", cmp.Or(program, "none"), config)
 	}

@@ -2,12 +2,12 @@ package sshd
 
 import "strings"
 
-// Prepend puts a block in front of a configuration. Remove takes it out again and leaves the rest as it is, byte
-// for byte, whatever else was edited since.
+// Prepend puts a block in front of a configuration. Remove takes it out again and leaves the rest as it is, byte for
+// byte, whatever was edited in between.
 func Prepend(config, block string) string { return block + config }
 
-// Remove takes the block out; ok is false if it is not there whole. Where it was edited, its own lines are what
-// is left to look for: they go one by one.
+// Remove takes the block out; ok is false if nothing of it is there. If the block was edited, Remove takes out those of
+// its lines that are left, one by one.
 func Remove(config, block string) (rest string, ok bool) {
 	if before, after, found := strings.Cut(config, block); found {
 		return before + after, true
@@ -24,8 +24,8 @@ func Remove(config, block string) (rest string, ok bool) {
 	return kept.String(), removed > 0
 }
 
-// FindBlock returns our block where only the configuration itself can say what it is: the Mark and the lines after it
-// that a block of ours has. It returns "" if there is none.
+// FindBlock finds our block by the configuration alone: the Mark and the lines after it that our blocks have. It
+// returns "" if there is none.
 func FindBlock(config string) string {
 	_, after, found := strings.Cut(config, Mark+"\n")
 	if !found {

@@ -6,13 +6,13 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// KeysCommand is what sshd runs to learn who may log in.
+// KeysCommand is the command that sshd runs to learn who may log in.
 type KeysCommand struct {
-	Command string // AuthorizedKeysCommand with its arguments, as sshd_config(5) has it
+	Command string // AuthorizedKeysCommand with its arguments, as in sshd_config(5)
 	User    string // AuthorizedKeysCommandUser
 }
 
-// PrincipalsCommand returns the AuthorizedPrincipalsCommand and its user, the zero KeysCommand if there is none.
+// PrincipalsCommand returns the AuthorizedPrincipalsCommand and its user; the zero KeysCommand if there is none.
 func (s Settings) PrincipalsCommand() KeysCommand {
 	command := KeysCommand{Command: s.Get("authorizedprincipalscommand"), User: s.Get("authorizedprincipalscommanduser")}
 	if command.Command == "" {
@@ -21,7 +21,7 @@ func (s Settings) PrincipalsCommand() KeysCommand {
 	return command
 }
 
-// KeysCommand returns what the settings hold; the zero KeysCommand if there is none.
+// KeysCommand returns the AuthorizedKeysCommand and its user; the zero KeysCommand if there is none.
 func (s Settings) KeysCommand() KeysCommand {
 	command := KeysCommand{Command: s.Get("authorizedkeyscommand"), User: s.Get("authorizedkeyscommanduser")}
 	if command.Command == "" {
@@ -30,20 +30,23 @@ func (s Settings) KeysCommand() KeysCommand {
 	return command
 }
 
-// Chain returns the command that asks ours first and then the existing one, under the existing one's user. Ours
-// ends in the user and fingerprint tokens; the existing one follows after "--" with its arguments untouched,
-// as sshd itself splits and expands the line. An existing command without arguments is given the user name,
-// which is what sshd would have done. The error says why the existing one cannot be kept.
+// Chain returns the command that asks ours first and then the existing one, and runs as the existing one's user. Ours
+// ends in the user and fingerprint tokens. The existing command follows after "--" with its arguments untouched, as
+// sshd itself splits and expands the line. An existing command without arguments is given the user name, as sshd would
+// have done. The error says why the existing command cannot be kept.
 func Chain(ours string, existing KeysCommand) (string, error) {
 	if existing.Command == "" {
 		return ours, nil
 	}
 	program, arguments := splitProgram(existing.Command)
 	if err := CheckSafePath(program); err != nil {
-		return "", fault.Wrap(err, fault.WrongState, fault.Sshd, "sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Explain(err))
+		return "", fault.Wrap(err, fault.WrongState, fault.Sshd,
+			"sshd has an AuthorizedKeysCommand already (%s) that cannot be kept: %s", existing.Command, fault.Explain(err))
 	}
 	if strings.Contains(existing.User, "%") {
-		return "", fault.New(fault.Unsupported, fault.Sshd, "sshd runs its AuthorizedKeysCommand as %s, a different user for each login, and the agent admits one. Set AuthorizedKeysCommandUser to one user.", existing.User)
+		return "", fault.New(fault.Unsupported, fault.Sshd,
+			"sshd runs its AuthorizedKeysCommand as %s, a different user for each login, and the agent admits one. "+
+				"Set AuthorizedKeysCommandUser to one user.", existing.User)
 	}
 	if arguments == "" {
 		arguments = "%u"
@@ -51,7 +54,8 @@ func Chain(ours string, existing KeysCommand) (string, error) {
 	return ours + " -- " + program + " " + arguments, nil
 }
 
-// splitProgram cuts the command's first word off. Quoted, it could only be a path that CheckSafePath refuses.
+// splitProgram splits the command after its first word. A quoted first word needs no care: CheckSafePath refuses any
+// path that needs quotes.
 func splitProgram(command string) (program, arguments string) {
 	command = strings.TrimSpace(command)
 	end := strings.IndexAny(command, " \t")
@@ -61,16 +65,16 @@ func splitProgram(command string) (program, arguments string) {
 	return command[:end], strings.TrimSpace(command[end:])
 }
 
-// Matched is a command for some logins.
+// Matched is a command for the logins of a Match block.
 type Matched struct {
 	Match string // a Match block's criteria
 	KeysCommand
-	Principals KeysCommand // of the same block, to be said again
+	Principals KeysCommand // of the same block, to be repeated
 }
 
-// DropIn is the text that sets the command, and others for the logins that Match blocks of the configuration have a
-// command of their own for: it is to be read before these. OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand
-// that comes after an AuthorizedKeysCommand (its bug 3574), so there principals are said again before it.
+// DropIn returns the text that sets the command, and those of the Match blocks that have a command of their own. sshd
+// must read it before these blocks. OpenSSH before 9.4 ignores an AuthorizedPrincipalsCommand that comes after an
+// AuthorizedKeysCommand (its bug 3574), so the text repeats the principals' command first.
 func (k KeysCommand) DropIn(principals KeysCommand, matched []Matched) string {
 	var text strings.Builder
 	text.WriteString(Mark + "\n" + principals.lines("", principalsAgain, "AuthorizedPrincipalsCommand"))
@@ -82,8 +86,9 @@ func (k KeysCommand) DropIn(principals KeysCommand, matched []Matched) string {
 	return text.String()
 }
 
-// principalsAgain says to whoever changes the other place why nothing happens.
-const principalsAgain = "# As it stands elsewhere in the configuration, where this OpenSSH passes over it: change both.\n"
+// principalsAgain tells a person who edits the original line why that has no effect.
+const principalsAgain = "# As it stands elsewhere in the configuration, " +
+	"where this OpenSSH passes over it: change both.\n"
 
 func (k KeysCommand) lines(indent, comment, keyword string) string {
 	if k.Command == "" {
@@ -99,7 +104,8 @@ func (k KeysCommand) lines(indent, comment, keyword string) string {
 // Mark is the first line of everything that enrollment writes into sshd's configuration.
 const Mark = "# Written by sallyport-host enroll. Remove it with: sallyport-host unenroll"
 
-// IncludeBlock is what makes a configuration read the drop-in before anything else: the first value wins.
+// IncludeBlock returns the block that makes a configuration read the drop-in before anything else: the first value
+// wins.
 func IncludeBlock(dropIn string) string {
 	return Mark + "\nInclude " + dropIn + "\n"
 }

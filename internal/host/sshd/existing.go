@@ -16,11 +16,11 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// maxAnswer bounds what is kept of another command's output, in bytes; it may be as long as it likes.
+// maxAnswer bounds how much of another command's output is kept, in bytes. The output itself may be of any length.
 const maxAnswer = 64 << 20
 
-// Answer runs the command for the user as sshd does, and returns what it prints. It may take as long as a login. The
-// error is an Unsupported fault if the command asks for what only a login has, as the key that is offered.
+// Answer runs the command for the user as sshd does, and returns its output. It may take as long as a login. The error
+// is an Unsupported fault if the command needs what only a login has, for instance the key that is offered.
 func (k KeysCommand) Answer(ctx context.Context, login string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
@@ -44,10 +44,14 @@ func (k KeysCommand) Answer(ctx context.Context, login string) ([]byte, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "USER=" + runAs.Username, "LOGNAME=" + runAs.Username, "HOME=" + runAs.HomeDir}
+	cmd.Env = []string{
+		"PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+		"USER=" + runAs.Username, "LOGNAME=" + runAs.Username, "HOME=" + runAs.HomeDir,
+	}
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its children too
+	credential := syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &credential}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // and its children
 	cmd.WaitDelay = time.Second
 	var out bounded
 	cmd.Stdout = &out
@@ -55,7 +59,7 @@ func (k KeysCommand) Answer(ctx context.Context, login string) ([]byte, error) {
 	return out, err
 }
 
-// expand splits the command as sshd does, and puts the user into its arguments.
+// expand splits the command as sshd does, and puts the user's name into its arguments.
 func (k KeysCommand) expand(login string) ([]string, error) {
 	known, err := user.Lookup(login)
 	if err != nil {
@@ -66,7 +70,7 @@ func (k KeysCommand) expand(login string) ([]string, error) {
 		return nil, fault.New(fault.Invalid, fault.Sshd, "There is no command.")
 	}
 	if len(argv) == 1 {
-		argv = append(argv, "%u") // of an AuthorizedKeysCommand; one for principals has arguments
+		argv = append(argv, "%u") // only an AuthorizedKeysCommand may have no arguments
 	}
 	tokens := strings.NewReplacer("%%", "%", "%u", login, "%U", known.Uid, "%h", known.HomeDir)
 	for i, word := range argv {
@@ -78,8 +82,8 @@ func (k KeysCommand) expand(login string) ([]string, error) {
 	return argv, nil
 }
 
-// LastKey returns the last public key of a text as authorized_keys has it, nil if there is none that is good without
-// options.
+// LastKey returns the last public key of a text in the format of authorized_keys that is valid without options; nil if
+// there is none.
 func LastKey(text []byte) ssh.PublicKey {
 	lines := bytes.Split(text, []byte("\n"))
 	for _, line := range slices.Backward(lines) {
@@ -91,7 +95,7 @@ func LastKey(text []byte) ssh.PublicKey {
 	return nil
 }
 
-// bounded keeps the last maxAnswer bytes of what is written, or more.
+// bounded keeps at least the last maxAnswer bytes of what is written.
 type bounded []byte
 
 func (b *bounded) Write(p []byte) (int, error) {

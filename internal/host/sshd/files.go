@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// Files is a configuration as it stands on the disk, with the files it includes.
+// Files describes a configuration on the disk, with the files it includes.
 type Files struct {
-	Sum     string // differs when any file's content does, or when files come or go
+	Sum     string // changes when a file's content does, or when files are added or removed
 	Matches bool   // there are Match blocks: settings differ from login to login
 	Address bool   // some of them look at where a connection comes from or arrives
 }
 
-// ReadFiles reads a configuration. It costs some file reads and no process. A file that cannot be read counts as such.
+// ReadFiles reads a configuration. It reads some files and starts no process. A file that cannot be read is recorded as
+// unreadable.
 func ReadFiles(config string) Files {
 	var files Files
 	sum := sha256.New()

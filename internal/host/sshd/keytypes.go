@@ -19,8 +19,9 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// KeyTypes returns the types of public keys, as they begin a .pub file, that sshd accepts from users; none if it does
-// not say. A type that signs by several algorithms, as ssh-rsa, is accepted if one of them is.
+// KeyTypes returns the types of public keys that sshd accepts from users, named as at the start of a .pub file; none if
+// the settings do not say. A type that signs by several algorithms, for instance ssh-rsa, is accepted if one of them
+// is.
 func (s Settings) KeyTypes() []string {
 	var types []string
 	for _, algorithm := range s.accepted() {
@@ -35,13 +36,13 @@ func (s Settings) KeyTypes() []string {
 	return types
 }
 
-// accepted returns the algorithms by which users may sign; none if sshd does not say.
+// accepted returns the algorithms by which users may sign; none if the settings do not say.
 func (s Settings) accepted() []string {
 	list := cmp.Or(s.Get("pubkeyacceptedalgorithms"), s.Get("pubkeyacceptedkeytypes")) // the latter before OpenSSH 8.5
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
 }
 
-// algorithms returns those of the accepted algorithms by which a key of the type signs.
+// algorithms returns the accepted algorithms by which a key of the type signs.
 func (s Settings) algorithms(keyType string) []string {
 	if keyType != ssh.KeyAlgoRSA {
 		return []string{keyType}
@@ -56,8 +57,8 @@ func (s Settings) algorithms(keyType string) []string {
 // leastRSABits is the size of the RSA keys that newKey makes unless sshd requires larger ones.
 const leastRSABits = 3072
 
-// newKey makes a key of a type that sshd accepts. The error is an Unsupported fault if it accepts none that this program
-// can make.
+// newKey makes a key of a type that sshd accepts. The error is an Unsupported fault if this program can make no
+// accepted type.
 func (s Settings) newKey(random io.Reader) (ssh.Signer, error) {
 	var key crypto.Signer
 	var err error
@@ -76,7 +77,8 @@ func (s Settings) newKey(random io.Reader) (ssh.Signer, error) {
 		bits, _ := strconv.Atoi(s.Get("requiredrsasize"))
 		key, err = rsa.GenerateKey(random, max(bits, leastRSABits))
 	default:
-		return nil, fault.New(fault.Unsupported, fault.Sshd, "No login can be tried: sshd accepts keys of the types %s only.", strings.Join(types, ", "))
+		return nil, fault.New(fault.Unsupported, fault.Sshd,
+			"No login can be tried: sshd accepts keys of the types %s only.", strings.Join(types, ", "))
 	}
 	if err != nil {
 		return nil, err
@@ -88,7 +90,7 @@ func (s Settings) newKey(random io.Reader) (ssh.Signer, error) {
 	return ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), s.algorithms(ssh.KeyAlgoRSA))
 }
 
-// publicOnly is a key without its private half. That it is asked to sign means that sshd would take it.
+// publicOnly is a key without its private half. A call of its Sign method shows that sshd would accept the key.
 type publicOnly struct {
 	key        ssh.PublicKey
 	algorithms []string
@@ -108,7 +110,7 @@ func (p *publicOnly) SignWithAlgorithm(io.Reader, []byte, string) (*ssh.Signatur
 	return nil, errors.New("sshd: the key has no private half")
 }
 
-// RefusesKey returns, as a sentence, why sshd would not take the key, "TYPE BASE64", whoever's it is; "" if it would.
+// RefusesKey returns, as a sentence, why sshd would refuse the key, "TYPE BASE64", of any user; "" if it would not.
 func (s Settings) RefusesKey(line string) string {
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	if err != nil {
@@ -125,7 +127,7 @@ func (s Settings) RefusesKey(line string) string {
 	return ""
 }
 
-// rsaBits is the size of an RSA key; 0 for any other.
+// rsaBits returns the size of an RSA key; 0 for any other key.
 func rsaBits(key ssh.PublicKey) int {
 	if wrapped, ok := key.(ssh.CryptoPublicKey); ok {
 		if public, ok := wrapped.CryptoPublicKey().(*rsa.PublicKey); ok {

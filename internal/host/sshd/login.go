@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ownConnection is a TCP connection from this process to itself, so that sshd sees an address as it will later.
-// Nobody else can slip in: a connection from elsewhere is not accepted.
+// ownConnection returns a TCP connection from this process to itself, so that sshd sees an address as in a real login.
+// Connections from other processes are not accepted.
 func ownConnection(ctx context.Context) (client net.Conn, server *os.File, err error) {
 	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -42,8 +42,8 @@ func ownConnection(ctx context.Context) (client net.Conn, server *os.File, err e
 	}
 }
 
-// logIn authenticates and runs a command. That the command itself fails, as under a nologin shell, does not
-// matter: whether somebody is let in was decided before.
+// logIn authenticates and runs a command. A failure of the command itself, as under a nologin shell, does not matter:
+// by then sshd has let the user in.
 func logIn(ctx context.Context, conn net.Conn, login string, keys ...ssh.Signer) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	connection, channels, requests, err := ssh.NewClientConn(conn, "localhost", &ssh.ClientConfig{

@@ -7,44 +7,46 @@ import (
 	"strings"
 )
 
-// Override is a Match block that sets its own AuthorizedKeysCommand, for which the global one does not hold.
+// Override is a Match block that sets its own AuthorizedKeysCommand. The global command does not hold for its logins.
 type Override struct {
 	File    string
 	Line    int    // of the command
 	Match   string // the block's criteria
-	Nested  bool   // it stands in a file that is included for the logins of another block only
+	Nested  bool   // it is in a file that is included only for the logins of another block
 	Command string
 	User    string // AuthorizedKeysCommandUser, if the block sets it
 
 	Principals KeysCommand // the block's AuthorizedPrincipalsCommand, if it sets one
 }
 
-// String names the block as its author would find it.
+// String names the block by its criteria, file and line.
 func (o Override) String() string {
 	return fmt.Sprintf("%s:%d: Match %s sets AuthorizedKeysCommand %s", o.File, o.Line, o.Match, o.Command)
 }
 
-// Users returns the users whom the block names without a pattern.
+// Users returns the users whom the block names in full, without wildcards.
 func (o Override) Users() []string {
 	words := splitWords(strings.ReplaceAll(o.Match, "=", " "))
 	for i := 0; i+1 < len(words); i += 2 {
 		if strings.EqualFold(words[i], "user") {
-			return slices.DeleteFunc(strings.Split(words[i+1], ","), func(name string) bool { return name == "" || strings.ContainsAny(name, "*?!") })
+			return slices.DeleteFunc(strings.Split(words[i+1], ","), func(name string) bool {
+				return name == "" || strings.ContainsAny(name, "*?!")
+			})
 		}
 	}
 	return nil
 }
 
-// maxIncludes is sshd's own limit of files that include files.
+// maxIncludes is sshd's own limit for files that include files.
 const maxIncludes = 16
 
-// Overrides reads the configuration and the files it includes for Match blocks that set another
-// AuthorizedKeysCommand, in the order in which sshd comes to them: of those that a login matches, the first counts.
+// Overrides returns the Match blocks of a configuration and its included files that set another AuthorizedKeysCommand,
+// in the order in which sshd reads them. Of the blocks that match a login, the first counts.
 func Overrides(config string) ([]Override, error) {
 	return overridesIn(config, "", 0)
 }
 
-// overridesIn reads a file that is included where the criteria hold; "" is everywhere.
+// overridesIn reads a file that is included for logins that meet the criteria; "" stands for all logins.
 func overridesIn(path, criteria string, depth int) ([]Override, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -99,8 +101,8 @@ func overridesIn(path, criteria string, depth int) ([]Override, error) {
 	return found, nil
 }
 
-// Unasked returns those of the overrides whose logins do not come to a command that begins with ours: neither by the
-// block itself nor by an earlier one for the same logins.
+// Unasked returns the overrides for whose logins sshd runs no command that begins with ours: neither the block's own
+// nor that of an earlier block for the same logins.
 func Unasked(overrides []Override, ours string) (unasked []Override) {
 	asked := map[string]bool{}
 	for _, o := range overrides {
@@ -113,7 +115,7 @@ func Unasked(overrides []Override, ours string) (unasked []Override) {
 	return unasked
 }
 
-// splitDirective cuts a line into keyword and the rest: "Keyword value", "Keyword=value", "Keyword = value".
+// splitDirective splits a line into its keyword and the rest: "Keyword value", "Keyword=value", "Keyword = value".
 func splitDirective(line string) (keyword, value string) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Options are what an sshd is started with, as far as they decide what it makes of its configuration. They hold
-// before everything that stands in a file.
+// Options are the options of an sshd's command line that affect its configuration. They take precedence over every
+// file.
 type Options struct {
-	Config    string   // -f; DefaultConfig if it was started without
-	Arguments []string // -o, -p and the like, each as one argument, as another run of sshd takes them
+	Config    string   // of -f; DefaultConfig without it
+	Arguments []string // -o, -p and similar ones, each as one argument, fit for another run of sshd
 }
 
-// Sets reports whether a keyword of sshd_config(5) is set by -o.
+// Sets reports whether -o sets the keyword of sshd_config(5).
 func (o Options) Sets(keyword string) bool {
 	return slices.ContainsFunc(o.Arguments, func(argument string) bool {
 		directive, ok := strings.CutPrefix(argument, "-o")
@@ -22,25 +22,25 @@ func (o Options) Sets(keyword string) bool {
 	})
 }
 
-// The flags of sshd(8), of all releases.
+// The flags of sshd(8), of all its releases.
 const (
 	flagsWithValue = "CEbcfghkopu"
 	flagsAlone     = "46DGQRTVdeiqrt"
-	flagsKept      = "46bcghkopu" // these decide what the configuration comes to
-	flagsNoDaemon  = "GQRTVit"    // who was started with one of these listens to nobody
+	flagsKept      = "46bcghkopu" // these affect the configuration
+	flagsNoDaemon  = "GQRTVit"    // an sshd started with one of these does not listen
 )
 
-// parseOptions reads the options from /proc/PID/cmdline; ok is false if that is of no daemon that listens. A daemon
-// since OpenSSH 8.1 shows its arguments in its title, "sshd: /usr/sbin/sshd -D -o A B [listener] 0 of 10-100 startups",
-// in which nothing tells a space within an argument from one between two: a value of -o goes on up to what can be the
-// next flag.
+// parseOptions reads the options from /proc/PID/cmdline; ok is false unless it is that of a daemon that listens. Since
+// OpenSSH 8.1 a daemon shows its arguments in its title, "sshd: /usr/sbin/sshd -D -o A B [listener] 0 of 10-100
+// startups", where a space within an argument looks like one between two. A value of -o is therefore read up to the
+// next word that can be a flag.
 func parseOptions(cmdline string) (Options, bool) {
 	words := strings.Split(strings.TrimRight(cmdline, "\x00"), "\x00")
 	title, joined := strings.CutPrefix(words[0], "sshd: ")
 	if joined {
 		end := strings.LastIndex(title, " [listener]")
 		if end < 0 {
-			return Options{}, false // of a session
+			return Options{}, false // the title of a session
 		}
 		words = strings.Fields(title[:end])
 	}
@@ -51,8 +51,8 @@ func parseOptions(cmdline string) (Options, bool) {
 	return options, true
 }
 
-// readFlags reads what follows the program on a command line; joined says that nothing tells where its words began.
-// listens is false if the flags are those of a run that listens to nobody.
+// readFlags reads the words after the program on a command line. joined says that an argument with spaces has become
+// several words. listens is false if the flags are those of an sshd that does not listen.
 func readFlags(words []string, joined bool) (options Options, listens bool) {
 	options.Config, listens = DefaultConfig, true
 	for rest := words; len(rest) > 0; {
@@ -79,8 +79,8 @@ func readFlags(words []string, joined bool) (options Options, listens bool) {
 	return options, listens
 }
 
-// optionValue takes a flag's value, which begins in the flag's own word or is the next. One that was joined with
-// what follows reaches up to the next flag.
+// optionValue returns a flag's value, which is the rest of the flag's own word or the next word. If the words are
+// joined, the value extends up to the next flag.
 func optionValue(begun string, rest []string, joined bool) (value string, after []string) {
 	if begun == "" && len(rest) > 0 {
 		begun, rest = rest[0], rest[1:]
@@ -91,7 +91,7 @@ func optionValue(begun string, rest []string, joined bool) (value string, after 
 	return begun, rest
 }
 
-// isFlag reports whether a word can be flags of sshd: any without a value, and at last one with.
+// isFlag reports whether a word can be flags of sshd: any number without a value, then at most one with a value.
 func isFlag(word string) bool {
 	flags, ok := strings.CutPrefix(word, "-")
 	if !ok || flags == "" {

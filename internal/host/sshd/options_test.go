@@ -39,12 +39,13 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: a daemon is %v\n%s", test.cmdline, ok, diff)
 		}
 	}
-	if !amazon.Sets("authorizedkeyscommand") || amazon.Sets("AuthorizedKeys") || amazon.Sets("p2222") || !other.Sets("port") {
+	if !amazon.Sets("authorizedkeyscommand") || amazon.Sets("AuthorizedKeys") || amazon.Sets("p2222") ||
+		!other.Sets("port") {
 		t.Error("which keywords options set is not known")
 	}
 }
 
-// FuzzParseOptions: whatever a process calls itself, what is read of it is options and nothing else.
+// FuzzParseOptions checks that whatever a process calls itself, parseOptions returns options and nothing else.
 func FuzzParseOptions(f *testing.F) {
 	f.Add("sshd: /usr/sbin/sshd -D -o A b -x [listener] 0")
 	f.Add("/usr/sbin/sshd\x00-o")

@@ -15,12 +15,12 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// loginTimeout bounds one login. It is sshd's own default, LoginGraceTime: a command that was there before may take its
-// time, and sshd asks it twice.
+// loginTimeout bounds one login. It is the default of sshd's own LoginGraceTime: a command that was there before may be
+// slow, and sshd asks it twice.
 const loginTimeout = 120 * time.Second
 
-// Probe asks the server that runs at the address for a login that must fail, and returns nil if it got as far as
-// to consider a public key: the server is up, and takes decisions.
+// Probe tries a login that must fail at the server that runs at the address. It returns nil if the server considered a
+// public key: the server is up, and decides about logins.
 func Probe(ctx context.Context, address netip.AddrPort, login string, random io.Reader) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
@@ -46,12 +46,13 @@ func Probe(ctx context.Context, address netip.AddrPort, login string, random io.
 			considered = true
 			return []ssh.Signer{signer}, nil
 		})},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // nothing is sent that an impostor could use
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // an impostor could use nothing that is sent
 	})
 	if err == nil {
 		return fault.New(fault.WrongState, fault.Sshd, "The server at %s let in a key that nobody allowed.", address)
 	}
-	refused := strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "Too many authentication failures")
+	refused := strings.Contains(err.Error(), "unable to authenticate") ||
+		strings.Contains(err.Error(), "Too many authentication failures")
 	if !considered || !refused {
 		return fmt.Errorf("the server at %s does not get to public keys: %w", address, err)
 	}

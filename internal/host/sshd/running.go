@@ -19,9 +19,9 @@ import (
 // reloadTimeout bounds how long sshd may take to come back from a reload.
 const reloadTimeout = 30 * time.Second
 
-// Started is how an sshd is started.
+// Started describes how an sshd is started.
 type Started struct {
-	Program string // its file, absolute
+	Program string // absolute path
 	Options
 }
 
@@ -32,8 +32,8 @@ type Running struct {
 	pidFile string // "" if it writes none
 }
 
-// FindStarted returns how the sshd is started that takes connections: the daemon of FindRunning or, where none runs,
-// the one that systemd starts, whatever its configuration. ok is false if there is neither.
+// FindStarted returns how the sshd that takes connections is started: the daemon of FindRunning or, if none runs, the
+// one that systemd starts, whatever its configuration. ok is false if there is neither.
 func FindStarted(ctx context.Context, config, pidFile string) (started Started, ok bool) {
 	if running, ok := FindRunning(config, pidFile); ok {
 		return running.Started, true
@@ -41,9 +41,9 @@ func FindStarted(ctx context.Context, config, pidFile string) (started Started, 
 	return findUnit(ctx)
 }
 
-// FindRunning finds the daemon that wrote the PidFile or, if none did, one that was started for the configuration. ok is
-// false if none runs: because it was not started, or because systemd starts one for the first connection, or for each,
-// and that needs no reload. Daemons of containers on this machine are not found. It needs root.
+// FindRunning finds the daemon that wrote the PidFile or, if none did, one that was started with the configuration. ok
+// is false if none runs: it was not started, or systemd starts one for the first connection, or for each, and none
+// needs a reload. Daemons in containers on this machine are not found. FindRunning needs root.
 func FindRunning(config, pidFile string) (running Running, ok bool) {
 	if text, err := os.ReadFile(pidFile); err == nil {
 		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
@@ -62,7 +62,7 @@ func FindRunning(config, pidFile string) (running Running, ok bool) {
 	return Running{}, false
 }
 
-// daemon returns the process if it is an sshd that listens, in our own containment.
+// daemon returns the process if it is an sshd that listens and is not in another container.
 func daemon(pid int) (Running, bool) {
 	if !isSSHD(pid) || isSSHD(parent(pid)) || !sameContainment(pid) {
 		return Running{}, false
@@ -84,7 +84,8 @@ func isSSHD(pid int) bool {
 	return err == nil && filepath.Base(strings.TrimSuffix(program, " (deleted)")) == "sshd"
 }
 
-// parent returns a process's parent, 0 for none. The name in proc_pid_stat(5) may hold anything; it ends in the last ")".
+// parent returns a process's parent; 0 if there is none. In proc_pid_stat(5) the name may hold any character; it ends
+// at the last ")".
 func parent(pid int) int {
 	text, _ := os.ReadFile(inProc(pid, "stat"))
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
@@ -107,8 +108,8 @@ func sameContainment(pid int) bool {
 	return err == nil && ourErr == nil && os.SameFile(root, ourRoot)
 }
 
-// stamp differs when the daemon has read its configuration anew: it writes its PidFile each time or, if it has none,
-// opens its sockets. "" says that it is about to.
+// stamp returns a text that changes when the daemon reads its configuration again. The daemon then writes its PidFile
+// or, if it has none, opens its sockets. "" means that it is about to.
 func (r Running) stamp() string {
 	if r.pidFile != "" {
 		info, err := os.Stat(r.pidFile)
@@ -119,7 +120,8 @@ func (r Running) stamp() string {
 		if err != nil {
 			return ""
 		}
-		return fmt.Sprintf("%s %d %d", strings.TrimSpace(string(text)), info.Sys().(*syscall.Stat_t).Ino, info.ModTime().UnixNano())
+		inode := info.Sys().(*syscall.Stat_t).Ino
+		return fmt.Sprintf("%s %d %d", strings.TrimSpace(string(text)), inode, info.ModTime().UnixNano())
 	}
 	sockets := listening(r.PID)
 	if len(sockets) == 0 {
@@ -128,7 +130,7 @@ func (r Running) stamp() string {
 	return fmt.Sprint(r.PID, sockets)
 }
 
-// listening returns the sockets at which a process waits for TCP connections, by their inodes.
+// listening returns the inodes of the sockets at which a process waits for TCP connections.
 func listening(pid int) []string {
 	descriptors, _ := filepath.Glob(inProc(pid, "fd/*"))
 	held := map[string]bool{}
@@ -156,8 +158,8 @@ func listening(pid int) []string {
 	return found
 }
 
-// LoadStamp differs when the daemon that runs for the configuration has read it anew. "" says that no daemon is known: what
-// is started for each connection reads its configuration each time.
+// LoadStamp returns a text that changes when the daemon that runs with the configuration reads it again. "" means that
+// no daemon is known: an sshd that is started for each connection reads its configuration each time.
 func LoadStamp(config, pidFile string) string {
 	running, ok := FindRunning(config, pidFile)
 	if !ok {
@@ -166,8 +168,8 @@ func LoadStamp(config, pidFile string) string {
 	return running.stamp()
 }
 
-// Reload makes the daemon read its configuration again and returns when it has. Open sessions are not touched. The
-// configuration must have passed Check: sshd ends on one it cannot read. The error is an Unavailable fault.
+// Reload makes the daemon read its configuration again, and returns when it has. Open sessions are not touched. The
+// configuration must have passed Check: sshd ends if it cannot read it. The error is an Unavailable fault.
 func (r Running) Reload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
@@ -175,7 +177,8 @@ func (r Running) Reload(ctx context.Context) error {
 	unit := r.activatedUnit(ctx)
 	if unit != "" {
 		if output, err := exec.CommandContext(ctx, "systemctl", "restart", unit).CombinedOutput(); err != nil {
-			return fault.Wrap(err, fault.Unavailable, fault.Sshd, "systemctl restart %s fails: %s", unit, complaint(string(output), err))
+			return fault.Wrap(err, fault.Unavailable, fault.Sshd,
+				"systemctl restart %s fails: %s", unit, complaint(string(output), err))
 		}
 		if r.pidFile == "" {
 			return nil // the unit tells systemd when it is ready
@@ -192,13 +195,14 @@ func (r Running) Reload(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fault.Wrap(ctx.Err(), fault.Unavailable, fault.Sshd, "sshd did not come back from reloading its configuration within %v.", reloadTimeout)
+			return fault.Wrap(ctx.Err(), fault.Unavailable, fault.Sshd,
+				"sshd did not come back from reloading its configuration within %v.", reloadTimeout)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// Start starts a daemon from the configuration: the way back if one ended.
+// Start starts a daemon with the configuration, to restore one that ended.
 func (s Server) Start(ctx context.Context, config string) error {
 	_, stderr, err := s.ask(ctx, config)
 	if err != nil {

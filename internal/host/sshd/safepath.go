@@ -5,7 +5,7 @@ import (
 	"github.com/sallyport/sallyport/internal/host/safepath"
 )
 
-// CheckSafePath returns what safepath.Check does as a Denied fault.
+// CheckSafePath is safepath.Check with its error as a Denied fault.
 func CheckSafePath(path string) error {
 	if err := safepath.Check(path); err != nil {
 		return fault.Wrap(err, fault.Denied, fault.Path, "%v", err)

@@ -21,7 +21,7 @@ func parseSettings(text string) Settings {
 	return settings
 }
 
-// Get returns the first value of a keyword, and "" for none and for sshd's "none".
+// Get returns the first value of a keyword; "" if there is none or it is sshd's "none".
 func (s Settings) Get(keyword string) string {
 	values := s[strings.ToLower(keyword)]
 	if len(values) == 0 || strings.EqualFold(values[0], "none") {
@@ -30,10 +30,10 @@ func (s Settings) Get(keyword string) string {
 	return values[0]
 }
 
-// Equal tells whether both come to the same.
+// Equal reports whether both hold the same values.
 func (s Settings) Equal(other Settings) bool { return s.Difference(other) == "" }
 
-// Difference names a keyword, other than those passed over, whose values differ, or "".
+// Difference returns a keyword whose values differ, ignoring those in passedOver; "" if there is none.
 func (s Settings) Difference(other Settings, passedOver ...string) string {
 	for keyword, values := range s {
 		if slices.Contains(passedOver, keyword) {
@@ -51,7 +51,7 @@ func (s Settings) Difference(other Settings, passedOver ...string) string {
 	return ""
 }
 
-// Listens returns an address of this machine at which the server would answer, or an invalid one.
+// Listens returns an address of this machine at which the server should answer, or an invalid one.
 func (s Settings) Listens() netip.AddrPort {
 	for _, value := range s["listenaddress"] {
 		if address, err := netip.ParseAddrPort(value); err == nil {
@@ -64,7 +64,7 @@ func (s Settings) Listens() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// Addresses returns the addresses that the server is bound to; none if it listens on all that the machine has.
+// Addresses returns the addresses that the server is bound to; none if it listens on all of the machine's.
 func (s Settings) Addresses() []netip.Addr {
 	var found []netip.Addr
 	for _, value := range s["listenaddress"] {
@@ -77,7 +77,7 @@ func (s Settings) Addresses() []netip.Addr {
 	return found
 }
 
-// reachable replaces the unspecified address by loopback.
+// reachable replaces an unspecified address by loopback.
 func reachable(address netip.AddrPort) netip.AddrPort {
 	switch {
 	case !address.Addr().IsUnspecified():

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBlockComesOutAgain: whatever the configuration holds, and whatever is added behind the block.
+// TestBlockComesOutAgain checks that a block can be taken out of any configuration, whatever was added after it.
 func TestBlockComesOutAgain(t *testing.T) {
 	block := IncludeBlock("/etc/ssh/sshd_config.d/00-sallyport-host.conf")
 	rapid.Check(t, func(t *rapid.T) {
@@ -29,11 +29,13 @@ func TestRemoveEditedBlock(t *testing.T) {
 		config, want string
 		ok           bool
 	}{
-		"gone":            {"Port 22\n", "Port 22\n", false},
-		"empty":           {"", "", false},
-		"line in between": {strings.Replace(block, "\nInclude", "\n# mine\nInclude", 1) + "Port 22\n", "# mine\nPort 22\n", true},
-		"comment gone":    {"Include /x.conf\nPort 22\n", "Port 22\n", true},
-		"other include":   {"Include /x.conf.d/*\n\nPort 22\n", "Include /x.conf.d/*\n\nPort 22\n", false},
+		"gone":  {"Port 22\n", "Port 22\n", false},
+		"empty": {"", "", false},
+		"line in between": {
+			strings.Replace(block, "\nInclude", "\n# mine\nInclude", 1) + "Port 22\n", "# mine\nPort 22\n", true,
+		},
+		"comment gone":  {"Include /x.conf\nPort 22\n", "Port 22\n", true},
+		"other include": {"Include /x.conf.d/*\n\nPort 22\n", "Include /x.conf.d/*\n\nPort 22\n", false},
 	} {
 		if got, ok := Remove(test.config, block); got != test.want || ok != test.ok {
 			t.Errorf("%s: %q, %v", name, got, ok)
@@ -77,7 +79,8 @@ func TestOverrides(t *testing.T) {
 	included := write("a.conf", "Match Group admins\n\tauthorizedkeyscommand=/bin/a %u\n")
 	within := write("b.inc", "AuthorizedKeysCommand /bin/b\nMatch Address ::1\nAuthorizedKeysCommand /bin/c\n")
 	config := write("sshd_config", "# Match x\nAuthorizedKeysCommand /bin/global\nInclude "+directory+"/*.conf # all\n"+
-		"Match User bob\n  Include \""+within+"\"\nMatch all\n AuthorizedKeysCommandUser x\n AuthorizedKeysCommand /bin/later\n AuthorizedKeysCommand /bin/no\n")
+		"Match User bob\n  Include \""+within+"\"\nMatch all\n AuthorizedKeysCommandUser x\n"+
+		" AuthorizedKeysCommand /bin/later\n AuthorizedKeysCommand /bin/no\n")
 	got, err := Overrides(config)
 	if err != nil {
 		t.Fatal(err)
@@ -86,12 +89,14 @@ func TestOverrides(t *testing.T) {
 		{File: included, Line: 2, Match: "Group admins", Command: "/bin/a %u"},
 		{File: within, Line: 1, Match: "User bob", Command: "/bin/b"},
 		{File: within, Line: 3, Match: "Address ::1", Nested: true, Command: "/bin/c"},
-		{File: config, Line: 8, Match: "all", Command: "/bin/later", User: "x"}, // it counts for every login, and the global one for none
+		// This one counts for every login, and the global one for none.
+		{File: config, Line: 8, Match: "all", Command: "/bin/later", User: "x"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	dropIn := write("drop-in", KeysCommand{"/ours -- /bin/global", "x"}.DropIn(KeysCommand{}, []Matched{{Match: "User bob", KeysCommand: KeysCommand{"/ours -- /bin/b", "x"}}}))
+	matched := []Matched{{Match: "User bob", KeysCommand: KeysCommand{"/ours -- /bin/b", "x"}}}
+	dropIn := write("drop-in", KeysCommand{"/ours -- /bin/global", "x"}.DropIn(KeysCommand{}, matched))
 	chained := write("chained", IncludeBlock(dropIn)+"Include "+config+"\n")
 	if got, err = Overrides(chained); err != nil {
 		t.Fatal(err)
@@ -120,7 +125,8 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	settings := parseSettings("port 22\nlistenaddress [::]:2200\nlistenaddress 0.0.0.0:22\nauthorizedkeyscommand none\npidfile /run/sshd.pid\n")
+	settings := parseSettings(
+		"port 22\nlistenaddress [::]:2200\nlistenaddress 0.0.0.0:22\nauthorizedkeyscommand none\npidfile /run/sshd.pid\n")
 	if got := settings.Listens().String(); got != "[::1]:2200" {
 		t.Error(got)
 	}
@@ -135,14 +141,20 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestOutcome knows the words of several releases of OpenSSH.
+// TestOutcome has log lines of several releases of OpenSSH.
 func TestOutcome(t *testing.T) {
+	const (
+		failed = "error: AuthorizedKeysCommand /x keys failed, status 3"
+		unsafe = `error: Unsafe AuthorizedKeysCommand "/x": bad ownership or modes for file /x`
+	)
 	for log, want := range map[string]Outcome{
-		"debug3: Running AuthorizedKeysCommand: \"/x keys\" as \"nobody\"\n":                                                               {CommandRan: true},
-		"debug3: subprocess: AuthorizedKeysCommand command \"/x keys\" running as nobody (flags 0x6)\n":                                    {CommandRan: true},
-		"debug3: subprocess: AuthorizedKeysCommand command \"/x\" running as n\nerror: AuthorizedKeysCommand /x keys failed, status 3\r\n": {CommandRan: true, CommandProblem: "error: AuthorizedKeysCommand /x keys failed, status 3"},
-		"error: Unsafe AuthorizedKeysCommand \"/x\": bad ownership or modes for file /x\n":                                                 {CommandProblem: "error: Unsafe AuthorizedKeysCommand \"/x\": bad ownership or modes for file /x"},
-		"debug1: trying public key file /root/.ssh/authorized_keys\n":                                                                      {},
+		"debug3: Running AuthorizedKeysCommand: \"/x keys\" as \"nobody\"\n":                            {CommandRan: true},
+		"debug3: subprocess: AuthorizedKeysCommand command \"/x keys\" running as nobody (flags 0x6)\n": {CommandRan: true},
+		"debug3: subprocess: AuthorizedKeysCommand command \"/x\" running as n\n" + failed + "\r\n": {
+			CommandRan: true, CommandProblem: failed,
+		},
+		unsafe + "\n": {CommandProblem: unsafe},
+		"debug1: trying public key file /root/.ssh/authorized_keys\n": {},
 	} {
 		if diff := cmp.Diff(want, outcome(log)); diff != "" {
 			t.Errorf("%s: %s", log, diff)
@@ -161,7 +173,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// FuzzSplitDirective: no line makes the reader of configurations fail or invent words.
+// FuzzSplitDirective checks that no line makes the reader of configurations fail or invent words.
 func FuzzSplitDirective(f *testing.F) {
 	f.Add("Match User \"a b\" # c")
 	f.Add("Include='x'=")

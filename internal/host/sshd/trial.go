@@ -17,27 +17,27 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Trial is a login made to find out whether a configuration lets somebody in. It is a real one: sshd itself, started for
-// this one connection, from the machine to itself, up to a command that ran. The running server is not involved, no port
-// is opened to others, and the keys live in this process's memory only.
+// Trial is a login that shows whether a configuration lets a user in. The login is a real one: sshd itself, started for
+// this one connection from the machine to itself, lets the user in and runs a command. The running server is not
+// involved, no port is opened to others, and the private keys stay in this process's memory.
 type Trial struct {
 	Server    Server
 	Config    string    // the configuration to try
 	Login     string    // OS user
-	Directory string    // where public keys are put for sshd to read: root's, with a safe path; they are removed from there
+	Directory string    // for files that sshd reads, removed afterwards: root's, with a safe path
 	Random    io.Reader // for the keys
 }
 
-// Outcome is what sshd told about a login by an ordinary key that it took.
+// Outcome is what sshd reported about a login by an ordinary key that it accepted.
 type Outcome struct {
 	CommandRan     bool   // sshd ran the AuthorizedKeysCommand
-	CommandProblem string // what sshd said about it if it did not end well
-	Partial        bool   // the key was taken, and AuthenticationMethods asks for more than a key
+	CommandProblem string // sshd's words about it if it failed
+	Partial        bool   // the key was accepted, but AuthenticationMethods asks for more than a key
 }
 
-// Run makes a login by an ordinary key of a type that sshd accepts. Before that it offers a stranger's: an sshd that finds
-// a key in a file may not ask the command at all; for a stranger's it must. The error is a Denied fault that quotes what
-// sshd had to say, Unsupported if there is no key to try with, or Unavailable if sshd did not decide in time.
+// Run makes a login by an ordinary key of a type that sshd accepts. It offers an unknown key first: sshd may not run
+// the command for a key that it finds in a file, but must for an unknown one. The error is a Denied fault that quotes
+// sshd, Unsupported if there is no key to try with, or Unavailable if sshd did not decide in time.
 func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	settings, err := t.Server.Effective(ctx, t.Config, t.Login)
 	if err != nil {
@@ -66,7 +66,7 @@ func (t Trial) Run(ctx context.Context) (Outcome, error) {
 	return found, err
 }
 
-// Methods returns what sshd offers the user to log in by, sorted, before anything was shown.
+// Methods returns the methods that sshd offers the user to log in by, sorted, before any is tried.
 func (t Trial) Methods(ctx context.Context) ([]string, error) {
 	log, err := t.connect(ctx, nil)
 	_, list, found := strings.Cut(log, `next methods="`)
@@ -79,8 +79,8 @@ func (t Trial) Methods(ctx context.Context) ([]string, error) {
 	return methods, nil
 }
 
-// Accepts reports whether sshd would take the key from one who has its private half, which is not needed for that, by
-// what the AuthorizedKeysCommand says. The error says that it does not, or did not decide.
+// Accepts reports whether sshd would accept the key because of what the AuthorizedKeysCommand prints. It does not need
+// the key's private half. The error says that sshd does not accept the key, or did not decide.
 func (t Trial) Accepts(ctx context.Context, key ssh.PublicKey) error {
 	settings, err := t.Server.Effective(ctx, t.Config, t.Login)
 	if err != nil {
@@ -94,8 +94,8 @@ func (t Trial) Accepts(ctx context.Context, key ssh.PublicKey) error {
 	return err
 }
 
-// Certificate makes a login by a certificate for the principals, of an authority that is made for it and stands beside the
-// TrustedUserCAKeys. The error is as that of Run.
+// Certificate makes a login by a certificate for the principals. A new authority signs it, which is trusted beside the
+// TrustedUserCAKeys. The errors are those of Run.
 func (t Trial) Certificate(ctx context.Context, principals []string) error {
 	settings, err := t.Server.Effective(ctx, t.Config, t.Login)
 	if err != nil {
@@ -110,14 +110,16 @@ func (t Trial) Certificate(ctx context.Context, principals []string) error {
 		return err
 	}
 	theirs, _ := os.ReadFile(settings.Get("trustedusercakeys"))
-	authorities, remove, err := t.writeKeys("trial_authorities", string(ssh.MarshalAuthorizedKey(authority.PublicKey()))+string(theirs))
+	trusted := string(ssh.MarshalAuthorizedKey(authority.PublicKey())) + string(theirs)
+	authorities, remove, err := t.writeKeys("trial_authorities", trusted)
 	if err != nil {
 		return err
 	}
 	defer remove()
 	certificate := &ssh.Certificate{
 		Key: key.PublicKey(), CertType: ssh.UserCert, KeyId: "sallyport-host trial", ValidPrincipals: principals,
-		ValidBefore: ssh.CertTimeInfinity, Permissions: ssh.Permissions{CriticalOptions: map[string]string{"force-command": "true"}},
+		ValidBefore: ssh.CertTimeInfinity,
+		Permissions: ssh.Permissions{CriticalOptions: map[string]string{"force-command": "true"}},
 	}
 	if err := certificate.SignCert(t.Random, authority); err != nil {
 		return err
@@ -133,14 +135,14 @@ func (t Trial) Certificate(ctx context.Context, principals []string) error {
 	return err
 }
 
-// writeKeys writes a file that sshd is to read, for as long as a trial takes.
+// writeKeys writes a file for sshd to read. The caller removes it with remove after the trial.
 func (t Trial) writeKeys(name, text string) (path string, remove func(), err error) {
 	path = filepath.Join(t.Directory, name)
 	return path, func() { os.Remove(path) }, os.WriteFile(path, []byte(text), 0o644)
 }
 
-// connect has sshd serve one connection, with options that beat the configuration, to a client with the keys, and returns
-// sshd's log.
+// connect makes sshd serve one connection to a client with the keys, and returns sshd's log. The options take
+// precedence over the configuration.
 func (t Trial) connect(ctx context.Context, options []string, keys ...ssh.Signer) (log string, err error) {
 	for range maxMissing {
 		log, err = t.connectOnce(ctx, options, keys)
@@ -174,19 +176,21 @@ func (t Trial) connectOnce(ctx context.Context, options []string, keys []ssh.Sig
 	}
 	loginErr := logIn(ctx, client, t.Login, keys...)
 	client.Close()
-	_ = cmd.Wait() // its exit status says how the connection ended, which we know
+	_ = cmd.Wait() // its exit status only repeats how the connection ended
 	log = said.String()
 	switch {
 	case loginErr == nil:
 		return log, nil
 	case ctx.Err() != nil:
-		return log, fault.Wrap(loginErr, fault.Unavailable, fault.Sshd, "sshd did not decide within %v whether to let %s in. Does its AuthorizedKeysCommand hang? It says: %s",
+		return log, fault.Wrap(loginErr, fault.Unavailable, fault.Sshd,
+			"sshd did not decide within %v whether to let %s in. Does its AuthorizedKeysCommand hang? It says: %s",
 			loginTimeout, t.Login, reason(log, loginErr))
 	}
-	return log, fault.Wrap(loginErr, fault.Denied, fault.Sshd, "%s could not log in by an ordinary key. sshd says: %s", t.Login, reason(log, loginErr))
+	return log, fault.Wrap(loginErr, fault.Denied, fault.Sshd,
+		"%s could not log in by an ordinary key. sshd says: %s", t.Login, reason(log, loginErr))
 }
 
-// outcome reads sshd's log for what became of the keys command.
+// outcome reads in sshd's log how the keys command went.
 func outcome(log string) Outcome {
 	var found Outcome
 	for line := range strings.Lines(log) {
@@ -205,7 +209,7 @@ func outcome(log string) Outcome {
 	return found
 }
 
-// reason picks what a person would look for from a log at its most talkative.
+// reason picks the telling line from a log at the highest debug level.
 func reason(log string, err error) string {
 	var said []string
 	for line := range strings.Lines(log) {

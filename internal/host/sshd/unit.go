@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// findUnit returns how systemd starts an sshd where no daemon runs: for the first connection to a socket, for each, or
-// when somebody starts the service. ok is false without systemd and without such a unit. The unit's arguments are told
-// without quotation marks: those that belong to a value of -o are lost.
+// findUnit returns how systemd starts an sshd if no daemon runs: for the first connection to a socket, for each
+// connection, or when the service is started by hand. ok is false without systemd or such a unit. systemd shows the
+// unit's arguments without quotation marks, so those around a value of -o are lost.
 func findUnit(ctx context.Context) (started Started, ok bool) {
 	services := append(socketServices(ctx), "ssh.service", "sshd.service")
 	for _, service := range showUnits(ctx, "ExecStart,Environment,EnvironmentFiles", services...) {
@@ -25,7 +25,7 @@ func findUnit(ctx context.Context) (started Started, ok bool) {
 	return Started{}, false
 }
 
-// socketServices returns the services that systemd starts for the connections to the sockets that it listens at.
+// socketServices returns the services that systemd starts for connections to the sockets it listens at.
 func socketServices(ctx context.Context) []string {
 	var services []string
 	for _, socket := range showUnits(ctx, "Id,ActiveState,Accept,Triggers", "*.socket") {
@@ -40,16 +40,16 @@ func socketServices(ctx context.Context) []string {
 	return services
 }
 
-// unit is what systemd says of one: the values of its properties.
+// unit holds the properties of a unit of systemd, each with its values.
 type unit map[string][]string
 
 func (u unit) get(property string) string { return strings.Join(u[property], " ") }
 
-// showUnits asks systemd for properties of units; a pattern stands for all that are loaded. Where systemd
-// does not answer they have none.
+// showUnits asks systemd for properties of units. A pattern stands for all loaded units that match. The units have no
+// properties if systemd does not answer.
 func showUnits(ctx context.Context, properties string, names ...string) []unit {
 	arguments := append([]string{"show", "--property=" + properties, "--"}, names...)
-	output, _ := exec.CommandContext(ctx, "systemctl", arguments...).Output() // it fails if one of them is unknown
+	output, _ := exec.CommandContext(ctx, "systemctl", arguments...).Output() // it fails if a name is unknown
 	units := []unit{{}}
 	for line := range strings.Lines(string(output)) {
 		property, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "=")
@@ -64,7 +64,7 @@ func showUnits(ctx context.Context, properties string, names ...string) []unit {
 }
 
 // started reads an ExecStart as systemctl(1) shows it: "{ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D $SSHD_OPTS ;
-// ignore_errors=no ; … }". ok is false if it is no sshd.
+// ignore_errors=no ; … }". ok is false if the program is not sshd.
 func (u unit) started(command string) (started Started, ok bool) {
 	_, path, _ := strings.Cut(command, "path=")
 	path, _, _ = strings.Cut(path, " ; ")
@@ -80,7 +80,7 @@ func (u unit) started(command string) (started Started, ok bool) {
 	return Started{Program: path, Options: options}, true
 }
 
-// environment returns the variables that the unit sets, for its own command line. Those of files hold before others:
+// environment returns the variables that the unit sets, for its own command line. Variables from files take precedence:
 // systemd.exec(5).
 func (u unit) environment() map[string]string {
 	variables := map[string]string{}
@@ -93,7 +93,7 @@ func (u unit) environment() map[string]string {
 	for _, file := range u["EnvironmentFiles"] {
 		path, _, _ := strings.Cut(file, " (ignore_errors=")
 		text, _ := os.ReadFile(path)
-		text = bytes.ReplaceAll(text, []byte("\\\n"), nil) // a line goes on after a backslash
+		text = bytes.ReplaceAll(text, []byte("\\\n"), nil) // a backslash continues a line
 		for line := range strings.Lines(string(text)) {
 			name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 			if ok && !strings.HasPrefix(name, "#") && !strings.HasPrefix(name, ";") {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What systemd starts sshd with, as `systemctl show` tells it of the units of several distributions.
+// The lines are those by which `systemctl show` describes sshd's units on several distributions.
 func TestUnitStarts(t *testing.T) {
 	defaults := filepath.Join(t.TempDir(), "ssh")
 	text := "# SSHD_OPTS=-o Port=1\nSSHD_OPTS=\"-o Port=2222 \\\n-4\"\n" +

@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// documentationAddress stands for one from elsewhere (RFC 5737).
+// documentationAddress stands for an address elsewhere (RFC 5737).
 const documentationAddress = "192.0.2.1"
 
-// Untriable returns, as a sentence, why a login of the account cannot be tried by a key alone from this machine although
-// sshd may let it in, and an address from which it may. why is "" if there is no such reason. The settings must be those of
-// the user.
+// Untriable returns, as a sentence, why a login of the account cannot be tried from this machine by a key alone
+// although sshd may let the account in, and an address from which it may. why is "" if there is no such reason. The
+// settings must be those of the user.
 func (s Settings) Untriable(a Account) (address, why string) {
 	if s.Refusal(a) != "" {
 		return "", ""
@@ -27,7 +27,8 @@ func (s Settings) Untriable(a Account) (address, why string) {
 	for _, pattern := range s["allowusers"] {
 		name, addresses, _ := strings.Cut(pattern, "@")
 		if addresses != "" && matchPattern(a.Name, name) {
-			return addressWithin(addresses), fmt.Sprintf("sshd lets the user in from other addresses only: AllowUsers has %s.", pattern)
+			return addressWithin(addresses),
+				fmt.Sprintf("sshd lets the user in from other addresses only: AllowUsers has %s.", pattern)
 		}
 	}
 	for _, pattern := range s["denyusers"] {
@@ -39,7 +40,8 @@ func (s Settings) Untriable(a Account) (address, why string) {
 	return "", ""
 }
 
-// addressWithin returns an address that fits a pattern of AllowUsers: an address, a prefix, or one with wildcards.
+// addressWithin returns an address that matches a pattern of AllowUsers: an address, a prefix, or an address with
+// wildcards.
 func addressWithin(pattern string) string {
 	pattern = strings.TrimPrefix(pattern, "!")
 	if prefix, err := netip.ParsePrefix(pattern); err == nil {
@@ -55,17 +57,17 @@ func addressWithin(pattern string) string {
 	if address, err := netip.ParseAddr(text); err == nil {
 		return address.String()
 	}
-	return documentationAddress // a host's name
+	return documentationAddress // a host name
 }
 
-// Principals returns what a certificate may be for to let the user in: what the AuthorizedPrincipalsFile holds and the
-// AuthorizedPrincipalsCommand prints, or else the user's name. The settings must be those of the user. What cannot be found
-// out is left out.
+// Principals returns the principals of which a certificate needs one to let the user in: those that the
+// AuthorizedPrincipalsFile holds and the AuthorizedPrincipalsCommand prints, or else the user's name. The settings must
+// be those of the user. Principals that cannot be found out are left out.
 func (s Settings) Principals(ctx context.Context, login string) []string {
 	found := []string{login}
 	add := func(text []byte) {
 		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-			// Options may stand before the principal, and a comment line begins with "#".
+			// Options may precede the principal, and a comment line begins with "#".
 			words := splitWords(lines.Text())
 			if len(words) > 0 {
 				found = append(found, words[len(words)-1])
