@@ -1,5 +1,5 @@
-// Package awsprofile writes profiles into the files of AWS's clients, ~/.aws/config and ~/.aws/credentials, and takes
-// them out again. These files are people's own: every byte that is not the profile's stays as it is.
+// Package awsprofile writes profiles into the files of AWS's clients, ~/.aws/config and ~/.aws/credentials, and removes
+// them again. These files belong to people: every byte outside the profile stays as it is.
 package awsprofile
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
-// Files is where AWS clients keep their profiles.
+// Files names the files in which AWS clients keep their profiles.
 type Files struct {
 	Config      string // "~/.aws/config": sections "[profile NAME]"
 	Credentials string // "~/.aws/credentials": sections "[NAME]"
@@ -46,9 +46,9 @@ type Profile struct {
 	CABundle    string // path; empty where the endpoint is not https
 }
 
-// Write sets the profile in both files and leaves every other byte of them as it is. It tells whether
-// anything had to be changed. Each file is replaced whole or not at all, and keeps its mode and owner. A name that
-// could not be read back is refused.
+// Write sets the profile in both files, leaves every other byte of them as it is, and reports whether anything changed.
+// Each file is replaced whole or not at all, and keeps its mode and owner. A name that could not be read back is
+// refused.
 func (f Files) Write(name string, p Profile) (changed bool, err error) {
 	if read, ok := sectionName("[" + configSection(name) + "]"); !ok || read != configSection(name) || name == "" {
 		return false, fmt.Errorf("%q cannot be the name of an AWS profile: use letters, digits and hyphens", name)
@@ -69,14 +69,14 @@ func (f Files) Write(name string, p Profile) (changed bool, err error) {
 	return inCredentials || inConfig, err
 }
 
-// Remove takes the profile out of both files. That there is none is no error.
+// Remove removes the profile from both files. It is no error if there is none.
 func (f Files) Remove(name string) error {
 	_, first := editFile(f.Credentials, func(text string) string { return removeSection(text, credentialsSection(name)) })
 	_, second := editFile(f.Config, func(text string) string { return removeSection(text, configSection(name)) })
 	return errors.Join(first, second)
 }
 
-// Read returns the profile as far as the files have it; ok is false where neither has any of it.
+// Read returns the parts of the profile that the files hold; ok is false if they hold none.
 func (f Files) Read(name string) (p Profile, ok bool) {
 	for path, section := range map[string]string{f.Credentials: credentialsSection(name), f.Config: configSection(name)} {
 		text, err := os.ReadFile(path)
@@ -117,8 +117,8 @@ func configSection(name string) string {
 	return "profile " + name
 }
 
-// editFile replaces a file by what edit makes of its text, if that differs. A file that does not exist counts as
-// empty, and one that is left empty goes; a symbolic link is followed.
+// editFile replaces a file's text by what edit returns for it, if that differs. A missing file counts as empty, and a
+// file left empty is removed. A symbolic link is followed.
 func editFile(path string, edit func(string) string) (changed bool, err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -140,8 +140,9 @@ func editFile(path string, edit func(string) string) (changed bool, err error) {
 	return true, nil
 }
 
-// writeFile keeps a file's mode and owner. A new one nobody else may read, nor a new directory, and each belongs to the
-// owner of the directory it is in: a profile in somebody's home that root writes must be theirs.
+// writeFile writes the file, keeping the mode and owner of one that exists. Only its owner can read a new file, or
+// enter a new directory. Each belongs to the owner of the directory it is in: a profile that root writes in somebody's
+// home must be theirs.
 func writeFile(path string, text []byte) error {
 	if _, err := os.Stat(path); err == nil {
 		return durable.Rewrite(path, text)
@@ -157,7 +158,7 @@ func writeFile(path string, text []byte) error {
 	return durable.Replace(path, text, func(file *os.File) error { return giveToOwner(file, info) })
 }
 
-// makeDirectory makes the directory and those above it that are missing.
+// makeDirectory makes the directory and its missing parents.
 func makeDirectory(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -165,7 +166,7 @@ func makeDirectory(path string) error {
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
-	// Whose directory it is may exchange what is in it at any moment: root must not be led to something else.
+	// The parent's owner may exchange its entries at any moment. Root must not follow one elsewhere.
 	parent, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -187,7 +188,7 @@ func makeDirectory(path string) error {
 	return giveToOwner(made, info)
 }
 
-// giveToOwner gives the file to the owner of something, if root runs this.
+// giveToOwner gives the file the owner of another, if root runs this.
 func giveToOwner(file *os.File, of fs.FileInfo) error {
 	if owner, ok := of.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
 		return file.Chown(int(owner.Uid), int(owner.Gid))

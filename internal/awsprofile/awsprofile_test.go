@@ -30,7 +30,9 @@ sso_region = us-east-1
 `
 
 func TestSetSectionAdds(t *testing.T) {
-	got := setSection(existing, "profile sallyport", []setting{{"region", "on-prem-1"}, {"endpoint_url", "http://127.0.0.1:7474"}, {"ca_bundle", ""}})
+	got := setSection(existing, "profile sallyport", []setting{
+		{"region", "on-prem-1"}, {"endpoint_url", "http://127.0.0.1:7474"}, {"ca_bundle", ""},
+	})
 	want := existing + "\n[profile sallyport]\nregion = on-prem-1\nendpoint_url = http://127.0.0.1:7474\n"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -43,8 +45,10 @@ func TestSetSectionAdds(t *testing.T) {
 func TestSetSectionChangesOnlyItsLines(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"in place, order and comments kept": {
-			"[a]\nx = 1\n\n[profile sallyport]\n# mine\nendpoint_url=http://old\noutput = json\nregion = r\n\n# about b\n[b]\ny = 2\n",
-			"[a]\nx = 1\n\n[profile sallyport]\n# mine\nendpoint_url = http://new\noutput = json\nregion = r\n\n# about b\n[b]\ny = 2\n",
+			"[a]\nx = 1\n\n[profile sallyport]\n# mine\nendpoint_url=http://old\noutput = json\nregion = r\n\n" +
+				"# about b\n[b]\ny = 2\n",
+			"[a]\nx = 1\n\n[profile sallyport]\n# mine\nendpoint_url = http://new\noutput = json\nregion = r\n\n" +
+				"# about b\n[b]\ny = 2\n",
 		},
 		"a missing key goes after the last line that says something": {
 			"[profile sallyport]\nregion = r\n\n\n[b]\n",
@@ -84,7 +88,8 @@ func TestSetSectionChangesOnlyItsLines(t *testing.T) {
 }
 
 func TestSetSectionTakesAway(t *testing.T) {
-	got := setSection("[s]\naws_session_token = old\naws_access_key_id = A\n", "s", []setting{{"aws_access_key_id", "A"}, {"aws_session_token", ""}})
+	settings := []setting{{"aws_access_key_id", "A"}, {"aws_session_token", ""}}
+	got := setSection("[s]\naws_session_token = old\naws_access_key_id = A\n", "s", settings)
 	if want := "[s]\naws_access_key_id = A\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -104,10 +109,13 @@ func TestRemoveSection(t *testing.T) {
 	}
 }
 
-// TestSetSectionKeepsEverythingElse: whatever the file looked like, every other line is still there, in order, and a
-// reader of the format finds our values.
+// TestSetSectionKeepsEverythingElse checks that in any file every other line stays, in order, and that a reader of the
+// format finds our values.
 func TestSetSectionKeepsEverythingElse(t *testing.T) {
-	line := rapid.SampledFrom([]string{"[default]", "[profile work]", "[profile sallyport]", "x = 1", "region = old", "  nested = 1", "# note", "; note", "", "k=v=w"})
+	line := rapid.SampledFrom([]string{
+		"[default]", "[profile work]", "[profile sallyport]",
+		"x = 1", "region = old", "  nested = 1", "# note", "; note", "", "k=v=w",
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		lines := rapid.SliceOfN(line, 0, 20).Draw(t, "lines")
 		text := strings.Join(lines, "\n")
@@ -202,8 +210,8 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// Root runs `sallyport up` with somebody's home as its own. The directory that it made there was root's, and closed to
-// its owner; so was the profile in it.
+// Root ran `sallyport up` with somebody's home as its own. The directory that it made there belonged to root, and its
+// owner could not enter it; nor could they read the profile in it.
 func TestWhatRootMakesIsTheOwnersOfTheHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		prerequisite.Missing(t, "root, to write in somebody's home")
@@ -213,8 +221,12 @@ func TestWhatRootMakesIsTheOwnersOfTheHome(t *testing.T) {
 	if err := os.Chown(home, uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	files := Files{Config: filepath.Join(home, ".config", "aws", "config"), Credentials: filepath.Join(home, ".aws", "credentials")}
-	if _, err := files.Write("sallyport", Profile{AccessKeyID: "AKIA1", Secret: "secret", Region: "on-prem-1"}); err != nil {
+	files := Files{
+		Config:      filepath.Join(home, ".config", "aws", "config"),
+		Credentials: filepath.Join(home, ".aws", "credentials"),
+	}
+	p := Profile{AccessKeyID: "AKIA1", Secret: "secret", Region: "on-prem-1"}
+	if _, err := files.Write("sallyport", p); err != nil {
 		t.Fatal(err)
 	}
 	err := filepath.WalkDir(home, func(path string, entry fs.DirEntry, err error) error {
@@ -225,7 +237,8 @@ func TestWhatRootMakesIsTheOwnersOfTheHome(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uid || owner.Gid != gid || path != home && info.Mode().Perm()&0o077 != 0 {
+		owner := info.Sys().(*syscall.Stat_t)
+		if owner.Uid != uid || owner.Gid != gid || path != home && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s is of %d:%d, %v", path, owner.Uid, owner.Gid, info.Mode())
 		}
 		return nil

@@ -2,10 +2,10 @@ package awsprofile
 
 import "strings"
 
-// setting is one line of a section. An empty value takes the line away.
+// setting is one line of a section. An empty value removes the line.
 type setting struct{ key, value string }
 
-// setSection returns text with the settings in the section, which is added at the end if it is not there.
+// setSection returns text with the settings in the section. A missing section is added at the end.
 func setSection(text, section string, settings []setting) string {
 	newline := "\n"
 	if strings.Contains(text, "\r\n") {
@@ -31,8 +31,7 @@ func setSection(text, section string, settings []setting) string {
 	return strings.Join(lines[:start], "") + header + strings.Join(body, "") + strings.Join(lines[end:], "")
 }
 
-// setLine sets one key in the lines of a section, in its place if it is there and after the last line that says
-// something if it is not.
+// setLine sets one key in the lines of a section: in its place, or after the last line that is not blank.
 func setLine(body []string, s setting, newline string) []string {
 	for i, line := range body {
 		key, value, ok := keyValue(line)
@@ -64,14 +63,14 @@ func setLine(body []string, s setting, newline string) []string {
 	return append(append(append([]string(nil), body[:last]...), s.key+" = "+s.value+newline), body[last:]...)
 }
 
-// removeSection returns text without the section and without the blank line that set it off.
+// removeSection returns text without the section and the blank line before it.
 func removeSection(text, section string) string {
 	lines := splitLines(text)
 	start, end, ok := findSection(lines, section)
 	if !ok {
 		return text
 	}
-	// Comments right above the next section belong to that one.
+	// Comments directly above the next section belong to that section.
 	for end > start+1 && end < len(lines) && isComment(lines[end-1]) {
 		end--
 	}
@@ -82,7 +81,7 @@ func removeSection(text, section string) string {
 	return strings.Join(before, "") + strings.Join(lines[end:], "")
 }
 
-// findSection returns the place of a section's header and of the first line after the section.
+// findSection returns the index of the section's header and of the first line after the section.
 func findSection(lines []string, section string) (start, end int, ok bool) {
 	start = -1
 	for i, line := range lines {
@@ -97,7 +96,7 @@ func findSection(lines []string, section string) (start, end int, ok bool) {
 	return start, len(lines), start >= 0
 }
 
-// sectionName reads a header as AWS clients do: blanks do not matter, and a name may be quoted.
+// sectionName reads a header as AWS clients do: it ignores extra blanks, and quotes around the name.
 func sectionName(line string) (name string, ok bool) {
 	line = strings.TrimSpace(line)
 	if !strings.HasPrefix(line, "[") {
@@ -116,7 +115,7 @@ func keyValue(line string) (key, value string, ok bool) {
 	return strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value), ok
 }
 
-// continues tells whether the line belongs to the key above it: such lines are indented.
+// continues reports whether the line continues the key above it. Such lines are indented.
 func continues(line string) bool {
 	return strings.TrimSpace(line) != "" && (line[0] == ' ' || line[0] == '\t')
 }
@@ -126,7 +125,7 @@ func isComment(line string) bool {
 	return strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";")
 }
 
-// splitLines keeps the line ends.
+// splitLines splits the text into lines and keeps the line ends.
 func splitLines(text string) []string {
 	lines := strings.SplitAfter(text, "\n")
 	if lines[len(lines)-1] == "" {

@@ -12,20 +12,20 @@ import (
 	"syscall"
 )
 
-// Daemon is a program to run on its own: in a session of its own, with its output in a log file and its process on
-// record.
+// Daemon describes a program that runs on its own: in a session of its own, with its output in a log file and its
+// process on record.
 type Daemon struct {
 	Name    string   // for errors: "control plane"
 	Program string   // absolute path
 	Args    []string // without the program
 	Log     string   // the file its output is appended to, mode 0600
-	Record  string   // the file that names its process; its directory must exist
+	Record  string   // the file that identifies its process; its directory must exist
 }
 
-// Running returns the recorded process if it runs.
+// Running returns the recorded process if it still runs.
 func (d Daemon) Running() (Process, bool) { return ReadRecord(d.Record) }
 
-// Start runs the program and returns at once. It does not look whether one runs already.
+// Start starts the program and returns at once. It does not check whether one runs already.
 func (d Daemon) Start() (Process, error) {
 	log, err := os.OpenFile(d.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -40,7 +40,7 @@ func (d Daemon) Start() (Process, error) {
 		return Process{}, fmt.Errorf("start the %s: %w", d.Name, err)
 	}
 	p, err := Identify(command.Process.Pid)
-	go command.Wait() // so that it is no zombie while we still run
+	go command.Wait() // so that it does not stay a zombie while this process runs
 	if err != nil {
 		return Process{}, fmt.Errorf("start the %s: it ended at once:\n%s", d.Name, d.Tail())
 	}
@@ -50,7 +50,7 @@ func (d Daemon) Start() (Process, error) {
 	return p, nil
 }
 
-// Stop ends the program with everything it started, and reports whether it ran.
+// Stop ends the program and everything it started, and reports whether it ran.
 func (d Daemon) Stop(ctx context.Context) (ran bool, err error) {
 	p, ran := d.Running()
 	if ran {

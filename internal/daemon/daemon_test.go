@@ -32,7 +32,8 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("on record is %+v, %v; want %+v", again, ok, p)
 	}
 	var family []daemon.Process
-	for deadline := time.Now().Add(wait.Patience); len(family) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(wait.Patience); len(family) < 2 && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
 		family = p.Descendants()
 	}
 	if len(family) != 2 {
@@ -57,7 +58,7 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-// A pid that was given to another process meanwhile is left alone.
+// A process that was given a recorded pid later is left alone.
 func TestNeverAForeignProcess(t *testing.T) {
 	sleeper := exec.Command("sleep", "600")
 	if err := sleeper.Start(); err != nil {
@@ -91,7 +92,7 @@ func TestNeverAForeignProcess(t *testing.T) {
 }
 
 // A machine's root ran sallyport up while a container on the same kernel ran an agent with the same command line and
-// the same user id. It was taken for the machine's own, and killed. Its identity must not fit, whoever reads it.
+// the same user id. It was mistaken for the machine's own, and killed. Its identity must not match, whoever reads it.
 func TestAContainersProcessIsNotOurs(t *testing.T) {
 	if os.Geteuid() != 0 {
 		prerequisite.Missing(t, "root, to make a PID namespace")
@@ -112,7 +113,7 @@ func TestAContainersProcessIsNotOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The container's process 2 writes itself down as it sees itself: the pid is somebody else's here.
+	// The container's process 2 records itself as it sees itself: here its pid is another process's.
 	var inside daemon.Process
 	if err := json.Unmarshal(append([]byte(`{"pid":`), append(bytes.TrimSpace(told[:n]), '}')...), &inside); err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestAContainersProcessIsNotOurs(t *testing.T) {
 	if p, ok := daemon.ReadRecord(record); ok {
 		t.Errorf("the container's process is taken for one of this machine: %+v", p)
 	}
-	inside.PID = os.Getpid() // even where the numbers fit
+	inside.PID = os.Getpid() // even where the numbers match
 	if inside.Alive() {
 		t.Error("a process of another namespace is taken for ours because its numbers fit")
 	}

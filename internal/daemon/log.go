@@ -17,14 +17,14 @@ const (
 	logInterval = 10 * time.Second
 )
 
-// BoundLogs keeps the logs of daemons from filling the disk, until ctx ends. One that is not there, or not yet, is no
-// error. A daemon appends to its log without knowing of this; a line that it writes in the moment of the cut may be lost.
+// BoundLogs keeps the logs of daemons from filling the disk, until ctx ends. A log may be missing. The daemons need not
+// cooperate; a line written while a log is cut may be lost.
 func BoundLogs(ctx context.Context, paths ...string) {
 	ticker := time.NewTicker(logInterval)
 	defer ticker.Stop()
 	for {
 		for _, path := range paths {
-			// Without a log there is nothing to bound, and what else fails has no place to be told.
+			// A missing log needs no bound, and other errors cannot be reported anywhere.
 			_ = boundLog(path, LogSize)
 		}
 		select {
@@ -35,7 +35,7 @@ func BoundLogs(ctx context.Context, paths ...string) {
 	}
 }
 
-// boundLog cuts a log that is larger than size to the newest half of that, from the beginning of a line on. The file stays
+// boundLog cuts a log larger than size to its newest size/2 bytes, starting at the beginning of a line. The file stays
 // the same one, as its daemon has it open.
 func boundLog(path string, size int64) (err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)

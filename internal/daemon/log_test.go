@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A control plane that `up` started logged for months to a file that nobody rotated, until the disk was full and nothing
-// could be recorded any more.
+// A control plane that `up` started logged for months to a file that was never rotated, until the disk was full and
+// nothing could be recorded any more.
 func TestLogsAreBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control-plane.log")
 	if err := boundLog(path, 1000); !os.IsNotExist(err) {
@@ -30,7 +30,8 @@ func TestLogsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(text) > 1000 || !strings.HasPrefix(string(text), "line ") || !strings.HasSuffix(string(text), fmt.Sprintf("line %d\n", n)) {
+		newest := fmt.Sprintf("line %d\n", n)
+		if len(text) > 1000 || !strings.HasPrefix(string(text), "line ") || !strings.HasSuffix(string(text), newest) {
 			t.Fatalf("after line %d the log has %d bytes:\n%s", n, len(text), text)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package daemon starts programs that go on running after their caller has ended, and finds and stops them again.
-// A process is identified by more than its pid and its command line: neither a later process with the same pid nor
-// a process of the same name in another container is ever taken for it.
+// Package daemon starts programs that go on running after their caller has ended, and finds and stops them again. It
+// identifies a process by more than its pid and its command line: a later process with the same pid, or a process of
+// the same name in another container, is never mistaken for it.
 package daemon
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
-// Process identifies one process for good. The zero Process is none.
+// Process identifies one process, even after its pid is reused. The zero Process identifies none.
 type Process struct {
 	PID       int    `json:"pid"`
 	Start     uint64 `json:"start"`     // in clock ticks since boot: proc(5), field 22 of stat
@@ -26,7 +26,7 @@ type Process struct {
 	Namespace string `json:"namespace"` // the PID namespace: pid_namespaces(7), "pid:[4026531836]"
 }
 
-// Identify returns the process that has the pid now, as this process's PID namespace numbers it.
+// Identify returns the process that has the pid now in this process's PID namespace.
 func Identify(pid int) (Process, error) {
 	stat, err := readStat(pid)
 	if err != nil {
@@ -58,8 +58,8 @@ func (p Process) Record(path string) error {
 	return durable.WriteFile(path, text, 0o600)
 }
 
-// Alive reports whether this very process still runs. A zombie does not, nor does a process of another boot or of
-// another PID namespace, whose pid means somebody else here.
+// Alive reports whether this very process still runs. A zombie does not. Nor does a process of another boot or another
+// PID namespace: its pid may be another process's here.
 func (p Process) Alive() bool {
 	if p.PID <= 1 || p.Boot != bootID() || p.Namespace != namespace() {
 		return false
@@ -68,7 +68,7 @@ func (p Process) Alive() bool {
 	return err == nil && stat.start == p.Start && stat.state != 'Z' && stat.state != 'X'
 }
 
-// Descendants returns the process's children, their children and so on, as they are now.
+// Descendants returns the process's present children, their children, and so on.
 func (p Process) Descendants() []Process {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -93,7 +93,7 @@ func (p Process) Descendants() []Process {
 	return all
 }
 
-// Patience is how long Stop waits for processes to end before it kills them, and then for them to be gone.
+// Patience is how long Stop waits for processes to end before it kills them, and then for the killed ones to be gone.
 const Patience = 10 * time.Second
 
 // Stop asks the processes to end (SIGTERM), waits, and kills those that are left. It returns when all are gone.
@@ -112,8 +112,8 @@ func Stop(ctx context.Context, processes ...Process) error {
 	return errors.New("a process does not end, not even when killed")
 }
 
-// signal signals this very process, and nothing if it is gone. Between the look and the signal a pidfd keeps the
-// pid from being somebody else's.
+// signal signals this very process, and does nothing if it is gone. A pidfd keeps the pid from being reused between the
+// check and the signal.
 func (p Process) signal(s syscall.Signal) error {
 	handle, err := os.FindProcess(p.PID)
 	if err != nil {
@@ -146,7 +146,7 @@ func waitGone(ctx context.Context, processes []Process) (bool, error) {
 	}
 }
 
-// stat is what we read of /proc/PID/stat.
+// stat holds the fields we read of /proc/PID/stat.
 type stat struct {
 	parent int
 	state  byte
@@ -159,7 +159,7 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
-	// The name, in parentheses, may hold anything; the fields we want follow its last parenthesis.
+	// The name, in parentheses, may hold any character. The fields we want follow the last parenthesis.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 20 {
 		return stat{}, fmt.Errorf("%s is too short", path)
@@ -172,7 +172,8 @@ func readStat(pid int) (stat, error) {
 	return stat{parent: parent, state: fields[0][0], start: start}, err
 }
 
-// bootID and namespace return the empty string where /proc does not say; pid and start time must do there.
+// bootID and namespace return the empty string if /proc cannot be read. Pid and start time must identify the process
+// then.
 
 func bootID() string {
 	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")

@@ -1,6 +1,5 @@
-// Package durable replaces files as a whole. Whoever reads such a file, and whoever comes back after a crash, finds
-// what it was or what it has become and nothing in between; and what a function returned from without an error is
-// on the disk.
+// Package durable replaces files as a whole. A reader, also one after a crash, finds the old content or the new, never
+// anything in between. When a function returns without an error, its change is on the disk.
 package durable
 
 import (
@@ -13,18 +12,18 @@ import (
 	"syscall"
 )
 
-// prefix begins the names of files that are being written, beside the places they are for.
+// prefix begins the names of files that are being written, in the directory of the files they will replace.
 const prefix = ".sallyport-new-"
 
-// WriteFile makes path a file with the content and the mode, whatever the umask, that belongs to who runs this. A
-// symbolic link there is replaced, not followed. After an error path is as it was, unless all that failed was to sync
-// its directory: then the new file is there, but a crash may bring the old one back.
+// WriteFile makes path a file with the content and mode, whatever the umask. The file belongs to the user who runs
+// this. A symbolic link at path is replaced, not followed. After an error path is as it was, unless only the sync of
+// its directory failed: then the new file is there, but a crash may bring the old one back.
 func WriteFile(path string, content []byte, mode fs.FileMode) error {
 	return Replace(path, content, func(file *os.File) error { return file.Chmod(mode) })
 }
 
-// Rewrite is WriteFile for a file that is there, perhaps somebody else's: its owner and mode stay, and if root runs
-// this its group. It refuses everything but a regular file; who wants a symbolic link to stay one resolves it first.
+// Rewrite is WriteFile for an existing file, perhaps another user's: its owner and mode stay, and its group if root
+// runs this. It refuses everything but a regular file; a caller that wants to keep a symbolic link resolves it first.
 func Rewrite(path string, content []byte) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -42,8 +41,8 @@ func Rewrite(path string, content []byte) error {
 	})
 }
 
-// Replace is what the others are made of: permit sets the new file's owner and mode, before anything is in it and
-// before it is at path. Until then nobody but its owner can read it.
+// Replace implements the other functions. It calls permit to set the new file's owner and mode while the file is still
+// empty and not yet at path. Until then only its owner can read it.
 func Replace(path string, content []byte, permit func(*os.File) error) (err error) {
 	defer func() {
 		if err != nil {
@@ -55,7 +54,7 @@ func Replace(path string, content []byte, permit func(*os.File) error) (err erro
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // gone already if all went well
+	defer os.Remove(file.Name()) // does nothing after the rename
 	err = permit(file)
 	if err == nil {
 		_, err = file.Write(content)
@@ -69,7 +68,7 @@ func Replace(path string, content []byte, permit func(*os.File) error) (err erro
 	return syncDirectory(directory)
 }
 
-// syncDirectory makes the names in the directory durable.
+// syncDirectory makes the directory's entries durable.
 func syncDirectory(path string) error {
 	directory, err := os.Open(path)
 	if err != nil {
@@ -78,10 +77,11 @@ func syncDirectory(path string) error {
 	return errors.Join(directory.Sync(), directory.Close())
 }
 
-// IsLeftover tells whether a file of that name is what a process left that was killed while it wrote.
+// IsLeftover reports whether the name is that of a temporary file, left by a process that was killed while writing.
 func IsLeftover(name string) bool { return strings.HasPrefix(name, prefix) }
 
-// RemoveLeftovers deletes what killed processes left in the directory. Nobody may be writing there.
+// RemoveLeftovers deletes the temporary files that killed processes left in the directory. No other process may be
+// writing there.
 func RemoveLeftovers(directory string) error {
 	left, err := filepath.Glob(filepath.Join(directory, prefix+"*"))
 	for _, path := range left {

@@ -81,7 +81,8 @@ func TestRewriteRefuses(t *testing.T) {
 	expect(t, target, "old", 0o600)
 }
 
-// TestFailureLeavesNothing fails at each step that can be made to fail: what was there stays, and nothing is left.
+// TestFailureLeavesNothing fails at each step that can be made to fail: the old file stays, and no temporary file is
+// left.
 func TestFailureLeavesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "old", 0o600)
@@ -108,7 +109,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestReadersSeeOneOrTheOther reads a file all the while it is being replaced.
+// TestReadersSeeOneOrTheOther reads a file repeatedly while it is being replaced.
 func TestReadersSeeOneOrTheOther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	versions := [][]byte{bytes.Repeat([]byte("a"), 1<<16), bytes.Repeat([]byte("b"), 1<<10)}
@@ -144,7 +145,7 @@ func TestLeftovers(t *testing.T) {
 	directory := t.TempDir()
 	var name string
 	err := durable.Replace(filepath.Join(directory, "file"), nil, func(file *os.File) error {
-		name = filepath.Base(file.Name()) // as a process would leave it that is killed here
+		name = filepath.Base(file.Name()) // the file that a process killed at this point would leave
 		return nil
 	})
 	if err != nil {
@@ -182,7 +183,7 @@ func expect(t *testing.T, path, content string, mode fs.FileMode) {
 	}
 }
 
-// alone makes sure that nothing stands beside the file.
+// alone fails the test if the directory holds anything beside the file.
 func alone(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))

@@ -1,5 +1,5 @@
-// Package clocktest has clocks for tests: of a machine whose time is set wrong, which is restarted, or on which nothing of
-// the kind happens.
+// Package clocktest provides clocks for tests: a machine whose time is set wrong or that is restarted, and one on which
+// neither happens.
 package clocktest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/clock"
 )
 
-// Machine is a machine's clocks. Its Read is a clock.Clock. It is safe for concurrent use.
+// Machine simulates a machine's clocks. Its Read method is a clock.Clock. It is safe for concurrent use.
 type Machine struct {
 	mu    sync.Mutex
 	boots int
@@ -29,7 +29,7 @@ func (m *Machine) Read() clock.Reading {
 	return m.now
 }
 
-// Tick lets a microsecond pass and reads the clocks. It is a clock.Clock that never shows one time twice, by which
+// Tick lets a microsecond pass and reads the clocks. It is a clock.Clock that never shows the same time twice, so that
 // the trail has events in the order in which they happened.
 func (m *Machine) Tick() clock.Reading {
 	m.Pass(time.Microsecond)
@@ -46,7 +46,7 @@ func (m *Machine) Pass(d time.Duration) {
 	m.now.Time, m.now.Uptime = m.now.Time.Add(d), m.now.Uptime+d
 }
 
-// Set moves the time of day, and nothing else.
+// Set moves the time of day and leaves the uptime alone.
 func (m *Machine) Set(by time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
