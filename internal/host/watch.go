@@ -73,14 +73,17 @@ func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
 }
 
 // Run looks every few seconds until the context is done, and tells changed when the answer is another one than before.
+// It looks every second while sshd lets nobody in: at an enrollment's beginning that lasts no longer.
 func (w *Watch) Run(ctx context.Context, changed chan<- struct{}) error {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
 	for before := w.Look(ctx); ; {
+		wait := lookEvery
+		if before.Problem != "" {
+			wait = askAgainAfter
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-ticker.C:
+		case <-time.After(wait):
 		}
 		now := w.Look(ctx)
 		if now.Problem != before.Problem || now.Pending != before.Pending || !now.Settings.Equal(before.Settings) {
