@@ -128,6 +128,36 @@ func TestDeskReleasesOneGrantOfAKey(t *testing.T) {
 	}
 }
 
+// After 1,600 pushes of one key, four logins had filled the spool of 10,000, and another user's key was withheld.
+func TestFloodLeavesRoomForOthers(t *testing.T) {
+	issuer := newIssuer(t)
+	spool := mustOpen(t, filepath.Join(t.TempDir(), "releases"))
+	defer spool.Close()
+	grants := grantsAt(t, issuer, time.Now())
+	const pushes, questions = 1600, 8 // sshd asks twice a login
+	for i := range pushes {
+		grant := issuer.grant(t, fmt.Sprint("r", i), "alice", time.Now().Add(time.Minute))
+		if ack := grants.Add(t.Context(), grant); ack.Code != "" {
+			t.Fatal(ack)
+		}
+	}
+	if ack := grants.Add(t.Context(), issuer.grant(t, "bob's", "bob", time.Now().Add(time.Minute))); ack.Code != "" {
+		t.Fatal(ack)
+	}
+	socket := serve(t, grants, spool, uint32(os.Geteuid()))
+	for range questions {
+		if found, err := ask(socket, "alice", sshkey.Fingerprint(publicKey)); err != nil || len(found) != 1 {
+			t.Fatalf("alice is let in by %d keys, %v", len(found), err)
+		}
+	}
+	if found, err := ask(socket, "bob", sshkey.Fingerprint(publicKey)); err != nil || len(found) != 1 {
+		t.Errorf("bob is let in by %d keys, %v", len(found), err)
+	}
+	if n := len(unsent(spool, pushes)); n != questions+1 {
+		t.Errorf("the spool holds %d releases", n)
+	}
+}
+
 // A push was answered with Success by a machine that could not have recorded the key's use, and so withheld it.
 func TestGrantsThatCouldNotBeRecordedAreRefused(t *testing.T) {
 	issuer := newIssuer(t)
