@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/durable"
 	"github.com/sallyport/sallyport/internal/hostproto"
@@ -23,6 +24,10 @@ const (
 	spoolSlots = 10_000
 	slotSize   = 512 // bytes; the longest release takes about 400
 )
+
+// tellAfter is how long a release waits before the control plane is told of it. The login that it is about, which the
+// machine is busy with, comes first; and sshd asks twice for one login, which then is told once.
+const tellAfter = 200 * time.Millisecond
 
 // ErrSpoolFull says that no more releases can be recorded before the control plane has taken some.
 var ErrSpoolFull = errors.New("host: too many releases wait for the control plane")
@@ -127,7 +132,7 @@ func (s *Spool) Add(release hostproto.Release, caller string) error {
 	s.free = s.free[:last]
 	s.unsent = append(s.unsent, added)
 	s.waiting[added.Share]++
-	s.signal()
+	time.AfterFunc(tellAfter, s.signal)
 	return nil
 }
 
