@@ -37,6 +37,8 @@ const aboutStatus = "status\x00"
 type Recorder interface {
 	// Add records a release of a key that the caller pushed, once under its event id.
 	Add(release hostproto.Release, caller string) error
+	// Tell has the control plane told, soon, of what was added.
+	Tell()
 }
 
 // Desk answers the keys helper, and whoever asks how the agent is, on a unix socket.
@@ -159,7 +161,11 @@ func (d *Desk) answerKeys(conn net.Conn, asked *bufio.Reader, asker int) error {
 	for _, grant := range released {
 		answer = append(answer, keys.Key{Ends: grant.Ends, Line: grant.publicKey})
 	}
-	if _, err := conn.Write(keys.AppendAnswer(nil, answer)); err != nil {
+	_, err = conn.Write(keys.AppendAnswer(nil, answer))
+	if len(released) > 0 {
+		d.Recorder.Tell()
+	}
+	if err != nil {
 		return err
 	}
 	for _, grant := range released {

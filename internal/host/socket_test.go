@@ -36,6 +36,8 @@ func (r *recorder) Add(release hostproto.Release, _ string) error {
 	return nil
 }
 
+func (r *recorder) Tell() {}
+
 // grantsAt holds no grants, and knows that the control plane's time is now.
 func grantsAt(t *testing.T, issuer issuer, now time.Time) *Grants {
 	t.Helper()

@@ -132,9 +132,11 @@ func (s *Spool) Add(release hostproto.Release, caller string) error {
 	s.free = s.free[:last]
 	s.unsent = append(s.unsent, added)
 	s.waiting[added.Share]++
-	time.AfterFunc(tellAfter, s.signal)
 	return nil
 }
+
+// Tell implements Recorder.
+func (s *Spool) Tell() { time.AfterFunc(tellAfter, s.signal) }
 
 // Unsent implements Outbox.
 func (s *Spool) Unsent(limit int) []hostproto.Release {

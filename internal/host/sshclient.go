@@ -69,7 +69,7 @@ func (c *connections) find(proc string, pid int) sshConnection {
 		}
 		if accepted := c.acceptedBy(proc, parent, deadline); len(accepted) == 1 {
 			_, started := readProcess(proc, parent)
-			boot, _ := os.ReadFile(filepath.Join(proc, "sys/kernel/random/boot_id"))
+			boot := readAtOnce(filepath.Join(proc, "sys/kernel/random/boot_id"))
 			return sshConnection{
 				client: accepted[0].remote, inode: accepted[0].inode,
 				process: fmt.Sprintf("%s %d %s", bytes.TrimSpace(boot), parent, started),
@@ -102,10 +102,7 @@ func (c *connections) acceptedBy(proc string, pid int, deadline time.Time) []soc
 
 // readProcess returns a process's parent and when it was started, in ticks since the boot: proc_pid_stat(5).
 func readProcess(proc string, pid int) (parent int, started string) {
-	text, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, ""
-	}
+	text := readAtOnce(filepath.Join(proc, strconv.Itoa(pid), "stat"))
 	// The name, in parentheses, may hold anything, spaces and parentheses too.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	const ppid, starttime = 4 - 3, 22 - 3 // counted from 1 there, and the third is the first after the name
@@ -114,6 +111,21 @@ func readProcess(proc string, pid int) (parent int, started string) {
 	}
 	parent, _ = strconv.Atoi(fields[ppid])
 	return parent, fields[starttime]
+}
+
+// readAtOnce reads a short file of the kernel's with a third of os.ReadFile's system calls. Without it, there is nothing.
+func readAtOnce(path string) []byte {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 1<<10)
+	n, err := unix.Read(fd, text)
+	if err != nil {
+		return nil
+	}
+	return text[:n]
 }
 
 // socketsOf returns the descriptors of the sockets that the process has open, by their inodes.

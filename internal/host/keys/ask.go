@@ -3,71 +3,49 @@ package keys
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
 )
 
-// The bounds of a conversation.
-const (
-	Timeout   = time.Second // for all of it
-	maxAnswer = 16 << 20    // bytes
-)
+// Timeout bounds each of what a conversation may wait for: that the agent takes it up, and that it answers.
+const Timeout = time.Second
 
-// Ask asks the agent that serves the unix socket, which must run as the user. It takes Timeout at most, and wraps
-// syscall.ENOENT or ECONNREFUSED where no agent runs.
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// Ask asks the agent that serves the unix socket, which must run as the user. The error is syscall.ENOENT or ECONNREFUSED
+// where no agent runs. It uses no package net, which would add a fifth to the helper's time.
 func Ask(socket string, user uint32, q Question) ([]Key, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer syscall.Close(fd)
-	c := conn{fd, time.Now().Add(Timeout)}
-	if err := c.connect(socket); err != nil {
+	limit := syscall.NsecToTimeval(int64(Timeout))
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit); err != nil {
 		return nil, err
 	}
-	if err := c.servedBy(user); err != nil {
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit); err != nil {
 		return nil, err
 	}
-	if err := c.write(q.text()); err != nil {
+	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: socket}); err != nil {
 		return nil, err
 	}
-	return c.readAnswer()
-}
-
-// conn is a connection to a unix socket, without package net, which would add a fifth to the helper's time.
-type conn struct {
-	fd       int
-	deadline time.Time
-}
-
-// within does what may wait for the other end, until the deadline. The option limits it: socket(7).
-func (c conn) within(option int, do func() error) error {
-	for {
-		left := time.Until(c.deadline)
-		if left <= 0 {
-			return errors.New("the agent does not answer in time")
-		}
-		limit := syscall.NsecToTimeval(int64(max(left, time.Microsecond))) // zero would be no limit
-		err := syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &limit)
-		if err == nil {
-			err = do()
-		}
-		if err != syscall.EINTR && err != syscall.EAGAIN { // which is how a limit ends
-			return err
-		}
+	// The question is no secret. While the agent thinks about it there is time to look who that is.
+	if _, err := syscall.Write(fd, q.text()); err != nil {
+		return nil, err
 	}
-}
-
-func (c conn) connect(path string) error {
-	return c.within(syscall.SO_SNDTIMEO, func() error {
-		return syscall.Connect(c.fd, &syscall.SockaddrUnix{Name: path})
-	})
+	if err := servedBy(fd, user); err != nil {
+		return nil, err
+	}
+	return readAnswer(fd)
 }
 
 // servedBy returns an error unless whoever listens is the user, as the kernel says: unix(7), SO_PEERCRED.
-func (c conn) servedBy(user uint32) error {
-	peer, err := syscall.GetsockoptUcred(c.fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+func servedBy(fd int, user uint32) error {
+	peer, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	if err != nil {
 		return err
 	}
@@ -77,33 +55,29 @@ func (c conn) servedBy(user uint32) error {
 	return nil
 }
 
-func (c conn) write(text string) error {
-	return c.within(syscall.SO_SNDTIMEO, func() error {
-		n, err := syscall.Write(c.fd, []byte(text))
-		if err == nil && n < len(text) {
-			err = io.ErrShortWrite
-		}
-		return err
-	})
-}
-
 // readAnswer reads up to the end of the answer, and does not wait for what the agent does then.
-func (c conn) readAnswer() ([]Key, error) {
-	var text []byte
-	buffer := make([]byte, 4<<10)
-	for len(text) < maxAnswer && !isWhole(text) {
-		n := 0
-		err := c.within(syscall.SO_RCVTIMEO, func() (err error) {
-			n, err = syscall.Read(c.fd, buffer)
-			return err
-		})
-		if err == nil && n == 0 {
-			err = io.ErrUnexpectedEOF
+func readAnswer(fd int) ([]Key, error) {
+	deadline := time.Now().Add(Timeout)
+	var short [1 << 10]byte
+	text := short[:0]
+	for !isWhole(text) {
+		if len(text) == cap(text) {
+			text = slices.Grow(text, len(text))
 		}
-		if err != nil {
+		n, err := syscall.Read(fd, text[len(text):cap(text)])
+		switch {
+		case err == syscall.EINTR:
+			n = 0
+		case err == syscall.EAGAIN, err == nil && time.Now().After(deadline):
+			return nil, errors.New("the agent does not answer in time")
+		case err != nil:
 			return nil, err
+		case n == 0:
+			return nil, io.ErrUnexpectedEOF
+		case len(text)+n > maxAnswer:
+			return nil, errors.New("the agent's answer is longer than any")
 		}
-		text = append(text, buffer[:n]...)
+		text = text[:len(text)+n]
 	}
 	return parseAnswer(string(text))
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -54,7 +53,7 @@ func Parse(args []string) Helper {
 	return h
 }
 
-// Run asks the agent, which takes a second at most. Where the offered key is not one of ours it returns the command of
+// Run asks the agent, which takes two seconds at most. Where the offered key is not one of ours it returns the command of
 // the Chain, which is to take this process's place: so sshd has its output, its exit status and its time as if it ran
 // the command itself. Otherwise, and where the command is not fit to run, it returns nil. Whatever fails is logged and
 // has a result, as sshd throws the output away unless the exit status is 0.
@@ -63,12 +62,12 @@ func (h Helper) Run() (next []string) {
 	if err != nil {
 		h.Log("error: no pushed keys for " + strconv.Quote(h.User) + ": " + err.Error())
 	}
-	if lines != "" {
-		if _, err := io.WriteString(h.Out, lines); err != nil {
+	if len(lines) > 0 {
+		if _, err := h.Out.Write(lines); err != nil {
 			return nil
 		}
 	}
-	if len(h.Chain) == 0 || h.Fingerprint != "" && lines != "" {
+	if len(h.Chain) == 0 || h.Fingerprint != "" && len(lines) > 0 {
 		return nil // of the same key another command can say nothing that sshd still looks at
 	}
 	// sshd, which would have checked the command's path before each run, only sees ours.
@@ -81,22 +80,21 @@ func (h Helper) Run() (next []string) {
 
 // granted returns the lines of the keys that the agent hands out. That no agent runs is no error: it would be logged at
 // every login.
-func (h Helper) granted() (lines string, err error) {
+func (h Helper) granted() (lines []byte, err error) {
 	answer, err := Ask(h.Socket, h.AgentUser, h.Question)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return "", nil
+	if err == syscall.ENOENT || err == syscall.ECONNREFUSED {
+		return nil, nil
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var text strings.Builder
 	for _, key := range answer {
 		if !key.inTime(h.Uptime()) {
-			return "", errors.New("the agent hands out a key that is over, or would live too long")
+			return nil, errors.New("the agent hands out a key that is over, or would live too long")
 		}
-		text.WriteString(key.Line + "\n")
+		lines = append(append(lines, key.Line...), '\n')
 	}
-	return text.String(), nil
+	return lines, nil
 }
 
 // inTime reports whether the key has not ended, and ends no later than one would that is pushed now.

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bufio"
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestConversation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		argument := rapid.StringOf(rapid.Rune().Filter(func(r rune) bool { return r != 0 }))
 		asked := Question{User: argument.Draw(t, "user"), Fingerprint: argument.Draw(t, "fingerprint")}
-		heard, about := bufio.NewReader(strings.NewReader(asked.text())), ""
+		heard, about := bufio.NewReader(bytes.NewReader(asked.text())), ""
 		if about, _ = heard.ReadString(0); about != About {
 			t.Fatalf("it is about %q", about)
 		}

@@ -25,7 +25,7 @@ type Key struct {
 const About = "keys\x00"
 
 // text is the question as it is sent. Each part ends in a zero byte, which no argument of a process holds.
-func (q Question) text() string { return About + q.User + "\x00" + q.Fingerprint + "\x00" }
+func (q Question) text() []byte { return []byte(About + q.User + "\x00" + q.Fingerprint + "\x00") }
 
 // ReadQuestion reads what follows About.
 func ReadQuestion(r *bufio.Reader) (Question, error) {
@@ -53,7 +53,7 @@ func isWhole(text []byte) bool { return string(text) == "\n" || bytes.HasSuffix(
 // parseAnswer reads what AppendAnswer has made.
 func parseAnswer(text string) ([]Key, error) {
 	if !isWhole([]byte(text)) {
-		return nil, errors.New("the agent's answer is cut off, or longer than any")
+		return nil, errors.New("the agent's answer is cut off")
 	}
 	var keys []Key
 	for line := range strings.Lines(text[:len(text)-1]) {
