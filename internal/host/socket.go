@@ -110,22 +110,29 @@ func keepSocket(ctx context.Context, path string) error {
 func (d *Desk) Serve(ctx context.Context, listener net.Listener) error {
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	busy := make(chan struct{}, 64) // bounds the conversations at one time
-	for {
-		conn, err := listener.Accept()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			return fmt.Errorf("accept on the socket: %w", err)
-		}
-		busy <- struct{}{}
-		go func() {
-			defer func() { <-busy }()
-			defer conn.Close()
-			if err := d.answer(conn); err != nil {
-				d.Log.Warn("the keys helper got no answer", "error", err)
-			}
-		}()
+	failed := make(chan error, 1)
+	go d.acceptNext(listener, busy, failed)
+	err := <-failed
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("accept on the socket: %w", err)
+}
+
+// acceptNext accepts a conversation and holds it, while another goroutine accepts the next one: to hand the conversation
+// to the other one instead would cost its login the time in which a thread wakes up.
+func (d *Desk) acceptNext(listener net.Listener, busy chan struct{}, failed chan<- error) {
+	busy <- struct{}{}
+	defer func() { <-busy }()
+	conn, err := listener.Accept()
+	if err != nil {
+		failed <- err
+		return
+	}
+	go d.acceptNext(listener, busy, failed)
+	defer conn.Close()
+	if err := d.answer(conn); err != nil {
+		d.Log.Warn("the keys helper got no answer", "error", err)
 	}
 }
 

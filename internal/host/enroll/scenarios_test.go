@@ -146,6 +146,10 @@ func systemd(t *testing.T) {
 	if status := m.run(t, "systemctl", "status", "--no-pager", "sallyport-host.service"); !strings.Contains(status, "active (running)") {
 		t.Error(status)
 	}
+	wait.For(t, "the system's log to tell of the key", func() bool {
+		said := m.run(t, "journalctl", "--no-pager", "--identifier=sallyport-host")
+		return strings.Contains(said, "providing the SSH key with fingerprint SHA256:")
+	})
 
 	end = m.loggingIn(t)
 	m.run(t, hostProgram, "unenroll")

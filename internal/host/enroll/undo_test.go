@@ -161,6 +161,13 @@ func (m *machine) noTrace(t *testing.T) {
 	}
 }
 
+// earlierRelease makes an enrollment one of the time when sallyport-host was the keys helper, too.
+const earlierRelease = `
+sed -i 's#/usr/lib/sallyport/sallyport-keys [^ ]*#/usr/lib/sallyport/sallyport-host keys --directory /etc/sallyport#' \
+	/etc/ssh/sshd_config.d/00-sallyport-host.conf
+rm /usr/lib/sallyport/sallyport-keys
+kill -HUP $(cat /run/sshd.pid)`
+
 // A configuration manager took away what it did not know. status says what is missing, and fails; repair puts it back,
 // and the machine stays the instance that it was.
 func repair(t *testing.T) {
@@ -171,8 +178,10 @@ func repair(t *testing.T) {
 	for name, lose := range map[string]struct{ says, by string }{
 		"the drop-in": {"00-sallyport-host.conf is gone",
 			"rm /etc/ssh/sshd_config.d/00-sallyport-host.conf; kill -HUP $(cat /run/sshd.pid)"},
-		"the helper": {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
-		"the agent":  {"does not answer", "pkill --exact sallyport-host"},
+		"the helper":          {"/usr/lib/sallyport/sallyport-keys is gone", "rm /usr/lib/sallyport/sallyport-keys"},
+		"the agent's program": {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
+		"the agent":           {"does not answer", "pkill --exact sallyport-host"},
+		"what an earlier release had not": {"has changed AuthorizedKeysCommand", earlierRelease},
 		"everything but it": {"is gone",
 			"rm -r /usr/lib/sallyport /etc/ssh/sshd_config.d/00-sallyport-host.conf; pkill --exact sallyport-host"},
 	} {

@@ -22,6 +22,28 @@ import (
 
 func started() time.Time { return time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC) }
 
+// A program that was not built by scripts/build has no keys helper to install. It says so, and what to do, before it has
+// changed anything.
+func TestPlainBuildDoesNotEnroll(t *testing.T) {
+	if len(helper) > 0 {
+		t.Fatal("go test holds a keys helper: the file in its place is to be empty")
+	}
+	if os.Geteuid() != 0 {
+		prerequisite.Missing(t, "enrolling needs root")
+	}
+	directory := filepath.Join(t.TempDir(), "none")
+	_, err := Run(t.Context(), Options{Directory: directory}, nil)
+	_, repairErr := Repair(t.Context(), Options{Directory: directory}, nil)
+	for _, err := range []error{err, repairErr} {
+		if !fault.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "make build") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if isThere(directory) {
+		t.Error("it made the directory")
+	}
+}
+
 // TestUndoIsIdempotent: each change may have been made, half made or not made, and undone before.
 func TestUndoIsIdempotent(t *testing.T) {
 	for _, made := range []bool{true, false} {

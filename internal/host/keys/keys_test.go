@@ -17,7 +17,7 @@ const line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3
 
 // sshd hands over the user's name as its second word, and names come from wherever the machine gets its users:
 // one that looks like an option must not choose which agent is believed, nor what is run.
-func TestParse(t *testing.T) {
+func TestParseKeys(t *testing.T) {
 	helper := func(socket, user, fingerprint string, chain ...string) Helper {
 		return Helper{Socket: socket, Question: Question{User: user, Fingerprint: fingerprint}, Chain: chain}
 	}
