@@ -178,9 +178,9 @@ func repair(t *testing.T) {
 	for name, lose := range map[string]struct{ says, by string }{
 		"the drop-in": {"00-sallyport-host.conf is gone",
 			"rm /etc/ssh/sshd_config.d/00-sallyport-host.conf; kill -HUP $(cat /run/sshd.pid)"},
-		"the helper":          {"/usr/lib/sallyport/sallyport-keys is gone", "rm /usr/lib/sallyport/sallyport-keys"},
-		"the agent's program": {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
-		"the agent":           {"does not answer", "pkill --exact sallyport-host"},
+		"the helper":                      {"/usr/lib/sallyport/sallyport-keys is gone", "rm /usr/lib/sallyport/sallyport-keys"},
+		"the agent's program":             {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
+		"the agent":                       {"does not answer", "pkill --exact sallyport-host"},
 		"what an earlier release had not": {"has changed AuthorizedKeysCommand", earlierRelease},
 		"everything but it": {"is gone",
 			"rm -r /usr/lib/sallyport /etc/ssh/sshd_config.d/00-sallyport-host.conf; pkill --exact sallyport-host"},
