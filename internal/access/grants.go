@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// GrantLifetime is how long a pushed key opens the door.
+// GrantLifetime is how long a pushed key is accepted.
 const GrantLifetime = keyblob.Lifetime
 
 // Grant is one pushed public key.
@@ -30,9 +30,9 @@ type Grant struct {
 	Blob       keyblob.Blob // the signed text the host verifies
 }
 
-// Left returns how much of the grant's minute is left: by the server's time of day, and by its uptime too, so
-// that no clock that is set keeps a grant alive. One that was issued before the server's machine was restarted has
-// nothing left, since nobody can tell how long ago that was.
+// Left returns how much of the grant's lifetime is left, by the server's time of day or by its uptime, whichever says
+// less, so that setting the clock keeps no grant alive. A grant that was issued before the server's machine was
+// restarted has nothing left, since the length of the downtime is unknown.
 func (g Grant) Left(now clock.Reading) time.Duration {
 	if !now.SameBoot(g.Issued) {
 		return 0
@@ -40,9 +40,9 @@ func (g Grant) Left(now clock.Reading) time.Duration {
 	return now.Left(g.Issued, g.Expires)
 }
 
-// LiveGrants returns the grants that open the instance now, oldest first. They are what the host's agent is to hold, so
-// the link asks for them, and no pass is needed to tell a host of its own grants. A terminated instance has none,
-// whatever was pushed while it ended.
+// LiveGrants returns the grants that open the instance now, oldest first. The link sends them to the host's agent. It
+// takes no pass, because a host may know its own grants. A terminated instance has none, even if a key was pushed while
+// it was being terminated.
 func (s *Service) LiveGrants(ctx context.Context, region, instanceID string) ([]Grant, error) {
 	now := s.clock()
 	grants, err := db.Get(ctx, s.db, func(tx *db.Tx) ([]Grant, error) {
@@ -79,7 +79,8 @@ func scanGrant(row db.Scanner) (Grant, error) {
 	return g, err
 }
 
-// findGrant returns a grant of the instance, live or not; NotFound "grant".
+// findGrant returns the instance's grant with the request id, expired or not. The error is NotFound "grant" if there is
+// none.
 func findGrant(tx *db.Tx, instanceID, requestID string) (Grant, error) {
 	absent := fault.New(fault.NotFound, fault.Grant, "There is no grant of the request %s.", requestID)
 	return db.One(tx, absent, scanGrant, selectGrants+`request_id = $2 AND instance_id = $1`, instanceID, requestID)
@@ -103,18 +104,18 @@ func putGrant(tx *db.Tx, g Grant) error {
 	return nil
 }
 
-// withdraw ends a grant that could not be delivered. One that was never committed is no error.
+// withdraw ends a grant that could not be delivered. It is no error if the grant was never committed.
 func withdraw(tx *db.Tx, requestID string) error {
 	_, err := tx.Exec(`UPDATE access_grant SET withdrawn = $2 WHERE request_id = $1`, requestID, true)
 	return err
 }
 
-// pruneBatch is how many grants one transaction forgets, so that nobody waits long behind it.
+// pruneBatch is how many grants one transaction deletes, so that others do not wait long for it.
 const pruneBatch = 1000
 
-// Prune forgets some grants of before what the trail reaches back to, and returns how many. A host that was cut off
-// tells of the releases it made when it is back, and each must find its grant as long as its event would still be kept.
-// It is to be called every now and then, minutes apart, until that is none.
+// Prune deletes up to pruneBatch grants that expired before the trail's retention, and returns how many it deleted. A
+// host that was disconnected reports its releases when it is back, and each must find its grant for as long as its
+// event would be kept. Call Prune at intervals of minutes, and each time until it returns 0.
 func (s *Service) Prune(tx *gate.Tx, now time.Time) (int64, error) {
 	if err := tx.Check(); err != nil {
 		return 0, err

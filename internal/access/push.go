@@ -14,19 +14,19 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
-// PushInput is a key and the door it is to open.
+// PushInput says which key is pushed, and for which user of which instance.
 type PushInput struct {
 	InstanceID string
 	OSUser     string
 	PublicKey  string // as in a .pub file
-	Zone       string // must be the instance's if it is given
+	Zone       string // the instance's; not checked if empty
 }
 
-// Push lets the key in as the OS user for GrantLifetime. The call that it is part of succeeds when the grant is durable
-// and the host's agent holds it; else the grant is withdrawn. A host that took it and was then cut off is told when it
-// is back; until then, and for no longer than GrantLifetime, the key may open the door. Errors are Invalid
-// "public-key", "os-user" or "zone", NotFound "instance" or "os-user", WrongState "instance" (it is terminated or
-// stopped, or says that no pushed key opens it), and Unavailable "instance" (it did not answer).
+// Push lets the key in as the OS user for GrantLifetime. The call succeeds once the grant is durable and the host's
+// agent has acknowledged it. Otherwise the grant is withdrawn. A host that received the grant and was then cut off is
+// told to forget it when it is back; until then the key may be accepted, but never longer than GrantLifetime. Errors
+// are Invalid "public-key", "os-user" or "zone", NotFound "instance" or "os-user", WrongState "instance" (terminated,
+// stopped, or the host says that it accepts no pushed key), and Unavailable "instance" (the host did not answer).
 func (s *Service) Push(tx *gate.Tx, in PushInput) (Grant, error) {
 	if err := tx.Check(); err != nil {
 		return Grant{}, err
@@ -61,7 +61,7 @@ func (s *Service) Push(tx *gate.Tx, in PushInput) (Grant, error) {
 	return grant, putGrant(tx.Tx, grant)
 }
 
-// reachable refuses an instance that no key can reach now.
+// reachable returns an error if no key can reach the instance now.
 func reachable(target compute.Target, zone string) error {
 	switch {
 	case zone != "" && zone != target.Zone:
@@ -98,7 +98,7 @@ func (s *Service) sign(pass gate.Pass, in PushInput, key sshkey.Public) (Grant, 
 	return grant, nil
 }
 
-// explain adds to the refusal of a user whom the machine does not have those whom it has.
+// explain adds the machine's users to an error that says that it lacks the user.
 func explain(failure error, target compute.Target, grant Grant) error {
 	if fault.Is(failure, fault.NotFound) && fault.Of(failure).Subject == fault.OSUser {
 		return fault.Wrap(failure, fault.NotFound, fault.OSUser, "The instance %s has no user %q.%s",
@@ -107,7 +107,7 @@ func explain(failure error, target compute.Target, grant Grant) error {
 	return failure
 }
 
-// suggestUsers names some users that exist, so that the next attempt can succeed.
+// suggestUsers names up to ten of the machine's users, so that the next attempt can succeed.
 func suggestUsers(users []string) string {
 	const some = 10
 	switch {

@@ -46,7 +46,7 @@ func testPush(t *testing.T, w *world) {
 		t.Errorf("live: %v", live)
 	}
 	events := w.events("EventName", "SendSSHPublicKey")
-	// The making of the host bears the name too. The grant's id is the event's request id, where releases are joined.
+	// The event of the host's enrollment names it too. The grant's id is the event's request id, which releases join.
 	if len(events) != 2 || events[0].RequestID != grant.RequestID || events[0].Response != nil {
 		t.Errorf("events: %+v", events)
 	}
@@ -66,7 +66,7 @@ func testTwoKeysAtOnce(t *testing.T, w *world) {
 	}
 }
 
-// What cannot be granted leaves nothing behind: no grant, no delivery, and no event of success.
+// A push that is refused leaves nothing behind: no grant, no delivery, and no event of success.
 func TestPushRefuses(t *testing.T) { each(t, testPushRefuses) }
 
 func testPushRefuses(t *testing.T, w *world) {
@@ -154,8 +154,7 @@ func testKeyTypes(t *testing.T, w *world) {
 	}
 }
 
-// After a failed delivery the grant is over, even for a host that got it after all, and the event is the
-// failure's.
+// After a failed delivery the grant has ended, even if the host received it after all, and the event is the failure's.
 func TestFailedDelivery(t *testing.T) { each(t, testFailedDelivery) }
 
 func testFailedDelivery(t *testing.T, w *world) {
@@ -259,7 +258,7 @@ func TestNoGrantOutlivesItsMinute(t *testing.T) {
 	}
 }
 
-// After a reboot nobody can tell by the clock how long the machine was down.
+// After a reboot the clock does not tell how long the machine was down.
 func TestNoGrantOutlivesTheBoot(t *testing.T) { each(t, testNoGrantOutlivesTheBoot) }
 
 func testNoGrantOutlivesTheBoot(t *testing.T, w *world) {

@@ -13,28 +13,27 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// EventSource is the source of EC2 Instance Connect's events.
+// EventSource is the eventSource of EC2 Instance Connect's events.
 const EventSource = "ec2-instance-connect.amazonaws.com"
 
 var eventID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// Release is what a host tells: it handed the key of a grant to sshd, for one connection.
+// Release is a host's report that it handed a grant's key to sshd, for one connection.
 type Release struct {
-	InstanceID string // by the link, not by what the host says
-	RequestID  string // of the grant
-	EventID    string // a UUID the host made once: a release told twice is one event
+	InstanceID string // of the link that the report came over
+	RequestID  string // the grant's
+	EventID    string // a UUID that the host made once: a release reported twice is one event
 	OSUser     string
-	At         time.Time // by the server's clock, as far as the host knows it
+	At         time.Time // server time, as the host estimates it
 	Client     string    // the ssh client's ADDRESS:PORT; "" if the host does not know it
 }
 
-// UnknownClient is the source address of a release whose host did not know, or did not tell in earnest, where the ssh
-// client is.
+// UnknownClient is the source address of a release whose host gave no valid address of the ssh client.
 const UnknownClient = "unknown"
 
-// Released records a release as an event with the grant's request id and caller. Only grants of the same instance can
-// be released: NotFound "grant" for any other. An event that is not a UUID or another OS user is Invalid "release";
-// Limit "release" ends a host's flood. The pass is the host's own.
+// Released records a release as an event with the grant's request id and caller. The pass is the host's own. Errors are
+// NotFound "grant" if the instance has no such grant, Invalid "release" if the event id is not a UUID or the OS user is
+// not the grant's, and Limit "release" after maxReleases of one grant.
 func (s *Service) Released(tx *gate.Tx, release Release) error {
 	if err := tx.Check(); err != nil {
 		return err
@@ -64,8 +63,8 @@ func (s *Service) Released(tx *gate.Tx, release Release) error {
 	return nil
 }
 
-// released makes the event say who let themselves in and from where, not which host told of it: the identity and the
-// request are the grant's, so that the event has the requestID of the push.
+// released rewrites the host's event as one of the grant's caller: who logged in, and from where. The event has the
+// requestID of the push.
 func released(event *trail.Event, grant Grant, release Release, at time.Time) {
 	event.ID, event.RequestID, event.Identity, event.Time = release.EventID, grant.RequestID, grant.Caller, at
 	event.Source, event.Name, event.ReadOnly = EventSource, "ReleaseSSHPublicKey", true
@@ -79,7 +78,8 @@ func released(event *trail.Event, grant Grant, release Release, at time.Time) {
 	}
 }
 
-// parseClient reads the address of an ssh client as a host tells it, and refuses what is no one's address.
+// parseClient parses the ssh client's address as a host reports it. ok is false unless it is a unicast address with a
+// port.
 func parseClient(text string) (netip.AddrPort, bool) {
 	client, err := netip.ParseAddrPort(text)
 	address := client.Addr().Unmap()
@@ -89,7 +89,7 @@ func parseClient(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(address, client.Port()), true
 }
 
-// within moves a time between two others: a host's clock, or its honesty, may be off.
+// within returns t, or the nearer bound if t is outside of them. A host's clock may be wrong, or the host may lie.
 func within(t, from, to time.Time) time.Time {
 	switch {
 	case t.Before(from):

@@ -66,8 +66,8 @@ func testReleased(t *testing.T, w *world) {
 	}
 }
 
-// A host says where its ssh client is. What it says is an address, or the event says that none is known; in no case is
-// the use of the key left out.
+// A host reports where its ssh client is. The event has that address if it is one, or says that it is unknown. The use
+// of the key is recorded in either case.
 func TestReleaseByAClientOfAnyAddress(t *testing.T) { each(t, testReleaseByAClientOfAnyAddress) }
 
 func testReleaseByAClientOfAnyAddress(t *testing.T, w *world) {
@@ -99,7 +99,7 @@ func testReleaseByAClientOfAnyAddress(t *testing.T, w *world) {
 	}
 }
 
-// A host can tell of its own grants only, and not of times before the grant or still to come.
+// A host can report releases of its own grants only, at no time before the grant and none in the future.
 func TestReleaseByAHostileHost(t *testing.T) { each(t, testReleaseByAHostileHost) }
 
 func testReleaseByAHostileHost(t *testing.T, w *world) {
@@ -132,7 +132,7 @@ func testReleaseByAHostileHost(t *testing.T, w *world) {
 			t.Errorf("told of %v, recorded %v, want %v", at, event.Time, recorded)
 		}
 	}
-	// Another event's id takes nothing away.
+	// An event id that is taken replaces no other event.
 	push := w.events("EventName", "SendSSHPublicKey")[0]
 	if err := tell(func(r *access.Release) { r.EventID = push.ID }); err != nil {
 		t.Fatal(err)
@@ -161,9 +161,8 @@ func testReleasesAreBounded(t *testing.T, w *world) {
 	}
 }
 
-// TestReleaseToldLate: a host let somebody in, was cut off for 25 hours, and told of it when it was back. The grant was
-// forgotten by then, the release was acknowledged, and nobody ever read of it. A grant is known as long as the
-// trail would keep its release.
+// A host let somebody in, was cut off for 25 hours, and reported it when it was back. The grant was already deleted, so
+// the release was acknowledged and never became an event. A grant is known as long as the trail would keep its release.
 func TestReleaseToldLate(t *testing.T) { each(t, testReleaseToldLate) }
 
 func testReleaseToldLate(t *testing.T, w *world) {

@@ -6,14 +6,14 @@ import (
 )
 
 const (
-	// maxReleases is how many releases of one grant become events. An agent may tell each twice, and a key lives a
-	// minute: a host that tells of more is flooding the trail.
+	// maxReleases is how many releases of one grant become events. An agent may report a release twice, and a key lives
+	// for a minute: a host that reports more is flooding the trail.
 	maxReleases = 1000
-	// keepTallies is how long after the last release of a grant it is remembered how many there were.
+	// keepTallies is how long a grant's count is kept after its last release.
 	keepTallies = 24 * time.Hour
 )
 
-// tallies count what hosts told of grants, by the grant's request id. The zero tallies are ready for use.
+// tallies count the releases that hosts reported, by the request id of the grant. The zero tallies are ready for use.
 type tallies struct {
 	mu sync.Mutex
 	of map[string]tally
@@ -21,10 +21,10 @@ type tallies struct {
 
 type tally struct {
 	count int
-	last  time.Time // when one was counted
+	last  time.Time // when a release was last counted
 }
 
-// full reports whether as many releases of the grant were told as may become events.
+// full reports whether the grant has as many releases as may become events.
 func (t *tallies) full(requestID string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -41,7 +41,7 @@ func (t *tallies) count(requestID string, now time.Time) {
 	t.of[requestID] = tally{count: t.of[requestID].count + 1, last: now}
 }
 
-// forget drops what was counted long ago.
+// forget drops the counts that are older than keepTallies.
 func (t *tallies) forget(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -35,8 +35,7 @@ var caller = trail.Identity{
 	ARN: "arn:aws:iam::123456789012:user/alice", AccountID: account, UserName: "alice",
 }
 
-// world is the service over a real database, real instances and real signatures; only the far end of the
-// links is the test's.
+// world is the service over a real database, real instances and real signatures. Only the links are the test's.
 type world struct {
 	*access.Service
 	t         *testing.T
@@ -81,7 +80,7 @@ func newWorld(t *testing.T, database *db.Writer) *world {
 	return w
 }
 
-// restart makes the service anew: what it has not stored is forgotten.
+// restart replaces the service by a new one over the same database.
 func (w *world) restart() {
 	w.Service = access.New(w.db.DB, w.instances, w, w.authority.Signers("sallyport", w.now), w.machine.Read)
 }
@@ -157,7 +156,7 @@ func (w *world) enroll() (host hosts.Host) {
 	return host
 }
 
-// push is a call that pushes.
+// push pushes a key in a call of its own.
 func (w *world) push(pass gate.Pass, in access.PushInput) (grant access.Grant, err error) {
 	w.t.Helper()
 	err = w.write(pass, func(tx *gate.Tx) (err error) {
@@ -167,7 +166,7 @@ func (w *world) push(pass gate.Pass, in access.PushInput) (grant access.Grant, e
 	return grant, err
 }
 
-// released is a host's word of a release.
+// released reports a release as the host does.
 func (w *world) released(release access.Release) error {
 	w.t.Helper()
 	return w.write(w.pass(), func(tx *gate.Tx) error { return w.Released(tx, release) })
@@ -184,7 +183,7 @@ func (w *world) terminate(id string) {
 	}
 }
 
-// prune forgets what is over.
+// prune calls Prune as the control plane does.
 func (w *world) prune() {
 	w.t.Helper()
 	for more := true; more; {
@@ -215,7 +214,7 @@ func (w *world) input() access.PushInput {
 	return access.PushInput{InstanceID: w.host.ID, OSUser: "admin", PublicKey: publicKey()}
 }
 
-// granted is a push that succeeds.
+// granted pushes a key and fails the test on an error.
 func (w *world) granted() access.Grant {
 	w.t.Helper()
 	grant, err := w.push(w.pass(), w.input())

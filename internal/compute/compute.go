@@ -1,4 +1,4 @@
-// Package compute keeps what EC2 calls instances. Today each of them is a host: somebody's own machine, which package
+// Package compute keeps what EC2 calls instances. Today every instance is a host: somebody's own machine, which package
 // hosts enrolls.
 package compute
 
@@ -19,9 +19,9 @@ type State string
 
 // The states of an instance, with EC2's codes.
 const (
-	Running    State = "running"    // 16: a host is running while its agent is linked
-	Terminated State = "terminated" // 48: un-enrolled; visible for an hour
-	Stopped    State = "stopped"    // 80: a host whose agent is not linked
+	Running    State = "running"    // 16: the host's agent is linked
+	Terminated State = "terminated" // 48: the host was un-enrolled; visible for an hour
+	Stopped    State = "stopped"    // 80: the host's agent is not linked
 )
 
 // Code is EC2's number for the state.
@@ -45,15 +45,16 @@ type Instance struct {
 	ZoneID      string // "on-prem-1-az1"
 }
 
-// Links is the state of the hosts' links.
+// Links are the connections to the hosts' agents.
 type Links interface {
 	// Linked reports whether the host's agent is connected now.
 	Linked(id string) bool
-	// Problem says as sentences why the host's link is not as it should be, and what to do; "" for nothing.
+	// Problem returns sentences that say what is wrong with the host's link and what to do. It is "" if nothing is
+	// wrong.
 	Problem(id string) string
 }
 
-// Service is the instances' room. It is safe for concurrent use.
+// Service keeps the instances. It is safe for concurrent use.
 type Service struct {
 	db     *db.DB
 	hosts  *hosts.Service
@@ -62,7 +63,7 @@ type Service struct {
 	clock  clock.Clock
 }
 
-// New returns a Service. It panics if a collaborator is missing.
+// New returns a Service. It panics if an argument is missing.
 func New(database *db.DB, machines *hosts.Service, links Links, places Places, clock clock.Clock) *Service {
 	if database == nil || machines == nil || links == nil || len(places) == 0 || clock == nil {
 		panic("compute: New needs a database, hosts, links, at least one region and a clock")
@@ -70,7 +71,7 @@ func New(database *db.DB, machines *hosts.Service, links Links, places Places, c
 	return &Service{db: database, hosts: machines, links: links, places: slices.Clone(places), clock: clock}
 }
 
-// Target is an instance as those see it who connect to it.
+// Target is what package access must know of an instance to push a key to it.
 type Target struct {
 	ID, Region, Zone string
 	Users            []string // local users with a login shell
@@ -78,8 +79,8 @@ type Target struct {
 	LinkProblem      string // see Links
 }
 
-// Target returns the region's instance with the id. One that does not exist, is in another region, or was terminated
-// longer than an hour ago is a NotFound fault, Subject "instance". It is for what has a pass.
+// Target returns the region's instance with the id. The error is NotFound "instance" if it does not exist, is in
+// another region, or was terminated more than an hour ago. Callers need a pass.
 func (s *Service) Target(tx *db.Tx, region, id string) (Target, error) {
 	found, err := s.find(tx, region, id)
 	if err != nil {
@@ -91,7 +92,7 @@ func (s *Service) Target(tx *db.Tx, region, id string) (Target, error) {
 	}, nil
 }
 
-// find returns the instances in the order of the ids, each once, or one NotFound fault that names all that are missing.
+// find returns the instances in the order of the ids, each once. A single NotFound fault names all that are missing.
 func (s *Service) find(tx *db.Tx, region string, ids ...string) ([]Instance, error) {
 	found, err := s.hosts.Find(tx, region, ids...)
 	var all []Instance
@@ -101,7 +102,7 @@ func (s *Service) find(tx *db.Tx, region string, ids ...string) ([]Instance, err
 	return all, err
 }
 
-// instance is a host as EC2 sees it.
+// instance returns the host as EC2 sees it.
 func (s *Service) instance(host hosts.Host) Instance {
 	i := Instance{
 		Host: host, State: Stopped,
@@ -123,10 +124,10 @@ type StateChange struct {
 	Current  State
 }
 
-// Terminate un-enrolls hosts: live grants end, no further key can be pushed, and each host's agent is told to remove
-// itself, now or when it next links. A host that is cut off at this moment keeps what it was given before, which
-// ends by itself within a minute. All are terminated or, if one does not exist (NotFound "instance"), none. The
-// changes come in the order of the ids. Terminating a terminated instance succeeds and changes nothing.
+// Terminate un-enrolls hosts. Their live grants end, no further key can be pushed, and each host's agent is told to
+// remove itself, now or when it next links. A host that is disconnected keeps the grants it already has, which expire
+// within a minute. If one of the ids does not exist (NotFound "instance"), none is terminated. The changes are in the
+// order of the ids. Terminating a terminated instance succeeds and changes nothing.
 func (s *Service) Terminate(tx *gate.Tx, ids []string) ([]StateChange, error) {
 	if err := tx.Check(); err != nil {
 		return nil, err
@@ -148,9 +149,9 @@ func (s *Service) Terminate(tx *gate.Tx, ids []string) ([]StateChange, error) {
 	return changes, nil
 }
 
-// Condition finds the value of a condition key that EC2 has for instances ("ec2:availabilityzone", in lower case), for
-// policies, and so takes no pass. ok is false for another key, and for the zone of an instance that the region does not
-// have.
+// Condition returns the value of one of EC2's condition keys for an instance; key is in lower case, such as
+// "ec2:availabilityzone". Policies are evaluated with it, so it takes no pass. ok is false for an unknown key, and for
+// the zone of an instance that the region does not have.
 func (s *Service) Condition(ctx context.Context, region, id, key string) (value string, ok bool, err error) {
 	switch key {
 	case "ec2:instanceid":
@@ -167,15 +168,15 @@ func (s *Service) Condition(ctx context.Context, region, id, key string) (value 
 	return "", false, nil
 }
 
-// What EC2 says of every host.
+// Values that EC2 has and that are the same for every host.
 const (
 	PlatformDetails = "Linux/UNIX"
 	Tenancy         = "default"
-	HostType        = "host" // of instance
+	HostType        = "host" // the instance type
 )
 
-// Health is what DescribeInstanceStatus says of an instance: status "ok" and reachability "passed" while it is
-// running; otherwise "not-applicable" and nothing.
+// Health returns what DescribeInstanceStatus says of an instance: status "ok" and reachability "passed" while it is
+// running, otherwise status "not-applicable" and reachability "".
 func (i Instance) Health() (status, reachability string) {
 	if i.State == Running {
 		return "ok", "passed"
@@ -183,14 +184,14 @@ func (i Instance) Health() (status, reachability string) {
 	return "not-applicable", ""
 }
 
-// StateReason says why an instance is not running; it is empty for one that is.
+// StateReason says why an instance is not running. It is zero for a running instance.
 type StateReason struct {
 	Code       string // "Client.UserInitiatedShutdown"
 	Message    string // the code and a sentence
-	Transition string // EC2's "User initiated (2026-11-22 02:02:10 GMT)"; empty if nobody asked for it
+	Transition string // "User initiated (2026-11-22 02:02:10 GMT)", as EC2 has it; empty if no user asked for it
 }
 
-// StateReason returns why the instance is not running: a host that stopped did not do so at anybody's request.
+// StateReason returns why the instance is not running. No user asked a stopped host to stop.
 func (i Instance) StateReason() StateReason {
 	const moment = "2006-01-02 15:04:05 GMT"
 	reason := func(code, text string) StateReason { return StateReason{Code: code, Message: code + ": " + text} }

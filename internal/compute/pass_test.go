@@ -9,7 +9,7 @@ import (
 
 func TestNothingWithoutAPass(t *testing.T) {
 	gatetest.NeedsPass(t, newWorld(t, dbtest.SQLite(t)).Service,
-		"Condition", // what policies are asked about
-		"Target",    // what has a pass, in its own transaction
+		"Condition", // the gate, to evaluate policies
+		"Target",    // callers with a pass, in their own transaction
 	)
 }

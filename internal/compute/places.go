@@ -14,11 +14,11 @@ import (
 // Places are the regions, as the operator configured them.
 type Places []Region
 
-// Region is a place with zones.
+// Region is a configured region and its zones.
 type Region struct {
 	Name     string   // "on-prem-1"
-	Endpoint string   // host and port under which clients reach it
-	Zones    []string // whole names: "on-prem-1a"
+	Endpoint string   // HOST:PORT where clients reach it
+	Zones    []string // full names: "on-prem-1a"
 }
 
 // Zone is an availability zone.
@@ -28,9 +28,9 @@ type Zone struct {
 	ID     string // "on-prem-1-az1"
 }
 
-// What EC2 says of every region and zone.
+// Values that EC2 has and that are the same for every region and zone.
 const (
-	OptInStatus = "opt-in-not-required" // all are open to the account
+	OptInStatus = "opt-in-not-required" // every region is enabled for the account
 	ZoneType    = "availability-zone"
 	ZoneState   = "available"
 )
@@ -56,7 +56,7 @@ func noZone(name string, zones []Zone) error {
 		name, strings.Join(names, ", "))
 }
 
-// zones returns all zones of the region. Their ids are numbered in the configured order.
+// zones returns all zones of the region. Zone ids number them in the configured order.
 func (p Places) zones(region string) []Zone {
 	var zones []Zone
 	for _, r := range p {
@@ -70,7 +70,7 @@ func (p Places) zones(region string) []Zone {
 	return zones
 }
 
-// zoneID is the id of a zone by its name; empty for a zone that is configured no more.
+// zoneID returns the id of the zone with the name. It is empty if the zone is no longer configured.
 func (p Places) zoneID(region, name string) string {
 	for _, z := range p.zones(region) {
 		if z.Name == name {
@@ -86,8 +86,8 @@ var regionFilters = resource.Filters[Region]{Names: map[string]func(Region) []st
 	"opt-in-status": resource.Always[Region](OptInStatus),
 }}
 
-// Regions returns the regions of the names, or all if there are none, that match the filters, in the
-// configured order.
+// Regions returns the regions with the names, or all regions if there are none, that match the filters, in the
+// configured order. An unknown name is Invalid "region-name".
 func (s *Service) Regions(
 	_ context.Context, pass gate.Pass, names []string, wanted []resource.Filter,
 ) ([]Region, error) {
@@ -116,7 +116,8 @@ var zoneFilters = resource.Filters[Zone]{Names: map[string]func(Zone) []string{
 	"group-name":    func(z Zone) []string { return []string{z.Region} },
 }}
 
-// Zones returns the zones of the pass's region: those of the names and ids, or all, that match the filters.
+// Zones returns the zones of the pass's region that have one of the names or ids, or all zones if there are none, and
+// match the filters. An unknown name or id is Invalid "zone".
 func (s *Service) Zones(
 	_ context.Context, pass gate.Pass, names, ids []string, wanted []resource.Filter,
 ) ([]Zone, error) {

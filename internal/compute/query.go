@@ -12,22 +12,22 @@ import (
 	"github.com/sallyport/sallyport/internal/resource"
 )
 
-// Query selects instances. Its zero fields select all of the region's.
+// Query selects instances. The zero Query selects all instances of the region.
 type Query struct {
-	IDs     []string // these and no others, at most resource.MaxIDs; any that does not exist fails the whole query
+	IDs     []string // only these, at most resource.MaxIDs; the query fails if one does not exist
 	Filters []resource.Filter
-	// Running leaves out what is not running, as DescribeInstanceStatus does by default.
+	// Running selects running instances only, as DescribeInstanceStatus does by default.
 	Running bool
-	// Status has the filters be DescribeInstanceStatus's instead of DescribeInstances'.
+	// Status selects by the filters of DescribeInstanceStatus instead of those of DescribeInstances.
 	Status bool
-	// Page is of a query without IDs.
+	// Page applies to a query without IDs.
 	Page page.Page
 }
 
-// Instances returns the instances of the pass's region that the query selects, in the order of its IDs or else by id,
-// and the token of the next page, empty on the last one. Instances that come or go between pages appear or not, and no
-// other one is missed or repeated. Errors are NotFound "instance", Limit "filter", and Invalid "filter", "ids" or
-// "page-token".
+// Instances returns the instances of the pass's region that the query selects, in the order of query.IDs or else by id,
+// and the token of the next page, which is empty on the last page. An instance that is added or removed between two
+// pages may or may not appear; no other is missed or repeated. Errors are NotFound "instance", Limit "filter", and
+// Invalid "filter", "ids" or "page-token".
 func (s *Service) Instances(
 	ctx context.Context, pass gate.Pass, query Query,
 ) (found []Instance, next string, err error) {
@@ -110,7 +110,7 @@ func instanceFilters(account string) resource.Filters[Instance] {
 		"ip-address":           func(i Instance) []string { return addressText(i.Report.PublicAddress()) },
 		"ipv6-address":         func(i Instance) []string { return addressText(i.Report.IPv6Address()) },
 		"private-dns-name":     func(i Instance) []string { return []string{i.Report.Hostname} },
-		"dns-name":             func(Instance) []string { return nil }, // hosts have no public DNS name of ours
+		"dns-name":             func(Instance) []string { return nil }, // Sallyport gives hosts no public DNS name
 		"tag-key":              resource.TagKeys(tagsOf),
 	}}
 }

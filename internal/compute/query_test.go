@@ -90,7 +90,7 @@ func testTerminateAllOrNone(t *testing.T, w *world) {
 	}
 }
 
-// Scripts take what they asked for in the order in which they asked.
+// Scripts rely on getting instances in the order in which they asked for them.
 func TestOrderIsThatOfTheIDs(t *testing.T) { each(t, testOrderIsThatOfTheIDs) }
 
 func testOrderIsThatOfTheIDs(t *testing.T, w *world) {
@@ -219,7 +219,7 @@ func testFilters(t *testing.T, w *world) {
 	want(t, err, fault.Invalid, "filter") // also where there is nothing to filter
 }
 
-// The union of the pages is the whole, whatever the sizes, and whatever is added or taken away elsewhere.
+// Together the pages have every instance once, whatever their sizes, while other instances come and go.
 func TestPagesAreTheWhole(t *testing.T) { each(t, testPagesAreTheWhole) }
 
 func testPagesAreTheWhole(t *testing.T, w *world) {

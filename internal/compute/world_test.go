@@ -82,7 +82,7 @@ func (w *world) Principal(context.Context, string) (gate.Principal, error) {
 	return gate.Principal{}, fault.New(fault.NotFound, fault.AccessKey, "nobody")
 }
 
-// pass lets the test in as a host: what the room sees of a pass does not tell whose it is.
+// pass returns a host's pass. The room does not look at whose pass it is.
 func (w *world) pass(in string) gate.Pass {
 	w.t.Helper()
 	w.machine.Pass(time.Microsecond) // the trail is in the order of time

@@ -10,17 +10,17 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// Application is what a machine that wants to enroll sends.
+// Application is what a machine sends to enroll.
 type Application struct {
 	TokenID   string
 	Secret    gate.Secret
-	PublicKey []byte // Ed25519: the agent's
+	PublicKey []byte // the agent's, Ed25519
 	Report    Report
 }
 
-// Enroll redeems a token: the machine that knows its secret becomes an instance, to be recognized by the agent's
-// public key from now on. The pass is gate.AdmitHost's; its event names the instance. A token that is not good is an
-// Unauthenticated fault, Subject "host-token"; Exists "instance" if an enrolled machine has the key.
+// Enroll redeems a token. The machine that knows the token's secret becomes an instance, which the agent's public key
+// identifies from then on. The pass is gate.AdmitHost's, and its event names the instance. Errors are Unauthenticated
+// "host-token" if the token is not valid, and Exists "instance" if an enrolled machine has the key.
 func (s *Service) Enroll(tx *gate.Tx, a Application) (Host, error) {
 	if err := tx.Check(); err != nil {
 		return Host{}, err
@@ -52,7 +52,7 @@ func (s *Service) Enroll(tx *gate.Tx, a Application) (Host, error) {
 	}
 	tx.Touch(trail.Resource{ARN: resource.Instance.ARN(host.Region, tx.Account(), host.ID), Type: resource.Instance.Type})
 	tx.Respond(map[string]any{"instanceId": host.ID, "hostTokenId": token.ID, "availabilityZone": token.Zone})
-	tx.Amend(func(e *trail.Event) { e.Region = token.Region }) // the pass could not know it yet
+	tx.Amend(func(e *trail.Event) { e.Region = token.Region }) // unknown when the pass was made
 	return host, resource.Claim(tx.Tx, keyScope, keyText(a.PublicKey), host.ID, enrolledAlready(host.ID))
 }
 

@@ -89,7 +89,7 @@ func testEnrollRefuses(t *testing.T, w *world) {
 	}
 }
 
-// A token that was over enrolled machines again when somebody set the clock back.
+// An expired token enrolled machines again after somebody set the clock back.
 func TestTokensStayOverWhateverTheClockSays(t *testing.T) {
 	each(t, testTokensStayOverWhateverTheClockSays)
 }
@@ -114,7 +114,7 @@ func testTokensStayOverWhateverTheClockSays(t *testing.T, w *world) {
 	refused("rebooted, by a clock that is before its beginning")
 }
 
-// A token is one-time, however many machines come at once.
+// A token enrolls one machine, however many present it at once.
 func TestOneTokenOneHost(t *testing.T) { each(t, testOneTokenOneHost) }
 
 func testOneTokenOneHost(t *testing.T, w *world) {
@@ -213,7 +213,7 @@ func testHostileReports(t *testing.T, w *world) {
 	}
 }
 
-// Base64 decoders skip line breaks. What is stored must be made of the key itself.
+// Base64 decoders skip line breaks, so the stored line is made of the decoded key.
 func TestHostKeysAreStoredAsOneLine(t *testing.T) { each(t, testHostKeysAreStoredAsOneLine) }
 
 func testHostKeysAreStoredAsOneLine(t *testing.T, w *world) {
@@ -268,7 +268,7 @@ func testReportIsAnEventOnlyIfItChanges(t *testing.T, w *world) {
 	}
 }
 
-// What Prune forgets is over for a day, since who comes late with a token is told that it expired.
+// Prune keeps an expired token for a day, so that its machine is told that it expired.
 func TestPrune(t *testing.T) { each(t, testPrune) }
 
 func testPrune(t *testing.T, w *world) {
@@ -300,8 +300,8 @@ func testPrune(t *testing.T, w *world) {
 	}
 }
 
-// A machine that is un-enrolled may enroll again with the same key. Only a machine that proves the very key may be told
-// to remove our agent.
+// An un-enrolled machine may enroll again with the same key. Only a machine that proves that key may be told to remove
+// our agent.
 func TestUnenroll(t *testing.T) { each(t, testUnenroll) }
 
 func testUnenroll(t *testing.T, w *world) {

@@ -1,5 +1,5 @@
-// Package hosts keeps people's own machines that were enrolled and run our agent: the tokens by which they enroll, what
-// their agents report, and their end. What EC2 makes of them is compute's.
+// Package hosts keeps people's own machines that were enrolled and run our agent: the tokens that enroll them, what
+// their agents report, and their un-enrollment. Package compute shows them as EC2 instances.
 package hosts
 
 import (
@@ -17,37 +17,38 @@ import (
 	"github.com/sallyport/sallyport/internal/resource"
 )
 
-// Host is an enrolled machine. One that was un-enrolled has Ended.
+// Host is an enrolled machine. Ended is set once it is un-enrolled.
 type Host struct {
 	resource.Head `json:"-"`
 
 	Reservation string    `json:"reservation"` // r- and 17 hex digits
 	Zone        string    `json:"zone"`
-	PublicKey   []byte    `json:"publicKey"` // Ed25519: what the agent proves itself with on the link
-	Report      Report    `json:"report"`    // what the agent last told
+	PublicKey   []byte    `json:"publicKey"` // Ed25519: authenticates the agent on the link
+	Report      Report    `json:"report"`    // the agent's last
 	Enrolled    time.Time `json:"enrolled"`
-	LastSeen    time.Time `json:"lastSeen"` // when the link was last known to be up; zero for never
+	LastSeen    time.Time `json:"lastSeen"` // when the link was last known to be up; zero if it never was
 }
 
 var table = resource.Table[Host, *Host]{Kind: resource.Instance}
 
-// keyScope is where the agents' keys are claimed: a key identifies one machine as long as it is enrolled.
+// keyScope is the scope of the claims on agents' keys: a key identifies one machine while it is enrolled.
 const keyScope = "agent-key"
 
 // Zones knows the availability zones.
 type Zones interface {
-	// Zone returns the zone's name if the region has it, and the region's first for none. Invalid "zone" otherwise.
+	// Zone returns name if the region has such a zone, and the region's first zone if name is empty. Otherwise the
+	// error is Invalid "zone".
 	Zone(region, name string) (string, error)
 }
 
-// Links are the hosts' links.
+// Links are the connections to the hosts' agents.
 type Links interface {
-	// Dismiss tells a linked agent to remove itself from its machine and closes the link. One that is not
-	// linked is told when it next connects.
+	// Dismiss tells a linked agent to remove itself from its machine and closes the link. An agent that is not linked
+	// is told when it next connects.
 	Dismiss(ctx context.Context, id string)
 }
 
-// Service is the hosts' room. It is safe for concurrent use.
+// Service keeps the hosts. It is safe for concurrent use.
 type Service struct {
 	db     *db.DB
 	links  Links
@@ -56,7 +57,7 @@ type Service struct {
 	random io.Reader
 }
 
-// New returns a Service. It panics if a collaborator is missing.
+// New returns a Service. It panics if an argument is missing.
 func New(database *db.DB, links Links, zones Zones, clock clock.Clock, random io.Reader) *Service {
 	if database == nil || links == nil || zones == nil || clock == nil || random == nil {
 		panic("hosts: New needs a database, links, zones, a clock and randomness")
@@ -64,8 +65,8 @@ func New(database *db.DB, links Links, zones Zones, clock clock.Clock, random io
 	return &Service{db: database, links: links, zones: zones, clock: clock, random: random}
 }
 
-// ByKey finds the host whose agent proves itself with the key. It is how a host is authenticated, so it takes no pass.
-// NotFound, Subject "instance", for a key that was never enrolled or is no longer.
+// ByKey returns the host whose agent has the key. It authenticates hosts, so it takes no pass. The error is NotFound
+// "instance" if the key was never enrolled or its host was un-enrolled.
 func (s *Service) ByKey(ctx context.Context, publicKey []byte) (Host, error) {
 	return db.Get(ctx, s.db, func(tx *db.Tx) (Host, error) { return byKey(tx, publicKey) })
 }
@@ -83,8 +84,8 @@ func byKey(tx *db.Tx, publicKey []byte) (Host, error) {
 
 func keyText(publicKey []byte) string { return base64.StdEncoding.EncodeToString(publicKey) }
 
-// Dismissed reports whether the host was enrolled with the key and is no more: then, and only then, its machine may be
-// told to remove our agent. Like ByKey it takes no pass.
+// Dismissed reports whether the host was enrolled with the key and has since been un-enrolled. Only then may its
+// machine be told to remove our agent. Like ByKey it takes no pass.
 func (s *Service) Dismissed(ctx context.Context, id string, publicKey []byte) (bool, error) {
 	return db.Get(ctx, s.db, func(tx *db.Tx) (bool, error) {
 		host, err := table.Get(tx, id)
@@ -118,20 +119,20 @@ func (s *Service) live(tx *db.Tx, id string) (Host, error) {
 	return host, err
 }
 
-// Find returns the hosts of the region with the ids, in their order, each once; those too that were un-enrolled within
-// the last hour. One NotFound fault names all that are missing. It is for what has a pass.
+// Find returns the region's hosts with the ids, in their order, each once, including those that were un-enrolled within
+// the last hour. A single NotFound fault names all that are missing. Callers need a pass.
 func (s *Service) Find(tx *db.Tx, region string, ids ...string) ([]Host, error) {
 	return table.Find(tx, region, s.clock.Now(), ids...)
 }
 
-// List calls fn with the region's hosts in the order of their ids, beginning after one, as Find would find them, until
-// it returns resource.ErrEnough. It is for what has a pass.
+// List calls fn with the region's hosts, including those that were un-enrolled within the last hour, in the order of
+// their ids, beginning after the given one, until fn returns resource.ErrEnough. Callers need a pass.
 func (s *Service) List(tx *db.Tx, region, after string, fn func(Host) error) error {
 	return table.List(tx, region, s.clock.Now(), after, fn)
 }
 
-// Unenroll ends a host that was read in the same transaction: its agent is told to remove itself, now or when it next
-// links. One that has ended stays as it is.
+// Unenroll ends a host that was read in the same transaction. Its agent is told to remove itself, now or when it next
+// links. Unenroll does nothing to a host that has ended.
 func (s *Service) Unenroll(tx *gate.Tx, host Host) error {
 	if err := tx.Check(); err != nil {
 		return err

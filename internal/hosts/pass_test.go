@@ -10,6 +10,6 @@ import (
 func TestNothingWithoutAPass(t *testing.T) {
 	gatetest.NeedsPass(t, newWorld(t, dbtest.SQLite(t)).Service,
 		"ByKey", "Dismissed", // the links, to recognize an agent
-		"Find", "List", // what has a pass, in its own transaction
+		"Find", "List", // callers with a pass, in their own transaction
 	)
 }

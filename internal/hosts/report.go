@@ -22,25 +22,25 @@ import (
 type Report struct {
 	Hostname     string       `json:"hostname"`
 	OS           string       `json:"os"`           // PRETTY_NAME of os-release(5)
-	Architecture string       `json:"architecture"` // EC2's words: x86_64, arm64
-	Addresses    []netip.Addr `json:"addresses"`    // where sshd can be reached, the best first
+	Architecture string       `json:"architecture"` // as EC2 has it: x86_64, arm64
+	Addresses    []netip.Addr `json:"addresses"`    // where sshd can be reached, best first
 	SSHPort      int          `json:"sshPort"`
-	HostKeys     []string     `json:"hostKeys"` // "TYPE BASE64", as in a .pub file without its comment
+	HostKeys     []string     `json:"hostKeys"` // "TYPE BASE64"
 	Users        []string     `json:"users"`    // local users with a login shell
-	Version      string       `json:"version"`  // of the agent
-	KeyTypes     []string     `json:"keyTypes"` // of public keys that sshd accepts; none if the host does not say
-	Problems     []string     `json:"problems"` // sentences: why pushed keys do not work, or soon will not
-	// Machine is a fingerprint of the machine that was enrolled, by which a copy may be told from it; "" for none.
+	Version      string       `json:"version"`  // the agent's
+	KeyTypes     []string     `json:"keyTypes"` // types of public keys that sshd accepts; empty if the host does not say
+	Problems     []string     `json:"problems"` // sentences that say why pushed keys do not work, or soon will not
+	// Machine is a fingerprint of the machine, which tells the enrolled machine from a copy of it; "" if it has none.
 	Machine string `json:"machine"`
 }
 
-// Bounds on a report. A host is somebody else's machine: what it says is shown in terminals, matched in
-// filters and written to known_hosts files, so it is checked as any other stranger's input.
+// Bounds on a report. A host is somebody else's machine, and its report is shown in terminals, matched by filters and
+// written to known_hosts files. So it is checked like any untrusted input.
 const (
 	maxAddresses = 64
 	maxHostKeys  = 16
 	maxUsers     = 1000
-	maxText      = 128 // characters of OS and version
+	maxText      = 128 // characters of OS and Version
 	maxKeyTypes  = 32
 	maxProblems  = 8
 	maxProblem   = 300 // characters
@@ -54,14 +54,13 @@ var (
 	osUser       = regexp.MustCompile(`^[\pL\pN_][\pL\pM\pN_.@+$\\-]{0,31}$`)
 )
 
-// ValidOSUser reports whether an OS user can be called this: 1 to 32 characters, as EC2 Instance Connect has it, namely
-// letters and digits of any script and . _ - @ + $ and the backslash, as in the names of domains' users. It begins with
-// a letter, a digit or _, so that no program takes it for an option, and holds nothing that ends a word or a line.
+// ValidOSUser reports whether name may name an OS user: 1 to 32 characters, as in EC2 Instance Connect's API. They are
+// letters and digits of any script, . _ - @ + $ and the backslash, which the names of domain users have. The first is a
+// letter, a digit or _, so that no program takes the name for an option. No character ends a word or a line.
 func ValidOSUser(name string) bool { return utf8.ValidString(name) && osUser.MatchString(name) }
 
-// Report stores what the agent says of its machine, with an event, if it differs from what it said before
-// in more than the order of keys and users. A report that is out of bounds is an Invalid fault, Subject
-// "host-report", and changes nothing.
+// Report stores what the agent reports of its machine, with an event, if it differs from the last report in more than
+// the order of keys and users. A report that is out of bounds is Invalid "host-report" and changes nothing.
 func (s *Service) Report(tx *gate.Tx, id string, report Report) error {
 	if err := tx.Check(); err != nil {
 		return err
@@ -74,7 +73,7 @@ func (s *Service) Report(tx *gate.Tx, id string, report Report) error {
 	if err != nil {
 		return err
 	}
-	report.Machine = cmp.Or(host.Report.Machine, report.Machine) // it stays the one that was enrolled
+	report.Machine = cmp.Or(host.Report.Machine, report.Machine) // the enrolled machine's stays
 	changed := report.differences(host.Report)
 	if len(changed) == 0 {
 		tx.Silence()
@@ -87,8 +86,8 @@ func (s *Service) Report(tx *gate.Tx, id string, report Report) error {
 	return table.Update(tx.Tx, &host)
 }
 
-// checked returns the report in its normal form: addresses without zones, each once; host keys and users each
-// once and sorted. User names that could never be named in a request are left out: a machine may have such.
+// checked returns the report in its normal form: addresses without zones, and each address, host key and user once, the
+// last two sorted. It drops user names that no request can name: a machine may have some.
 func (r Report) checked() (Report, error) {
 	bad := func(format string, args ...any) (Report, error) {
 		return Report{}, fault.New(fault.Invalid, fault.HostReport, "The host's report is refused: "+format, args...)
@@ -140,8 +139,8 @@ func (r Report) checked() (Report, error) {
 	return r, nil
 }
 
-// hostKey returns the key as its own bytes spell it, so that a known_hosts line made of it holds one key and
-// nothing else.
+// hostKey returns the key encoded anew from its bytes, so that a known_hosts line made of it holds one key and nothing
+// else.
 func hostKey(line string) (string, bool) {
 	kind, text, ok := strings.Cut(line, " ")
 	if !ok || len(text) > 4096 {
@@ -161,14 +160,14 @@ func hostKey(line string) (string, bool) {
 	return kind + " " + base64.StdEncoding.EncodeToString(key.Marshal()), true
 }
 
-// differences names the fields, as in the report's JSON, that are not the same in both.
+// differences returns the names of the fields, as in the report's JSON, that differ between r and old.
 func (r Report) differences(old Report) []string {
 	var names []string
 	a, b := reflect.ValueOf(r), reflect.ValueOf(old)
 	for i := range a.NumField() {
 		x, y := a.Field(i), b.Field(i)
 		if x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 {
-			continue // nil or empty: the database does not tell
+			continue // the database does not keep nil and empty apart
 		}
 		if !reflect.DeepEqual(x.Interface(), y.Interface()) {
 			names = append(names, a.Type().Field(i).Tag.Get("json"))
@@ -177,7 +176,7 @@ func (r Report) differences(old Report) []string {
 	return names
 }
 
-// PrivateAddress is the best IPv4 address that is not a public one, or the best public one if there is none;
+// PrivateAddress returns the first IPv4 address that is not public, or the first public one if there is none. It is
 // invalid if the machine has no IPv4 address.
 func (r Report) PrivateAddress() netip.Addr {
 	if a := r.best(func(a netip.Addr) bool { return a.Is4() && !public(a) }); a.IsValid() {
@@ -186,12 +185,12 @@ func (r Report) PrivateAddress() netip.Addr {
 	return r.PublicAddress()
 }
 
-// PublicAddress is the best IPv4 address that the Internet could reach; invalid if there is none.
+// PublicAddress returns the first public IPv4 address. It is invalid if there is none.
 func (r Report) PublicAddress() netip.Addr {
 	return r.best(func(a netip.Addr) bool { return a.Is4() && public(a) })
 }
 
-// IPv6Address is the best IPv6 address that is not bound to one link; invalid if there is none.
+// IPv6Address returns the first IPv6 address that is neither link-local nor loopback. It is invalid if there is none.
 func (r Report) IPv6Address() netip.Addr {
 	return r.best(func(a netip.Addr) bool { return a.Is6() && !a.IsLinkLocalUnicast() && !a.IsLoopback() })
 }
@@ -203,8 +202,8 @@ func (r Report) best(fits func(netip.Addr) bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// public reports whether an address is the Internet's. Carriers' shared space (RFC 6598) is not, although
-// net/netip counts it as global.
+// public reports whether an address is the Internet's. Addresses of carrier-grade NAT (RFC 6598) are not, although
+// net/netip counts them as global.
 func public(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10).Contains(a)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/resource"
 )
 
-// How long an enrollment token may live.
+// Bounds on the lifetime of an enrollment token.
 const (
 	DefaultTokenLifetime = time.Hour
 	MinTokenLifetime     = time.Minute
@@ -25,24 +25,24 @@ const (
 // Token permits one machine to enroll.
 type Token struct {
 	ID      string
-	Hash    []byte // SHA-256 of the secret part: the database alone enrolls nobody
+	Hash    []byte // SHA-256 of the secret, so that a stolen database enrolls no machine
 	Region  string
 	Zone    string
-	Tags    map[string]string // the instance will have
+	Tags    map[string]string // of the instance
 	Created clock.Reading
 	Expires time.Time
-	Creator string // ARN
+	Creator string // an ARN
 }
 
-// TokenRequest is what a new enrollment token is to permit.
+// TokenRequest describes a new enrollment token.
 type TokenRequest struct {
 	Zone     string            // empty for the region's first
 	Tags     map[string]string // of the instance
 	Lifetime time.Duration     // 0 for DefaultTokenLifetime
 }
 
-// CreateToken makes a token by which one machine can enroll in the transaction's region. The secret, 32 bytes,
-// is returned once and kept only as a hash.
+// CreateToken makes a token that enrolls one machine in the transaction's region. It returns the secret of 32 bytes,
+// which is kept only as a hash.
 func (s *Service) CreateToken(tx *gate.Tx, request TokenRequest) (Token, gate.Secret, error) {
 	if err := tx.Check(); err != nil {
 		return Token{}, "", err
@@ -96,9 +96,8 @@ func findToken(tx *db.Tx, id string) (Token, error) {
 	}, `SELECT id, hash, region, zone, tags, created, boot, uptime, expires, creator FROM host_token WHERE id = $1`, id)
 }
 
-// redeem deletes the token and returns it, if the secret is its own and it has not expired. A token that is unknown,
-// used, expired or whose secret is wrong is an Unauthenticated fault, Subject "host-token", and only who knows the
-// secret learns that it expired.
+// redeem deletes the token and returns it, if the secret is right and the token has not expired. Otherwise the error is
+// Unauthenticated "host-token", which says that the token expired only to a caller that knows the secret.
 func (s *Service) redeem(tx *db.Tx, id string, secret gate.Secret) (Token, error) {
 	token, err := findToken(tx, id)
 	if err != nil && !fault.Is(err, fault.NotFound) {
@@ -120,14 +119,14 @@ func badToken(cause error) error {
 }
 
 const (
-	// keepTokens is how long after its end a token is still known, so that who comes late is told why.
+	// keepTokens is how long an expired token is kept, so that its machine is told that it expired.
 	keepTokens = 24 * time.Hour
-	// pruneBatch is how many tokens one transaction forgets, so that nobody waits long behind it.
+	// pruneBatch is how many tokens one transaction deletes, so that others do not wait long for it.
 	pruneBatch = 1000
 )
 
-// Prune forgets some of the tokens that nobody redeemed, and returns how many. It is to be called every now and then,
-// until that is none.
+// Prune deletes up to pruneBatch tokens that expired longer than keepTokens ago, and returns how many it deleted. Call
+// it at intervals, and each time until it returns 0.
 func (s *Service) Prune(tx *gate.Tx, now time.Time) (int64, error) {
 	if err := tx.Check(); err != nil {
 		return 0, err
@@ -137,7 +136,7 @@ func (s *Service) Prune(tx *gate.Tx, now time.Time) (int64, error) {
 		db.Micros(now.Add(-keepTokens)), pruneBatch)
 }
 
-// newSecret returns 256 random bits, not as text: the token they travel in has its own.
+// newSecret returns 32 random bytes. They are not encoded: the token that carries them is.
 func (s *Service) newSecret() gate.Secret {
 	var b [32]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {

@@ -52,7 +52,7 @@ func newWorld(t *testing.T, database *db.Writer) *world {
 
 func (w *world) now() time.Time { return w.machine.Read().Time }
 
-// Dismiss, Zone, Principal and ResourceTags stand for the rooms around.
+// Dismiss, Zone, Principal and ResourceTags stand in for the neighbouring rooms.
 
 func (w *world) Dismiss(_ context.Context, id string) {
 	w.mu.Lock()
@@ -76,7 +76,7 @@ func (w *world) Principal(context.Context, string) (gate.Principal, error) {
 
 func (w *world) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }
 
-// write lets the test in as a host: what the room sees of a pass does not tell whose it is.
+// write runs fn with a host's pass. The room does not look at whose pass it is.
 func (w *world) write(fn func(*gate.Tx) error) error {
 	w.t.Helper()
 	w.machine.Pass(time.Microsecond) // the trail is in the order of time

@@ -8,37 +8,37 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Filter is one of a request's filters, as EC2 has them: something matches if any of the values does, and must
-// match every filter. In a value * stands for any characters, ? for one, and \ takes the next one literally;
-// case counts.
+// Filter is one of a request's filters, as EC2 has them. A thing matches a filter if it matches any of the values, and
+// must match every filter. In a value * stands for any number of characters, ? for one, and \ makes the next character
+// literal. Case matters.
 type Filter struct {
 	Name   string
 	Values []string
 }
 
-// The most filters, and values of one filter, that a request may have.
+// The most filters of a request, and the most values of a filter.
 const (
 	maxFilters      = 50
 	maxFilterValues = 200
 )
 
-// Filters is what things can be filtered by.
+// Filters are what things of a type can be filtered by.
 type Filters[T any] struct {
-	Names map[string]func(thing T) (values []string) // by the filter's name; none for what matches nothing
-	Tags  func(thing T) map[string]string            // of tag:KEY; nil where there is no such filter
+	Names map[string]func(thing T) (values []string) // by the filter's name; a thing without values never matches
+	Tags  func(thing T) map[string]string            // for the filter tag:KEY; nil if there is none
 }
 
-// TagKeys is the filter tag-key of things with tags.
+// TagKeys returns the values of the filter tag-key.
 func TagKeys[T any](tags func(T) map[string]string) func(T) []string {
 	return func(thing T) []string { return slices.Collect(maps.Keys(tags(thing))) }
 }
 
-// Always is a filter by something that all things have in common: their owner, their type.
+// Always returns the values of a filter by a property that all things share, such as their owner.
 func Always[T any](value string) func(T) []string {
 	return func(T) []string { return []string{value} }
 }
 
-// Given returns the value, none if it is empty.
+// Given returns the value alone, or no values if it is empty.
 func Given(value string) []string {
 	if value == "" {
 		return nil
@@ -46,8 +46,8 @@ func Given(value string) []string {
 	return []string{value}
 }
 
-// Match returns a function that reports whether a thing matches all wanted filters. An unknown filter name is an
-// Invalid fault, Subject "filter"; too many filters or values are a Limit fault.
+// Match returns a function that reports whether a thing matches all filters of a request. An unknown filter name is
+// Invalid "filter"; too many filters or values are Limit "filter".
 func (f Filters[T]) Match(wanted []Filter) (func(T) bool, error) {
 	if len(wanted) > maxFilters {
 		return nil, fault.New(fault.Limit, fault.Filter, "A request may have at most %d filters.", maxFilters)
@@ -75,7 +75,7 @@ func (f Filters[T]) Match(wanted []Filter) (func(T) bool, error) {
 	}, nil
 }
 
-// Keep returns the things that match all wanted filters, in order. Errors are Match's.
+// Keep returns the things that match all filters of a request, in order. Its errors are those of Match.
 func (f Filters[T]) Keep(things []T, wanted []Filter) ([]T, error) {
 	match, err := f.Match(wanted)
 	if err != nil {
@@ -84,7 +84,7 @@ func (f Filters[T]) Keep(things []T, wanted []Filter) ([]T, error) {
 	return slices.DeleteFunc(slices.Clone(things), func(thing T) bool { return !match(thing) }), nil
 }
 
-// find returns the function that finds the values of a thing under the filter's name.
+// find returns the function that returns the values of a thing for the named filter.
 func (f Filters[T]) find(name string) (values func(thing T) []string, ok bool) {
 	if key, isTag := strings.CutPrefix(name, "tag:"); isTag && f.Tags != nil {
 		return func(thing T) []string {
@@ -109,11 +109,11 @@ func anyMatch(patterns, values []string) bool {
 	return false
 }
 
-// wildcard matches the whole value. It takes time in the product of the lengths at worst: no pattern blows up.
+// wildcard reports whether the pattern matches the whole value. Its time is at worst the product of their lengths.
 func wildcard(pattern, value string) bool {
 	p, v := []rune(pattern), []rune(value)
 	i, j := 0, 0
-	star, resume := -1, 0 // the last * seen, and where in the value it would next try to go on
+	star, resume := -1, 0 // the last * in the pattern, and where in the value its next try begins
 	for j < len(v) {
 		switch {
 		case i < len(p) && p[i] == '*':

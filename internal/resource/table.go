@@ -12,11 +12,11 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Head is what every resource has. A document embeds it, with the JSON tag "-": it has columns of its own.
+// Head is what every resource has. A document embeds it with the JSON tag "-", as its fields have columns of their own.
 type Head struct {
 	ID      string
 	Region  string
-	Version int64     // 1, and one more with each change; 0 before it is created
+	Version int64     // 1 when created, and one more with each update; 0 before
 	Ended   time.Time // zero while it lives; see Kind.Lingers
 	Tags    map[string]string
 }
@@ -48,7 +48,8 @@ func (t Table[T, P]) Create(tx *db.Tx, resource P) error {
 	return putTags(tx, h.ID, h.Tags)
 }
 
-// Update writes a resource that was read in the same transaction back. Tags are not among what it writes.
+// Update writes back a resource that was read in the same transaction. It does not write tags. It returns NotFound if
+// the resource was changed or deleted since it was read.
 func (t Table[T, P]) Update(tx *db.Tx, resource P) error {
 	text, err := db.Encode(resource)
 	if err != nil {
@@ -61,7 +62,8 @@ func (t Table[T, P]) Update(tx *db.Tx, resource P) error {
 		h.ID, h.Version, db.Micros(h.Ended), text)
 }
 
-// Delete deletes a resource with its tags, claims and references to others. InUse if another one refers to it.
+// Delete deletes a resource with its tags, its claims and its references to others. It returns InUse if another
+// resource refers to it.
 func (t Table[T, P]) Delete(tx *db.Tx, id string) error {
 	users, err := Users(tx, id)
 	if err != nil {
@@ -81,12 +83,13 @@ func (t Table[T, P]) Delete(tx *db.Tx, id string) error {
 	return tx.Change(t.Kind.NotFound(id), `DELETE FROM resource WHERE id = $1 AND kind = $2`, id, t.Kind.Name)
 }
 
-// selectResources reads resources and their tags: a row for each tag, or one without.
+// selectResources selects resources and their tags: one row for each tag, or one row for a resource without tags.
 const selectResources = `
 	SELECT r.id, r.region, r.version, r.ended, r.document, t.key, t.value
 	FROM resource r LEFT JOIN tag t ON t.resource_id = r.id WHERE r.kind = $1 AND `
 
-// Get returns the resource of the kind with the id, wherever it is and if it has ended too; NotFound if there is none.
+// Get returns the resource of the kind with the id, in any region, even if it has ended. The error is NotFound if there
+// is none.
 func (t Table[T, P]) Get(tx *db.Tx, id string) (T, error) {
 	var found T
 	err := error(t.Kind.NotFound(id))
@@ -97,8 +100,8 @@ func (t Table[T, P]) Get(tx *db.Tx, id string) (T, error) {
 	return found, cmp.Or(each, err)
 }
 
-// Find returns the resources of the region with the ids, in the order of the ids, each once, or one NotFound fault
-// that names all that are missing. One that ended is missing when it has lingered long enough.
+// Find returns the region's resources with the ids, in the order of the ids, each once. A single NotFound fault names
+// all that are missing. A resource that ended is found while it lingers.
 func (t Table[T, P]) Find(tx *db.Tx, region string, now time.Time, ids ...string) ([]T, error) {
 	if err := checkCount(ids); err != nil {
 		return nil, err
@@ -131,8 +134,8 @@ func (t Table[T, P]) visible(h *Head, region string, now time.Time) bool {
 	return h.Region == region && (h.Ended.IsZero() || h.Ended.After(now.Add(-t.Kind.Lingers)))
 }
 
-// List calls fn with the region's resources, in the order of their ids, beginning after one. What ended is among them
-// while it lingers. fn returns ErrEnough to see no more.
+// List calls fn with the region's resources in the order of their ids, beginning after the given id, including those
+// that ended and linger. fn returns ErrEnough to end the listing.
 func (t Table[T, P]) List(tx *db.Tx, region string, now time.Time, after string, fn func(T) error) error {
 	err := t.each(tx, fn, selectResources+`r.region = $2 AND r.id > $3 AND (r.ended = 0 OR r.ended > $4) ORDER BY r.id`,
 		t.Kind.Name, region, after, db.Micros(now.Add(-t.Kind.Lingers)))
@@ -142,10 +145,10 @@ func (t Table[T, P]) List(tx *db.Tx, region string, now time.Time, after string,
 	return err
 }
 
-// ErrEnough ends a listing.
+// ErrEnough is returned by the function of a listing to end it. The listing itself then returns nil.
 var ErrEnough = errors.New("resource: enough")
 
-// each runs a query of selectResources, in which the rows of one resource follow each other.
+// each runs a query of selectResources that orders the rows by resource, and calls fn with each resource.
 func (t Table[T, P]) each(tx *db.Tx, fn func(T) error, query string, args ...any) error {
 	var current *T // its tags may still follow
 	done := func() error {
@@ -158,7 +161,7 @@ func (t Table[T, P]) each(tx *db.Tx, fn func(T) error, query string, args ...any
 	}
 	err := tx.Each(func(row db.Scanner) error {
 		var h Head
-		var document sql.RawBytes // is read once a resource only
+		var document sql.RawBytes // valid until the next row; decoded once for each resource
 		var ended int64
 		var key, value *string
 		if err := row.Scan(&h.ID, &h.Region, &h.Version, &ended, &document, &key, &value); err != nil {

@@ -37,7 +37,7 @@ func testTable(t *testing.T, w *world) {
 	if got, _ := w.read(made.ID); got.Text != "changed" || got.Version != 2 || got.Tags["Name"] != "gärtner" {
 		t.Errorf("changed: %+v", got)
 	}
-	want(t, change(1), fault.NotFound, "instance") // what was read before another changed it is not written back
+	want(t, change(1), fault.NotFound, "instance") // a resource that another transaction changed since is not written back
 	_, err = w.read("i-00000000000000000")
 	want(t, err, fault.NotFound, "instance")
 	w.ok(w.write(func(tx *gate.Tx) error { return things.Delete(tx.Tx, made.ID) }))
@@ -46,7 +46,8 @@ func testTable(t *testing.T, w *world) {
 	want(t, w.write(func(tx *gate.Tx) error { return things.Delete(tx.Tx, made.ID) }), fault.NotFound, "instance")
 }
 
-// What ended is found and listed as long as it lingers, in its own region only, and a listing goes on after any id.
+// A resource that ended is found and listed while it lingers, in its own region only, and a listing continues after any
+// id.
 func TestListing(t *testing.T) { each(t, testListing) }
 
 func testListing(t *testing.T, w *world) {
@@ -144,7 +145,7 @@ func testClaims(t *testing.T, w *world) {
 	}
 }
 
-// What is used by another resource cannot be deleted.
+// A resource that another one uses cannot be deleted.
 func TestReferences(t *testing.T) { each(t, testReferences) }
 
 func testReferences(t *testing.T, w *world) {
@@ -175,7 +176,7 @@ func testReferences(t *testing.T, w *world) {
 	other := w.make(nil)
 	reference.Target = other.ID
 	w.ok(w.write(func(tx *gate.Tx) error { return resource.Refer(tx.Tx, reference) }))
-	w.ok(remove(user.ID)) // who goes uses nothing any more
+	w.ok(remove(user.ID)) // a deleted resource uses nothing
 	w.ok(remove(other.ID))
 }
 

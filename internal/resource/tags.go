@@ -15,28 +15,27 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// EC2's limits on tags.
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+// EC2's limits on tags, see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 const (
-	maxTags     = 50  // on a resource
+	maxTags     = 50  // of one resource
 	maxTagKey   = 128 // characters
 	maxTagValue = 256 // characters
 )
 
-// Tag is a tag and what it is on.
+// Tag is one tag of a resource.
 type Tag struct {
 	ResourceID string
 	Kind       string // "instance"
 	Key, Value string
 }
 
-// TagMatch names tags to delete.
+// TagMatch selects the tags to delete.
 type TagMatch struct {
 	Key   string
-	Value *string // nil for any
+	Value *string // nil for any value
 }
 
-// Tags are the tags of all resources, of every kind.
+// Tags keeps the tags of all resources of every kind.
 type Tags struct {
 	db    *db.DB
 	clock clock.Clock
@@ -45,8 +44,8 @@ type Tags struct {
 // NewTags returns the tags in the database.
 func NewTags(database *db.DB, clock clock.Clock) *Tags { return &Tags{database, clock} }
 
-// Set sets the tags on every resource of the ids, or none of them anywhere if a resource does not exist (NotFound), a
-// tag is not a valid one (Invalid "tag") or a resource would have too many (Limit "tag").
+// Set sets the tags on all the resources, or on none if there is an error: NotFound if a resource does not exist,
+// Invalid "tag" if a tag is not valid, Limit "tag" if a resource would have more than 50.
 func (s *Tags) Set(tx *gate.Tx, ids []string, tags map[string]string) error {
 	if err := tx.Check(); err != nil {
 		return err
@@ -73,8 +72,8 @@ func (s *Tags) Set(tx *gate.Tx, ids []string, tags map[string]string) error {
 	})
 }
 
-// Delete deletes from every resource of the ids the tags that match, or all its tags if there are no matches.
-// Tags that are not there are no error; a resource that is not there is (NotFound).
+// Delete deletes the tags that match from all the resources, or all their tags if there are no matches. It ignores tags
+// that do not exist. The error is NotFound if a resource does not exist.
 func (s *Tags) Delete(tx *gate.Tx, ids []string, matches []TagMatch) error {
 	if err := tx.Check(); err != nil {
 		return err
@@ -102,9 +101,9 @@ func (s *Tags) Delete(tx *gate.Tx, ids []string, matches []TagMatch) error {
 	})
 }
 
-// each calls fn with the ids sorted, each once, if every one is a resource of the transaction's region.
+// each calls fn with the ids in order, each once, after it checked that all are resources of the transaction's region.
 func (s *Tags) each(tx *gate.Tx, ids []string, fn func(id string) error) error {
-	ids = sorted(ids) // transactions that lock rows in one order do not wait for each other
+	ids = sorted(ids) // transactions that lock rows in the same order do not deadlock
 	missing := map[string][]string{}
 	for _, id := range ids {
 		kind, ok := Of(id)
@@ -134,7 +133,7 @@ func (s *Tags) each(tx *gate.Tx, ids []string, fn func(id string) error) error {
 	return nil
 }
 
-// BadID is the fault for what is no id of a resource of any kind.
+// BadID returns the fault for a text that is not an id of any kind.
 func BadID(id string) *fault.Error {
 	f := fault.New(fault.Invalid, fault.ResourceID,
 		"The ID '%s' is not valid. Give the whole ID of a resource, such as i- and 17 hex digits.", Shown(id))
@@ -142,7 +141,8 @@ func BadID(id string) *fault.Error {
 	return f
 }
 
-// CheckTaggable refuses what is no id of a resource in a request that tags.
+// CheckTaggable checks the ids of a request that tags: it returns an error if there are none, more than MaxIDs, or one
+// that is not an id of any kind.
 func CheckTaggable(ids []string) error {
 	if len(ids) == 0 {
 		return fault.New(fault.Missing, fault.Parameter, "The request must contain the parameter resourceIdSet.")
@@ -165,8 +165,8 @@ var tagFilters = Filters[Tag]{
 	},
 }
 
-// List returns the tags of the pass's region that match the filters, by resource and key, and the token of the next
-// page. Those of what ended are left out.
+// List returns the tags of the pass's region that match the filters, ordered by resource and key, and the token of the
+// next page. It leaves out the tags of resources that ended.
 func (s *Tags) List(ctx context.Context, pass gate.Pass, wanted []Filter, p page.Page) ([]Tag, string, error) {
 	if err := pass.Check(); err != nil {
 		return nil, "", err
@@ -187,12 +187,12 @@ func (s *Tags) List(ctx context.Context, pass gate.Pass, wanted []Filter, p page
 	slices.SortFunc(tags, func(a, b Tag) int {
 		return cmp.Or(cmp.Compare(a.ResourceID, b.ResourceID), cmp.Compare(a.Key, b.Key))
 	})
-	key := func(t Tag) string { return t.ResourceID + "\x00" + t.Key } // in the same order, whatever is in an id
+	key := func(t Tag) string { return t.ResourceID + "\x00" + t.Key } // sorts like the pair
 	return page.Cut(tags, key, p.Size, p.Token, []any{"tags", pass.Region(), wanted})
 }
 
-// ResourceTags implements gate.Tags: it finds the tags of a resource by its ARN, for the conditions of policies, and so
-// takes no pass. What does not exist has none.
+// ResourceTags implements gate.Tags: it returns the tags of the resource with the ARN. Policies are evaluated with
+// them, so it takes no pass. A resource that does not exist has no tags.
 func (s *Tags) ResourceTags(ctx context.Context, arn string) (map[string]string, error) {
 	id := arn[strings.LastIndexByte(arn, '/')+1:]
 	if _, ok := Of(id); !ok || !strings.HasPrefix(arn, "arn:aws:ec2:") {
@@ -221,7 +221,7 @@ func putTags(tx *db.Tx, id string, tags map[string]string) error {
 	return nil
 }
 
-// CheckTags refuses tags that no resource can have.
+// CheckTags returns an error if no resource can have the tags.
 func CheckTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return fault.New(fault.Limit, fault.Tag, "A resource can have at most %d tags.", maxTags)

@@ -116,7 +116,7 @@ func testTagRefuses(t *testing.T, w *world) {
 			want(t, w.set(test.ids, test.tags), test.kind, test.resource)
 		})
 	}
-	// at the limits of length, counted in characters
+	// at the limits of length, which count characters
 	if err := w.set([]string{w.make(nil).ID},
 		map[string]string{strings.Repeat("ü", 128): strings.Repeat("ü", 256)}); err != nil {
 		t.Error(err)
@@ -137,7 +137,7 @@ func testResourceTagsOfOtherThings(t *testing.T, w *world) {
 	}
 }
 
-// Several callers give a resource its last tags at once: together they may not give it more than it can have.
+// Several callers add tags to a resource at once. Together they cannot exceed its limit.
 func TestFiftyFirstTag(t *testing.T) { each(t, testFiftyFirstTag) }
 
 func testFiftyFirstTag(t *testing.T, w *world) {
@@ -165,7 +165,7 @@ func testFiftyFirstTag(t *testing.T, w *world) {
 	}
 }
 
-// People paste a private key where an id belongs. What is answered repeats no more of it than an id could be long.
+// People paste a private key where an id belongs. The error repeats no more of it than an id's length.
 func TestBadIDsAreNotRepeatedWhole(t *testing.T) {
 	pasted := "-----BEGIN OPENSSH PRIVATE KEY-----\n" + strings.Repeat("b3BlbnNzaC1rZXktdjEAAAAA", 20)
 	for _, err := range []error{resource.Instance.CheckIDs([]string{pasted}), resource.CheckTaggable([]string{pasted})} {

@@ -21,7 +21,7 @@ const (
 	region  = "on-prem-1"
 )
 
-// thing is a resource of these tests. It passes for an instance, the one kind there is.
+// thing is a resource of these tests. Its kind is Instance, the only kind there is.
 type thing struct {
 	resource.Head `json:"-"`
 	Text          string
