@@ -9,65 +9,66 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// A copied machine, a clone of a virtual one or a restored backup, proves itself with the key of the one it is a copy
-// of. Both being up, each would take the link from the other, again and again. Whether an agent that connects is a
-// second one cannot be told by what it says of itself, since a copy says the same. It is a second one if the first is
-// still there: asked over its link, it answers. An agent that restarted, or lost its network, answers no more on the
-// link it had. So the first one stays and the second is turned away, unless the second is known to be the machine that
-// was enrolled: by its fingerprint, where the copy has another.
+// A copy of a machine, such as a clone or a restored backup, has the original's key. If both are up, each would take
+// the link from the other, again and again. What an agent says of itself does not tell whether it is a second one,
+// since a copy says the same. It is a second one if the first is still there, which means that it answers over its
+// link: an agent that restarted or lost its network no longer answers on its old link. So the first agent stays and the
+// second is turned away, unless the second is on the machine that was enrolled, which the fingerprint tells if the copy
+// has another one.
 
 const (
-	// maxFingerprint is how many characters of a machine's fingerprint are taken.
+	// maxFingerprint is the most characters of a machine's fingerprint that are used.
 	maxFingerprint = 64
-	// aliveTimeout is how long an agent has to answer whether it is there. A link whose other end is gone without a
-	// word delays the host's next link by so much.
+	// aliveTimeout is how long an agent may take to answer a ping. A link whose other end vanished delays the host's
+	// next link by as much.
 	aliveTimeout = 3 * time.Second
-	// contentionMemory is how long after a second machine was turned away there are two. It comes again sooner.
+	// contentionMemory is how long a contention is remembered after the second machine was turned away. That machine
+	// connects again sooner.
 	contentionMemory = 4 * hostproto.DuplicateRetry
-	// homecoming is how long no other machine than the one that was enrolled is taken in after that was there: it may only
-	// have lost its link.
+	// homecoming is how long, after the link of the enrolled machine ended, no other machine gets the host's link: the
+	// enrolled machine may only have lost its connection.
 	homecoming = 30 * time.Second
-	// contendedHomecoming is the same for a host that there were two of.
+	// contendedHomecoming is homecoming for a host that two machines asked for.
 	contendedHomecoming = 10 * time.Minute
 )
 
-// past is what is remembered of a host.
+// past is what Links remembers of a host.
 type past struct {
-	left    time.Duration // when its last link ended; 0 for never
+	left    time.Duration // when its last link ended; 0 if it had none
 	machine string        // the fingerprint of the machine that had the link
 	contention
 	mismatch mismatch
 }
 
-// contention is what is known of two machines with one key.
+// contention describes two machines with one key.
 type contention struct {
-	last    time.Duration // when the second was last turned away; 0 for never
-	settled bool          // the one that is linked is the one that was enrolled, and the other is not
-	between string        // who they are
+	last    time.Duration // when the second was last turned away; 0 if none was
+	settled bool          // the linked machine is the enrolled one, and the other is not
+	between string        // describes both
 }
 
-// remembered reports whether there still are two.
+// remembered reports whether the contention still counts.
 func (c contention) remembered(now time.Duration) bool {
 	return c.last != 0 && now < c.last+contentionMemory
 }
 
-// sentence says that there are two, and what to do.
+// sentence says that two machines have the host's identity, and what to do.
 func (c contention) sentence() string {
 	return fmt.Sprintf("Two machines use its identity: %s. On the one that is a copy, run `sallyport-host unenroll`, "+
 		"and enroll it with a token of its own.", c.between)
 }
 
-// standing is what becomes of a link that wants to be a host's.
+// standing is the outcome of adding a link.
 type standing int
 
 const (
 	refused  standing = iota // another machine has the host's identity
-	draining                 // nobody is taken in any more
+	draining                 // Drain has begun
 	admitted
 )
 
-// add takes the link up if it is the host's, which was enrolled on the machine with the fingerprint that is known.
-// contended says that there are two, and that it is news.
+// add makes the link the host's unless another machine has the host's identity. known is the fingerprint of the machine
+// that was enrolled. contended reports that two machines ask for the link and that this is news.
 func (l *Links) add(ctx context.Context, link *link, known string) (_ standing, contended bool) {
 	for {
 		old := l.find(link.instanceID)
@@ -82,7 +83,7 @@ func (l *Links) add(ctx context.Context, link *link, known string) (_ standing, 
 		switch l.replace(old, link) {
 		case draining:
 			return draining, false
-		case refused: // meanwhile somebody else has become the host's
+		case refused: // another link was added meanwhile
 			continue
 		}
 		if homecomer {
@@ -95,7 +96,7 @@ func (l *Links) add(ctx context.Context, link *link, known string) (_ standing, 
 	}
 }
 
-// replace puts the link in the place of the old one, nil for none.
+// replace puts the link in the place of old, which is nil if there is none.
 func (l *Links) replace(old, link *link) standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +114,7 @@ func (l *Links) replace(old, link *link) standing {
 	return admitted
 }
 
-// alive reports whether the agent answers on the link.
+// alive reports whether the agent answers a ping.
 func (l *link) alive(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
@@ -121,7 +122,7 @@ func (l *link) alive(ctx context.Context) bool {
 	return err == nil
 }
 
-// awaited reports whether the host's known machine may be about to come back, and the link's is another.
+// awaited reports whether the link is not the enrolled machine's, and that machine may be about to come back.
 func (l *Links) awaited(link *link, known string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -139,8 +140,7 @@ func (l *Links) awaited(link *link, known string) bool {
 	return l.clock().Uptime < there+patience
 }
 
-// contend notes that there are two machines: the one that has the link, and the other. It reports whether that
-// is news.
+// contend records that two machines ask for the link, holder which has it, and other. It reports whether that is news.
 func (l *Links) contend(holder, other *link, known string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,7 +155,7 @@ func (l *Links) contend(holder, other *link, known string) bool {
 	return news
 }
 
-// undecided is the fault of a push to a host of which there are two, and nobody knows which is meant.
+// undecided returns the fault of a push to a host if it is not known which of two machines is meant, and nil otherwise.
 func (l *Links) undecided(instanceID string) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

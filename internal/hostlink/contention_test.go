@@ -20,7 +20,7 @@ var (
 	another  = strings.Repeat("b", 64)
 )
 
-// copied is an agent of a copy of the machine, which goes by the fingerprint.
+// copied is an agent on a copy of the machine. The copy has its own fingerprint.
 type copied struct {
 	*machine
 	mu  sync.Mutex
@@ -28,7 +28,7 @@ type copied struct {
 	up  bool
 }
 
-// copyOf makes one that is not linked yet.
+// copyOf returns a copy that is not linked yet.
 func (d *deployment) copyOf(m *machine, fingerprint string) *copied {
 	other := *m
 	c := &copied{machine: &other}
@@ -47,7 +47,7 @@ func (d *deployment) copyOf(m *machine, fingerprint string) *copied {
 	return c
 }
 
-// stands returns whether it is linked, and why not.
+// stands returns whether the copy is linked, and why not.
 func (c *copied) stands() (linked bool, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,13 +57,13 @@ func (c *copied) stands() (linked bool, why string) {
 	return c.up, why
 }
 
-// turnedAway waits until it was told to enroll anew.
+// turnedAway waits until the copy was told to enroll anew.
 func (d *deployment) turnedAway(c *copied) {
 	d.t.Helper()
 	d.wait("the refusal", func() bool { _, why := c.stands(); return strings.Contains(why, "unenroll") })
 }
 
-// known says which machine the control plane has known the host to be.
+// known sets the fingerprint of the machine that was enrolled as the host.
 func (d *deployment) known(id, fingerprint string) {
 	d.instances.mu.Lock()
 	defer d.instances.mu.Unlock()
@@ -73,8 +73,8 @@ func (d *deployment) known(id, fingerprint string) {
 }
 
 // A virtual machine was cloned with its agent's key. The two took the link from each other every ten seconds, each push
-// reached one of them, and nothing told anybody. Now the first one stays, the second is told what to do, everybody can
-// see it, and no push succeeds while nobody knows which machine is meant.
+// reached one of them, and no message said so. Now the first one stays, the second is told what to do, the host's
+// problems show it, and no push succeeds while it is not known which machine is meant.
 func TestCopiedMachine(t *testing.T) {
 	d := newDeployment(t, 0)
 	first := d.linked("i-1")
@@ -104,7 +104,7 @@ func TestCopiedMachine(t *testing.T) {
 	if told != 1 {
 		t.Errorf("the trail tells %d times of it", told)
 	}
-	d.ahead.Store(int64(5 * hostproto.DuplicateRetry)) // nobody else has come
+	d.ahead.Store(int64(5 * hostproto.DuplicateRetry)) // no other machine has come
 	if says := d.links.Problem("i-1"); says != "" {
 		t.Errorf("when the copy is long gone: %q", says)
 	}
@@ -113,8 +113,8 @@ func TestCopiedMachine(t *testing.T) {
 	}
 }
 
-// The copy has another fingerprint, as virtual machines have. Whoever pushes means the machine that was enrolled, and
-// nobody is locked out of it because somebody copied it.
+// The copy has another fingerprint, as virtual machines have. A push is meant for the machine that was enrolled, and a
+// copy does not lock anybody out of it.
 func TestCopyThatIsKnownFromTheOriginal(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")
@@ -135,7 +135,7 @@ func TestCopyThatIsKnownFromTheOriginal(t *testing.T) {
 	}
 }
 
-// The copy came first, while the original was away for long. The original has its identity again when it is back.
+// The copy came first, while the original was away for long. The original gets its identity back when it returns.
 func TestOriginalComesHome(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")
@@ -156,8 +156,8 @@ func TestOriginalComesHome(t *testing.T) {
 	}
 }
 
-// The original reboots, or the control plane does, and its copy is quicker. It does not become the original by that; a
-// machine that was given new hardware is taken in when nobody else has come for a while.
+// The original reboots, or the control plane does, and the copy connects first. That does not make it the original. A
+// machine with new hardware is accepted when no other machine has connected for a while.
 func TestCopyIsQuicker(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")
@@ -169,7 +169,7 @@ func TestCopyIsQuicker(t *testing.T) {
 		t.Error("the copy is linked")
 	}
 	d.ahead.Store(int64(time.Minute))
-	for range 2 { // and need not wait for that again
+	for range 2 { // the second time it does not wait
 		later := d.copyOf(m, another)
 		ctx, cut := context.WithCancel(t.Context())
 		over := make(chan error, 1)
@@ -180,8 +180,8 @@ func TestCopyIsQuicker(t *testing.T) {
 	}
 }
 
-// An agent that restarts, or whose network was cut, leaves a link behind on which nobody answers any more. It is no
-// copy of itself.
+// An agent that restarts, or whose network was cut, leaves behind a link on which no agent answers. It is not a copy of
+// itself.
 func TestHalfOpenLinkIsNoCopy(t *testing.T) {
 	for name, fingerprint := range map[string]string{
 		"without a fingerprint": "", "the same machine": original, "new hardware": another,

@@ -38,18 +38,18 @@ import (
 const (
 	account = "000000000001"
 	region  = "on-prem-1"
-	// publicKey is any key: nobody logs in here.
+	// publicKey is any key. Nobody logs in with it.
 	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
 )
 
-// deployment is a control plane that consists of hostlink, with fakes of the rooms behind it.
+// deployment is a control plane that consists of hostlink, with fakes of the rooms that it uses.
 type deployment struct {
 	t         *testing.T
 	authority *ca.Authority
 	signer    keyblob.Signer
-	ahead     atomic.Int64 // its clock against ours, in nanoseconds
+	ahead     atomic.Int64 // how far its clock is ahead of the machine's, in nanoseconds
 	clock     clock.Clock
-	agents    atomic.Int32 // the version that every agent is made to name; 0 for its own
+	agents    atomic.Int32 // the version that agents name; 0 for their own
 	log       *slog.Logger
 	address   string
 
@@ -84,7 +84,7 @@ func newDeployment(t *testing.T, ahead time.Duration) *deployment {
 
 func (d *deployment) now() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
 
-// start starts a control plane on the address of the last one.
+// start starts a control plane, on the address of the previous one.
 func (d *deployment) start() {
 	d.t.Helper()
 	d.links = hostlink.NewLinks(d.clock, d.log)
@@ -130,7 +130,7 @@ type machine struct {
 	uptime *uptime
 }
 
-// enroll adds a machine without the ceremony.
+// enroll adds a machine without a token.
 func (d *deployment) enroll(id string) *machine {
 	d.t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -156,7 +156,7 @@ func (d *deployment) enroll(id string) *machine {
 	return m
 }
 
-// run keeps the machine's link up until the test ends. It returns where Run's result arrives.
+// run keeps the machine's link up until the test ends, and returns a channel that delivers Run's result.
 func (d *deployment) run(m *machine) <-chan error {
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
@@ -382,7 +382,7 @@ func (g *grants) tellings() int {
 	return g.told
 }
 
-// written are the events of the trail, newest first.
+// written returns the events of the trail, newest first.
 func (d *deployment) written() []trail.Event {
 	d.t.Helper()
 	entries, err := trail.NewLog(d.db.DB).Events(context.Background(), trail.Query{})
@@ -414,8 +414,8 @@ func (d *deployment) clientTLS(certificate tls.Certificate) (*tls.Config, error)
 	return ca.ClientTLS(pin, certificate, rand.Reader)
 }
 
-// client returns an HTTP client for one connection, as a machine with the key would use; without a key, one that
-// shows none.
+// client returns an HTTP client for one connection, as a machine with the key would use. Without a key, it has no
+// client certificate.
 func (d *deployment) client(key ed25519.PrivateKey) *http.Client {
 	config, err := d.clientTLS(mustCertificate(d.t, key))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// enroll makes the machine that shows a valid token an instance. Its TLS client key becomes the agent's.
+// enroll enrolls a machine that presents a valid token. Its TLS client key becomes the agent's.
 func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 	key, ok := ca.ClientKey(r.TLS)
 	if !ok {
@@ -42,8 +42,8 @@ func (h *handler) enroll(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// redeem enrolls and records how it went. Until it has an instance, the machine goes by its token; one whose token
-// is not good is a stranger, whose words about itself do not enter the trail.
+// redeem enrolls the machine and records the outcome. Before enrollment, events identify the machine by its token's id.
+// If the token is not valid, nothing that the machine says of itself enters the trail.
 func (h *handler) redeem(
 	r *http.Request, token hostproto.Token, key []byte, report hostproto.Report,
 ) (hosts.Host, error) {
@@ -75,7 +75,7 @@ func (h *handler) redeem(
 	f := fault.Of(err)
 	failed := h.Gate.Record(ctx, trail.Identity{Type: trail.Unknown}, stranger, gate.Pass{},
 		&gate.Failure{Code: f.Kind.String(), Message: f.Message})
-	if failed != nil { // what cannot be recorded has failed for that reason
+	if failed != nil { // an enrollment that cannot be recorded fails for that reason
 		err = failed
 	}
 	return hosts.Host{}, err
@@ -85,7 +85,7 @@ var errNoKey = fault.New(fault.Invalid, fault.HostKey,
 	"A machine connects with TLS and shows its Ed25519 key as a client certificate. "+
 		"If a proxy ends TLS in between, let it pass TLS through.")
 
-// fromWire reads a report. Its fields are judged by hosts.
+// fromWire converts a report. hosts checks its fields.
 func fromWire(r hostproto.Report) (hosts.Report, error) {
 	report := hosts.Report{
 		Hostname: r.Hostname, OS: r.OS, Architecture: r.Architecture, SSHPort: r.SSHPort,

@@ -26,7 +26,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// talk opens a link by hand, to say on it what an agent would not.
+// talk opens a link by hand, to send what an agent would not send.
 func (d *deployment) talk(m *machine) *hostproto.Conn {
 	d.t.Helper()
 	conn, _, err := hostproto.Dial(d.t.Context(), d.client(m.key), "https://"+d.address, m.id)
@@ -37,7 +37,7 @@ func (d *deployment) talk(m *machine) *hostproto.Conn {
 	return conn
 }
 
-// hello opens a link by hand and says hello on it. The machine is linked when it returns.
+// hello opens a link by hand and sends hello. The machine is linked when it returns.
 func (d *deployment) hello(m *machine, hello hostproto.Hello) *hostproto.Conn {
 	d.t.Helper()
 	conn := d.talk(m)
@@ -75,7 +75,7 @@ func TestHostileAgents(t *testing.T) {
 			conn := d.talk(m)
 			for _, message := range says {
 				if conn.Send(t.Context(), message) != nil {
-					break // it was cut off
+					break // the link was closed
 				}
 			}
 			for {
@@ -92,7 +92,8 @@ func TestHostileAgents(t *testing.T) {
 	}
 }
 
-// An agent that does not answer costs the caller the deadline, here its own, and nobody else anything.
+// An agent that does not answer costs the caller the deadline, which is the caller's own here, and costs others
+// nothing.
 func TestSilentAgent(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-silent")
@@ -109,8 +110,8 @@ func TestSilentAgent(t *testing.T) {
 	}
 }
 
-// An agent that reads nothing costs those who push to it their time, however many they are, and nobody else anything. Its
-// link ends.
+// An agent that reads nothing costs those who push to it their time, however many they are, and costs others nothing.
+// Its link ends.
 func TestAgentThatDoesNotRead(t *testing.T) {
 	d := newDeployment(t, 0)
 	deaf, honest := d.enroll("i-deaf"), d.linked("i-honest")
@@ -137,8 +138,8 @@ func TestAgentThatDoesNotRead(t *testing.T) {
 	d.wait("the end", func() bool { return !d.links.Linked(deaf.id) })
 }
 
-// A key was acknowledged that sshd would not take, and whoever pushed it was told Success and then denied. The machine
-// says why it refuses a key, and its reason reaches the caller: as text on one line, whoever wrote it.
+// A key was acknowledged that sshd would not accept, and the caller who pushed it was told Success and then denied. The
+// machine says why it refuses a key, and its reason reaches the caller as text on one line, whatever the machine wrote.
 func TestRefusalReachesTheCaller(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")
@@ -222,8 +223,8 @@ func TestHelloHeldBackUntilTermination(t *testing.T) {
 	m := d.enroll("i-stolen")
 	conn := d.talk(m)
 	d.instances.terminate(m.id)
-	d.links.Dismiss(context.Background(), m.id)                          // finds no link: there is none yet
-	conn.Send(t.Context(), hostproto.Message{Hello: &hostproto.Hello{}}) // fails if the end is quick
+	d.links.Dismiss(context.Background(), m.id)                          // there is no link yet
+	conn.Send(t.Context(), hostproto.Message{Hello: &hostproto.Hello{}}) // may fail: the link may already be closed
 	for {
 		message, err := conn.Receive(wait.Patience)
 		if err != nil {
@@ -236,12 +237,12 @@ func TestHelloHeldBackUntilTermination(t *testing.T) {
 	d.wait("the end", func() bool { return !d.links.Linked(m.id) })
 }
 
-// The same race with an honest agent: it learns that its enrollment is over.
+// The same race with an honest agent: it is told that its enrollment has ended.
 func TestTerminatedWhileConnecting(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-late")
 	report := m.link.Report
-	m.link.Report = func(ctx context.Context) hostproto.Report { // between its being recognized and its hello
+	m.link.Report = func(ctx context.Context) hostproto.Report { // after it was recognized and before its hello
 		d.instances.terminate(m.id)
 		return report(ctx)
 	}
@@ -255,8 +256,8 @@ func TestTerminatedWhileConnecting(t *testing.T) {
 	}
 }
 
-// A stolen host sends WebSocket's own pings, as many as it can, and reads none of the answers. They cost the control
-// plane no more than the one goroutine that reads them, and the link ends: an answer cannot be written.
+// A stolen host sends WebSocket pings as fast as it can, and reads none of the answers. They cost the control plane no
+// more than the one goroutine that reads them, and the link ends because an answer cannot be written.
 func TestFloodOfPings(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-flood")
@@ -293,8 +294,8 @@ func TestFloodOfPings(t *testing.T) {
 	}
 }
 
-// A stranger enrolls with a token of their own making, under the name of somebody else. What the trail keeps of it
-// can be looked up, and holds nothing a stranger said but the token's id.
+// A stranger enrolls with a token of their own making, under somebody else's name. The trail's event can be looked up,
+// and holds nothing that the stranger sent but the token's id.
 func TestStrangersEnrollmentInTheTrail(t *testing.T) {
 	d := newDeployment(t, 0)
 	_, key, err := ed25519.GenerateKey(rand.Reader)

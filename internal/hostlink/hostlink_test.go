@@ -116,10 +116,10 @@ func TestRevoke(t *testing.T) {
 	if err := d.deliver(d.grant("i-1", "r1", "admin")); err == nil {
 		t.Error("a revoked grant was taken again")
 	}
-	d.links.Revoke(context.Background(), "i-2", "r1") // is not linked: nothing happens
+	d.links.Revoke(context.Background(), "i-2", "r1") // not linked: does nothing
 }
 
-// All grants that were live before the link are there after it, however many.
+// A new link brings all live grants, however many there are.
 func TestWelcomeBringsLiveGrants(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")
@@ -136,8 +136,8 @@ func TestWelcomeBringsLiveGrants(t *testing.T) {
 	}
 }
 
-// A grant that is pushed after the live grants were read and before the welcome is sent must not be lost by the
-// welcome, which replaces everything.
+// A grant that is pushed after the live grants were read and before the welcome is sent must survive the welcome, which
+// replaces all grants.
 func TestGrantPushedDuringTheWelcome(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")
@@ -146,7 +146,7 @@ func TestGrantPushedDuringTheWelcome(t *testing.T) {
 	d.grants.reading = func() {
 		once.Do(func() {
 			go func() { delivered <- d.deliver(d.grant("i-1", "r1", "admin")) }()
-			time.Sleep(50 * time.Millisecond) // lets Deliver come as far as it can
+			time.Sleep(50 * time.Millisecond) // gives Deliver time to run
 		})
 	}
 	d.run(m)
@@ -213,7 +213,7 @@ func TestDismiss(t *testing.T) {
 			t.Errorf("the agent ended with %v", err)
 		}
 	})
-	// A database that lost a host, or a key of somebody else, must not make machines un-enroll.
+	// A database that lost a host, or another machine's key, must not make machines un-enroll.
 	for name, forget := range map[string]func(d *deployment, m *machine){
 		"unknown key": func(d *deployment, m *machine) { d.instances.byID = nil },
 		"terminated under another key": func(d *deployment, m *machine) {
@@ -242,8 +242,8 @@ func TestDismiss(t *testing.T) {
 	}
 }
 
-// Grants expire by the control plane's clock, here an hour from the machine's, and the machine measures the
-// rest with a clock that nobody can set.
+// Grants expire by the control plane's clock, here an hour ahead of the machine's. The machine measures the remaining
+// time by its uptime, which cannot be set.
 func TestExpiryByTheServersClock(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestReleases(t *testing.T) {
 		t.Errorf("%d releases are left of %d although none was recorded", n, many+1)
 	}
 	d.grants.fail(false)
-	d.stop() // a new link tells again at once
+	d.stop() // a new link reports again at once
 	d.start()
 	d.wait("the events", func() bool { return len(spool.Unsent(1)) == 0 })
 	told := d.grants.events()
@@ -308,7 +308,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// A host's report is acknowledged with what became of it, so that the agent knows whether it is to tell it again.
+// A report is acknowledged with its outcome, so that the agent knows whether to send it again.
 func TestReportIsAcknowledged(t *testing.T) {
 	for address, want := range map[string]string{"192.0.2.1": "", "here": hostproto.AckFailed} {
 		t.Run(address, func(t *testing.T) {
@@ -336,7 +336,7 @@ func (tooLong) Unsent(int) []hostproto.Release {
 func (tooLong) Sent(string)            {}
 func (tooLong) Ready() <-chan struct{} { return nil }
 
-// An agent that ends its link itself says why, and not that its session was shut down.
+// An agent that ends its link itself logs why, and not that its session was shut down.
 func TestWhyTheAgentEndsTheLink(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")

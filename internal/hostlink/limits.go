@@ -7,13 +7,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limits bound what machines can make the control plane do. A machine's limits outlive its links, so that
-// connecting anew gains nothing.
+// limits bound what machines can make the control plane do. They outlive a machine's links, so that connecting again
+// gains nothing.
 type limits struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	hosts map[string]*hostLimits // by instance id: there are no more than were enrolled
+	hosts map[string]*hostLimits // by instance id, of enrolled instances only
 }
 
 type hostLimits struct {

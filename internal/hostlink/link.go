@@ -7,19 +7,19 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// maxJobs bounds what a host has asked for and not been answered: its releases, and some reports.
+// maxJobs bounds a host's unanswered requests: its releases, and some reports.
 const maxJobs = hostproto.MaxReleases + 8
 
 // link is one host's link.
 type link struct {
 	instanceID string
-	machine    string // the fingerprint that the agent gives of its machine; "" for none
-	from       string // who it is, for people
+	machine    string // the fingerprint of its machine, as the agent reports it; "" for none
+	from       string // describes the other end, for messages
 	conn       *hostproto.Conn
-	welcomed   chan struct{} // closed when the agent was told all grants that were live
+	welcomed   chan struct{} // closed when the agent was sent all live grants
 
-	jobs    chan struct{} // filled by the jobs that are not done
-	turn    sync.Mutex    // of the job that is being done
+	jobs    chan struct{} // holds one element for each job that is not done
+	turn    sync.Mutex    // held by the running job
 	working sync.WaitGroup
 }
 
@@ -29,12 +29,12 @@ func newLink(instanceID string, conn *hostproto.Conn) *link {
 	}
 }
 
-// call sends a message and waits for its acknowledgement, the end of the link or that of the context. Before the
-// welcome nothing may be sent: the agent would forget it at the welcome.
+// call sends a message and waits for its acknowledgement, the end of the link or the end of the context. It sends
+// nothing before the welcome, at which the agent forgets what it has.
 func (l *link) call(ctx context.Context, m hostproto.Message) (hostproto.Ack, error) {
 	select {
 	case <-l.welcomed:
-	case <-l.conn.Ended(): // as the call will say
+	case <-l.conn.Ended(): // Call returns its error
 	case <-ctx.Done():
 		return hostproto.Ack{}, ctx.Err()
 	}
@@ -45,8 +45,9 @@ func (l *link) call(ctx context.Context, m hostproto.Message) (hostproto.Ack, er
 	return *answer.Ack, nil
 }
 
-// later does the job beside the reading of messages, which must not wait for a database. A host's jobs are done one
-// after the other. It reports false if the host asks for more than it may.
+// later runs the job in a goroutine of its own, so that the reading of messages does not wait for a database. A host's
+// jobs run one after the other. It reports false, without running the job, if the host has more unanswered requests
+// than maxJobs.
 func (l *link) later(job func()) bool {
 	select {
 	case l.jobs <- struct{}{}:

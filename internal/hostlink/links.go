@@ -1,6 +1,6 @@
-// Package hostlink is the control plane's end of the links that hosts' agents hold open: it enrolls machines,
-// recognizes agents by their keys, hands grants to them and takes in what they report. A host is believed to be who
-// its key proves and nothing else: what it says is bounded, and counts for itself only.
+// Package hostlink is the control plane's end of the links that hosts' agents hold open. It enrolls machines,
+// authenticates agents by their keys, delivers grants to them and receives their reports. A host's key proves which
+// host it is; everything else that it sends is bounded, and affects that host only.
 package hostlink
 
 import (
@@ -16,25 +16,25 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// deliverTimeout is how long an agent may take to acknowledge what it is told. It may have to ask a directory
-// whether a user exists.
+// deliverTimeout is how long an agent may take to acknowledge a message. It may have to ask a directory service whether
+// a user exists.
 const deliverTimeout = 5 * time.Second
 
-// Links are the links that are up. It serves access.Links, compute.Links and hosts.Links, and is safe for concurrent
-// use.
+// Links are the links that are up. They implement access.Links, compute.Links and hosts.Links, and are safe for
+// concurrent use.
 type Links struct {
 	clock   clock.Clock
 	log     *slog.Logger
-	started time.Duration // by the uptime, as all times here
+	started time.Duration // an uptime, like all times here
 
 	mu       sync.RWMutex
 	up       map[string]*link // by instance id
 	past     map[string]past  // by instance id
 	draining bool
-	serving  sync.WaitGroup // all links that were added and have not left
+	serving  sync.WaitGroup // counts the links that were added and have not left
 }
 
-// NewLinks returns no links. Server adds them.
+// NewLinks returns Links without any link. Server adds them.
 func NewLinks(clock clock.Clock, log *slog.Logger) *Links {
 	return &Links{clock: clock, log: log, started: clock().Uptime, up: make(map[string]*link), past: make(map[string]past)}
 }
@@ -49,8 +49,8 @@ func (l *Links) Count() int {
 	return len(l.up)
 }
 
-// Deliver hands the grant to the host's agent and returns when the agent holds it, within five seconds. Errors
-// are those of access.Links. After an error the agent may hold the grant all the same.
+// Deliver sends the grant to the host's agent and returns when the agent has acknowledged it, after five seconds at
+// most. Errors are those of access.Links. After an error the agent may have the grant nevertheless.
 func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	link := l.find(grant.InstanceID)
 	if link == nil {
@@ -76,7 +76,8 @@ func (l *Links) Deliver(ctx context.Context, grant access.Grant) error {
 	return refusal(grant, ack)
 }
 
-// refusal is what the agent's answer to a grant means for whoever pushed the key; nil if it took the grant.
+// refusal returns the error that the agent's answer to a grant means for the caller who pushed the key; nil if the
+// agent accepted the grant.
 func refusal(grant access.Grant, ack hostproto.Ack) error {
 	reason := hostproto.Reason(ack.Message)
 	switch {
@@ -99,8 +100,8 @@ func refusal(grant access.Grant, ack hostproto.Ack) error {
 		grant.InstanceID, cmp.Or(reason, "it does not say why"))
 }
 
-// Revoke tells the host's agent, if it is linked, to forget the grant, and waits for no answer. An agent that
-// does not confirm it loses its link, and with the next one all grants but the live ones.
+// Revoke tells the host's agent to forget the grant, if the host is linked, without waiting for the answer. An agent
+// that does not acknowledge it loses its link, and its next link replaces its grants by the live ones.
 func (l *Links) Revoke(ctx context.Context, instanceID, requestID string) {
 	link := l.find(instanceID)
 	if link == nil {
@@ -116,7 +117,7 @@ func (l *Links) Revoke(ctx context.Context, instanceID, requestID string) {
 	}()
 }
 
-// Dismiss tells a linked agent to remove itself from its machine and closes the link. One that is not linked is
+// Dismiss tells a linked agent to remove itself from its machine and closes the link. An agent that is not linked is
 // told when it next connects.
 func (l *Links) Dismiss(ctx context.Context, instanceID string) {
 	link := l.find(instanceID)
@@ -133,8 +134,8 @@ func (l *Links) Dismiss(ctx context.Context, instanceID string) {
 	link.conn.Close()
 }
 
-// Drain closes all links, telling the agents that the control plane restarts, and lets no further ones up. It
-// returns when the last is over, with all that it had to write down, or the context is done.
+// Drain tells the agents that the control plane restarts, closes all links and accepts no new ones. It returns when the
+// last link has ended and has stored what it had to store, or when the context is done.
 func (l *Links) Drain(ctx context.Context) {
 	l.mu.Lock()
 	l.draining = true
@@ -153,7 +154,7 @@ func (l *Links) Drain(ctx context.Context) {
 	}
 }
 
-// remove takes the link down, unless another has replaced it.
+// remove removes the link, unless another has replaced it.
 func (l *Links) remove(link *link) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +163,7 @@ func (l *Links) remove(link *link) {
 	}
 }
 
-// leave takes down a link that was added and is over.
+// leave removes a link that was added and has ended.
 func (l *Links) leave(link *link) {
 	l.remove(link)
 	l.mu.Lock()
@@ -179,8 +180,8 @@ func (l *Links) find(instanceID string) *link {
 	return l.up[instanceID]
 }
 
-// Problem says as sentences why the host's link is not as it should be, and what to do: two machines ask for it, or the
-// agent is of another version; "" for nothing.
+// Problem returns sentences that say what is wrong with the host's link and what to do: two machines ask for it, or the
+// agent is of another version. It is "" if nothing is wrong.
 func (l *Links) Problem(instanceID string) string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -200,7 +201,7 @@ func toWire(grant access.Grant, now clock.Reading) hostproto.Grant {
 	}
 }
 
-// clocks are a reading as a message has it.
+// clocks returns the reading in the form of a message.
 func clocks(now clock.Reading) *hostproto.Clocks {
 	return &hostproto.Clocks{Time: now.Time, Uptime: now.Uptime}
 }

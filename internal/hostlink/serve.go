@@ -22,10 +22,10 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// seeInterval is how often it is written down that a host is still linked.
+// seeInterval is how often the time at which a linked host was last seen is stored.
 const seeInterval = 10 * time.Minute
 
-// link recognizes an agent by its key and serves its link until it ends.
+// link authenticates an agent by its key and serves its link until it ends.
 func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 	key, ok := ca.ClientKey(r.TLS)
 	if !ok {
@@ -52,10 +52,10 @@ func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 	origin := h.call(r, "", instance.Region)
 	conn, err := hostproto.Accept(hijacker{w}, r)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has answered the request
 	}
-	// The connection is no longer HTTP's. With this handler ends all that HTTP remembers of it, which is a good
-	// part of the memory that an idle link would cost.
+	// The connection is no longer HTTP's. When this handler returns, net/http frees what it keeps for the request,
+	// which is a good part of the memory that an idle link would cost.
 	go h.survive(func() {
 		if err := ignoreEnd(h.serve(origin, conn, instance)); err != nil {
 			h.Log.Info("a host's link ended", "instance", instance.ID, "error", err)
@@ -63,8 +63,8 @@ func (h *handler) link(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// hijacker hands connections over with small buffers: most links are idle most of the time, and HTTP's own
-// buffers are 8 KiB each.
+// hijacker hijacks connections with small buffers. Most links are idle most of the time, and net/http's own buffers are
+// 8 KiB each.
 type hijacker struct{ http.ResponseWriter }
 
 // Hijack implements http.Hijacker.
@@ -73,21 +73,21 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// HTTP answers before it lets the connection go, and may have read what a quick agent said in between.
+	// The answer to the upgrade is written first, and net/http may have read what a quick agent sent in between.
 	early, err := buffers.Reader.Peek(buffers.Reader.Buffered())
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
 	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(1024, len(early)))
-	if _, err := reader.Peek(len(early)); err != nil { // so that it counts as buffered
+	if _, err := reader.Peek(len(early)); err != nil { // makes the bytes buffered
 		conn.Close()
 		return nil, nil, err
 	}
 	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, 2048)), nil
 }
 
-// survive runs something that a host asked for. What goes wrong in it is that host's loss.
+// survive runs a function on behalf of a host. A panic is logged, and ends no other host's link.
 func (h *handler) survive(do func()) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -99,8 +99,8 @@ func (h *handler) survive(do func()) {
 
 var errDismissed = errors.New("hostlink: the instance is terminated")
 
-// recognize finds out whose key it is. Only for an instance that had this very key and is terminated the answer
-// is errDismissed: a key that we never saw must not make a machine remove itself.
+// recognize returns the host that has the key. The error is errDismissed only if the instance had this very key and was
+// terminated: a key that the control plane never saw must not make a machine remove its agent.
 func (h *handler) recognize(r *http.Request, key ed25519.PublicKey) (hosts.Host, error) {
 	instance, err := h.Hosts.ByKey(r.Context(), key)
 	if !fault.Is(err, fault.NotFound) {
@@ -145,18 +145,18 @@ func (h *handler) serve(origin gate.Call, conn *hostproto.Conn, instance hosts.H
 	return c.run(ctx, *first.Hello)
 }
 
-// conversation is what goes on on one link.
+// conversation is the exchange of messages on one link.
 type conversation struct {
 	*handler
 	instance hosts.Host
 	limits   *hostLimits
-	origin   gate.Call // what all calls of the agent have in common
+	origin   gate.Call // what all of the agent's calls have in common
 	link     *link
 	seen     time.Time
 }
 
 func (c *conversation) run(ctx context.Context, hello hostproto.Hello) error {
-	// Grants pushed from here on wait for the welcome; those pushed before are in it.
+	// Grants that are pushed from now on wait for the welcome. Those that were pushed before are in it.
 	if err := c.welcome(ctx); err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (c *conversation) run(ctx context.Context, hello hostproto.Hello) error {
 	}
 }
 
-// join makes the link the host's, or tells the agent why it is not.
+// join makes the link the host's, or tells the agent why it does not.
 func (c *conversation) join(ctx context.Context, hello hostproto.Hello) bool {
 	c.link.from = fmt.Sprintf("%s (%s)", hostproto.Reason(hello.Hostname), c.origin.SourceIP)
 	if len(hello.Machine) <= maxFingerprint {
@@ -193,7 +193,7 @@ func (c *conversation) join(ctx context.Context, hello hostproto.Hello) bool {
 	return standing == admitted
 }
 
-// recordContention puts into the trail that two machines ask for the host's link.
+// recordContention records an event that two machines ask for the host's link.
 func (c *conversation) recordContention(ctx context.Context) {
 	sentence := c.Links.Problem(c.instance.ID)
 	c.Log.Warn("two machines use one identity", "instance", c.instance.ID, "error", sentence)
@@ -206,8 +206,8 @@ func (c *conversation) recordContention(ctx context.Context) {
 	}
 }
 
-// stillEnrolled ends the link of an instance that was terminated after its key was recognized: an agent decides
-// by itself how long it waits before its hello. Whoever terminates the instance from here on finds the link.
+// stillEnrolled returns an error if the instance was terminated after its key was recognized: a hostile agent can hold
+// back its hello for long. A Terminate from now on finds the link.
 func (c *conversation) stillEnrolled(ctx context.Context) error {
 	_, err := c.Hosts.ByKey(ctx, c.instance.PublicKey)
 	if fault.Is(err, fault.NotFound) {
@@ -217,7 +217,7 @@ func (c *conversation) stillEnrolled(ctx context.Context) error {
 	return err
 }
 
-// welcome tells the agent the time and all live grants.
+// welcome sends the agent the time and all live grants.
 func (c *conversation) welcome(ctx context.Context) error {
 	looking, cancel := context.WithTimeout(ctx, hostproto.OpenTimeout)
 	defer cancel()
@@ -245,7 +245,7 @@ func (c *conversation) welcome(ctx context.Context) error {
 	return nil
 }
 
-// take takes in one message. An error ends the link.
+// take handles one message. An error ends the link.
 func (c *conversation) take(ctx context.Context, m hostproto.Message) error {
 	switch {
 	case m.Ping != nil:
@@ -266,7 +266,7 @@ func (c *conversation) later(job func()) error {
 	return nil
 }
 
-// report stores what the agent says of its machine.
+// report stores the agent's report of its machine.
 func (c *conversation) report(ctx context.Context, id uint64, report hostproto.Report) {
 	if !c.limits.reports.AllowN(c.Clock.Now(), 1) {
 		c.ack(id, hostproto.Ack{Code: hostproto.AckFailed, Message: "too many reports"})
@@ -284,8 +284,8 @@ func (c *conversation) report(ctx context.Context, id uint64, report hostproto.R
 	c.ack(id, hostproto.Ack{})
 }
 
-// release puts a release in the trail. The agent tells it again unless it is acknowledged, so one that can never
-// become an event, because it is of no grant of this host, is acknowledged too.
+// release records a release in the trail. The agent repeats a release until it is acknowledged, so a release that can
+// never become an event, because this host has no such grant, is acknowledged too.
 func (c *conversation) release(ctx context.Context, id uint64, release hostproto.Release) {
 	if err := c.limits.releases.Wait(ctx); err != nil {
 		return // the link ended
@@ -309,7 +309,7 @@ func (c *conversation) release(ctx context.Context, id uint64, release hostproto
 	c.ack(id, hostproto.Ack{})
 }
 
-// see writes down now and then that the link is up.
+// see stores, every seeInterval, that the link is up.
 func (c *conversation) see(ctx context.Context) {
 	if now := c.Clock.Now(); now.Sub(c.seen) >= seeInterval {
 		c.seen = now
@@ -324,7 +324,7 @@ func (c *conversation) writeSeen(ctx context.Context, seen time.Time) {
 	}
 }
 
-// write writes something in the host's name.
+// write runs fn in a transaction in the host's name.
 func (c *conversation) write(ctx context.Context, name string, fn func(*gate.Tx) error) error {
 	call := c.origin
 	call.RequestID, call.Name = uuid.New(c.Clock.Now(), c.Random), name
@@ -337,6 +337,6 @@ func (c *conversation) write(ctx context.Context, name string, fn func(*gate.Tx)
 
 func (c *conversation) ack(id uint64, ack hostproto.Ack) {
 	if id != 0 {
-		c.link.conn.Send(context.Background(), hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does the reading
+		c.link.conn.Send(context.Background(), hostproto.Message{ID: id, Ack: &ack}) // if it fails, reading fails too
 	}
 }

@@ -22,18 +22,19 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// Hosts is where hosts are enrolled and known. *hosts.Service serves it.
+// Hosts enrolls hosts and finds them. *hosts.Service implements it.
 type Hosts interface {
 	Enroll(tx *gate.Tx, application hosts.Application) (hosts.Host, error)
-	// ByKey finds the host that proves itself with the key; NotFound for a key that was never enrolled or is no longer.
+	// ByKey returns the host whose agent has the key. NotFound if the key was never enrolled or its host was
+	// un-enrolled.
 	ByKey(ctx context.Context, publicKey []byte) (hosts.Host, error)
-	// Dismissed reports whether the host was enrolled with the key and is no more.
+	// Dismissed reports whether the host was enrolled with the key and has since been un-enrolled.
 	Dismissed(ctx context.Context, id string, publicKey []byte) (bool, error)
 	Report(tx *gate.Tx, id string, report hosts.Report) error
 	See(tx *gate.Tx, id string, at time.Time) error
 }
 
-// Grants are the keys that were pushed. *access.Service serves it.
+// Grants are the pushed keys. *access.Service implements it.
 type Grants interface {
 	LiveGrants(ctx context.Context, region, instanceID string) ([]access.Grant, error)
 	Released(tx *gate.Tx, release access.Release) error
@@ -46,15 +47,14 @@ type Server struct {
 	Grants    Grants
 	Gate      *gate.Gate
 	Account   string
-	Region    string // in which the events stand of machines that could not be enrolled: the default one
-	Authority []byte // DER of the certificate authority that machines pin
+	Region    string // of the events of machines that could not be enrolled
+	Authority []byte // DER of the certificate of the authority that machines pin
 	Clock     clock.Clock
 	Random    io.Reader // safe for concurrent use
 	Log       *slog.Logger
 }
 
-// Handler returns the handler of both paths. It keeps what it must remember of hosts between their requests: use
-// one.
+// Handler returns the handler of both paths. It keeps the hosts' limits between their requests, so make only one.
 func (s Server) Handler() http.Handler {
 	h := &handler{Server: s, limits: newLimits(s.Clock.Now)}
 	mux := http.NewServeMux()
@@ -68,10 +68,10 @@ type handler struct {
 	limits *limits
 }
 
-// eventSource is the source of the events of what hosts do.
+// eventSource is the eventSource of hosts' events.
 const eventSource = "ec2.amazonaws.com"
 
-// call describes what a host does, for the trail.
+// call describes a host's request for the trail.
 func (h *handler) call(r *http.Request, name, region string) gate.Call {
 	call := gate.Call{
 		RequestID: uuid.New(h.Clock.Now(), h.Random), Source: eventSource, Name: name, Region: region,
@@ -83,7 +83,7 @@ func (h *handler) call(r *http.Request, name, region string) gate.Call {
 	return call
 }
 
-// identity is an enrolled host, as the trail knows it.
+// identity returns the identity of an enrolled host in the trail.
 func (h *handler) identity(host hosts.Host) trail.Identity {
 	return trail.Identity{
 		Type: trail.Host, PrincipalID: host.ID, AccountID: h.Account,
@@ -91,7 +91,7 @@ func (h *handler) identity(host hosts.Host) trail.Identity {
 	}
 }
 
-// refuse answers with what the fault says. An internal one is logged and not shown.
+// refuse answers with the fault's message. An internal error is logged and not shown.
 func (h *handler) refuse(w http.ResponseWriter, err error) {
 	f := fault.Of(err)
 	status := map[fault.Kind]int{
@@ -113,10 +113,10 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) // the machine may be gone
+	json.NewEncoder(w).Encode(body) // if it fails, the machine is gone
 }
 
-// ignoreEnd drops errors that only say that a link is over.
+// ignoreEnd returns nil for an error that only says that a link ended, and err otherwise.
 func ignoreEnd(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
 		return nil

@@ -7,20 +7,21 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// mismatchMemory is how long it is remembered that an agent of another version was refused. It comes again sooner.
+// mismatchMemory is how long a refusal of an agent of another version is remembered. The agent connects again sooner.
 const mismatchMemory = time.Minute
 
-// mismatch is what is known of an agent that speaks another version of the link's protocol.
+// mismatch describes an agent that speaks another version of the link's protocol.
 type mismatch struct {
 	last    time.Duration // when it was last refused
-	version int           // what it speaks; 0 if none was refused
+	version int           // the agent's; 0 if none was refused
 }
 
 func (m mismatch) remembered(now time.Duration) bool {
 	return m.version != 0 && now < m.last+mismatchMemory
 }
 
-// checkVersion refuses the host's agent if it speaks another version than ours, and remembers that.
+// checkVersion returns an error, and remembers it as the host's problem, if the agent's version is not
+// hostproto.Version.
 func (l *Links) checkVersion(instanceID string, version int) error {
 	problem := hostproto.VersionProblem(version, hostproto.Version)
 	if problem == "" {

@@ -9,8 +9,8 @@ import (
 )
 
 // A control plane was updated before its machines, and machines before their control plane. Their agents tried again
-// and again, and all that anybody was told was that the link was lost. Now agent and control plane both say which of
-// the two is the older one and what to do, the instance is not linked, and an update mends it.
+// and again, and every message only said that the link was lost. Now agent and control plane both say which of the two
+// is older and what to do, the instance is not linked, and an update solves it.
 func TestAgentOfAnotherVersion(t *testing.T) {
 	for _, test := range []struct {
 		version int
@@ -57,7 +57,7 @@ func TestAgentOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// An agent of another version that was taken from its machine is no problem of a machine that is merely off.
+// An agent of another version was removed from its machine. That is no problem of a machine that is merely off.
 func TestAgentOfAnotherVersionIsForgotten(t *testing.T) {
 	d := newDeployment(t, 0)
 	m := d.enroll("i-1")

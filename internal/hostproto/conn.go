@@ -13,10 +13,10 @@ import (
 	"github.com/coder/websocket"
 )
 
-// WriteTimeout is how long the other end may take to accept a message, before the link is given up.
+// WriteTimeout is how long the other end may take to accept a message before the connection is closed.
 const WriteTimeout = 5 * time.Second
 
-// The errors of a Conn, beside those of its WebSocket.
+// Errors of a Conn, besides those of its WebSocket.
 var (
 	ErrTooLong   = errors.New("hostproto: a message is longer than MaxMessage")
 	ErrMalformed = errors.New("hostproto: not a message")
@@ -25,11 +25,11 @@ var (
 )
 
 // Conn exchanges Messages over a WebSocket, each as one text message of JSON. Its methods are safe for concurrent use.
-// The first error of reading or writing ends it, and every method returns that error from then on. It starts no
-// goroutine of its own: somebody must call Receive again and again.
+// The first error of reading or writing ends the Conn, and every method returns that error from then on. A Conn starts
+// no goroutine: its user must call Receive again and again.
 type Conn struct {
 	ws      *websocket.Conn
-	writing chan struct{} // filled by whoever writes
+	writing chan struct{} // holds one element while a message is written
 	ended   chan struct{} // closed when err is set
 
 	mu      sync.Mutex
@@ -38,7 +38,7 @@ type Conn struct {
 	waiting map[uint64]chan<- Message // for the Ack of each Call, by its ID
 }
 
-// Accept makes an agent's request a Conn. It answers the request if it fails.
+// Accept upgrades an agent's request to a Conn. If it returns an error, it has answered the request.
 func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol(Version)}})
 	if err != nil {
@@ -47,8 +47,8 @@ func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	return newConn(ws), nil
 }
 
-// Dial opens a Conn to the control plane at the URL, https://HOST:PORT, for the agent of the instance. The client
-// shows the agent's key. A control plane that refuses has its response returned, for ReadRefusal.
+// Dial opens a Conn to the control plane at the URL, https://HOST:PORT, for the agent of the instance. The client must
+// show the agent's key. If the control plane refuses, Dial also returns its response, for ReadRefusal.
 func Dial(ctx context.Context, client *http.Client, server, instanceID string) (*Conn, *http.Response, error) {
 	ws, response, err := websocket.Dial(ctx, server+LinkPath, &websocket.DialOptions{
 		HTTPClient:   client,
@@ -58,7 +58,7 @@ func Dial(ctx context.Context, client *http.Client, server, instanceID string) (
 	if err != nil {
 		return nil, response, err
 	}
-	if ws.Subprotocol() == "" { // the first control planes took in whoever came
+	if ws.Subprotocol() == "" { // the first control planes accepted any version
 		ws.CloseNow()
 		return nil, response, errors.New(VersionProblem(Version, 1))
 	}
@@ -72,8 +72,8 @@ func newConn(ws *websocket.Conn) *Conn {
 	}
 }
 
-// Send writes a Message. It waits until those before it are written, no longer than the context, and then for the other
-// end to accept it, no longer than WriteTimeout: nothing queues up for an end that reads slowly.
+// Send writes a Message. It waits for earlier messages to be written, until the context is done, and then for the other
+// end to accept the message, for WriteTimeout at most. Nothing is queued for an end that reads slowly.
 func (c *Conn) Send(ctx context.Context, m Message) error {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -98,7 +98,8 @@ func (c *Conn) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-// Call sends a Message under an ID of its own and returns its Ack. It ends with the context, and with the Conn.
+// Call sends a Message under a new ID and returns its Ack. It returns an error when the context is done or the Conn
+// ends.
 func (c *Conn) Call(ctx context.Context, m Message) (Message, error) {
 	answer := make(chan Message, 1)
 	c.mu.Lock()
@@ -124,8 +125,8 @@ func (c *Conn) Call(ctx context.Context, m Message) (Message, error) {
 	}
 }
 
-// Receive returns the next Message that is no Ack, and hands each Ack to its Call. The Conn ends when nothing comes for
-// as long as the silence allowed. It is for one goroutine at a time.
+// Receive returns the next Message that is not an Ack, and passes each Ack to its Call. The Conn ends when no message
+// arrives for the duration silence. Only one goroutine may call Receive at a time.
 func (c *Conn) Receive(silence time.Duration) (Message, error) {
 	for {
 		m, err := c.read(silence)
@@ -139,8 +140,8 @@ func (c *Conn) Receive(silence time.Duration) (Message, error) {
 		answer := c.waiting[m.ID]
 		delete(c.waiting, m.ID)
 		c.mu.Unlock()
-		if answer != nil { // else the Ack comes too late
-			answer <- m // has room for the one
+		if answer != nil { // nil if the Call has ended
+			answer <- m // buffered: does not block
 		}
 	}
 }
@@ -158,13 +159,14 @@ func (c *Conn) read(silence time.Duration) (Message, error) {
 	return ParseMessage(text)
 }
 
-// Ended is closed when the Conn has ended.
+// Ended returns a channel that is closed when the Conn has ended.
 func (c *Conn) Ended() <-chan struct{} { return c.ended }
 
-// Close ends the Conn at once. The WebSocket's closing handshake could take seconds with an end that is gone.
+// Close ends the Conn at once. It skips the WebSocket's closing handshake, which takes seconds if the other end is
+// gone.
 func (c *Conn) Close() { c.fail(net.ErrClosed) }
 
-// fail ends the Conn, unless it has ended before, and returns why it has.
+// fail ends the Conn with err, unless it has ended already, and returns the error that ended it.
 func (c *Conn) fail(err error) error {
 	c.mu.Lock()
 	if c.err == nil {
@@ -176,8 +178,8 @@ func (c *Conn) fail(err error) error {
 	return c.err
 }
 
-// ParseMessage reads a Message. It returns ErrMalformed (wrapped) unless the text is a JSON object in which
-// exactly one message is set; fields it does not know are ignored.
+// ParseMessage parses a Message. It returns ErrMalformed (wrapped) unless the text is a JSON object in which exactly
+// one message is set. It ignores fields that it does not know.
 func ParseMessage(text []byte) (Message, error) {
 	var m Message
 	if err := json.Unmarshal(text, &m); err != nil {

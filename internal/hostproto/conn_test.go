@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// dialed returns the agent's end of a connection and the control plane's.
+// dialed returns both ends of a connection.
 func dialed(t *testing.T) (agent, plane *Conn) {
 	t.Helper()
 	accepted := make(chan *Conn, 1)
@@ -126,13 +126,13 @@ func TestSendIsConcurrent(t *testing.T) {
 	sending.Wait()
 }
 
-// Both ends ask many things at once, under the same numbers. Each question has its own answer, whichever comes first.
+// Both ends make many calls at once, with the same IDs. Each call gets its own answer, in whatever order they come.
 func TestCallsOfBothEnds(t *testing.T) {
 	agent, plane := dialed(t)
 	const questions = 100
 	var asking sync.WaitGroup
 	for name, conn := range map[string]*Conn{"agent": agent, "plane": plane} {
-		go func() { // answers with what it was asked, the later question first
+		go func() { // answers with the question, the later one first
 			var held Message
 			for {
 				m, err := conn.Receive(wait.Patience)
@@ -167,8 +167,8 @@ func TestCallsOfBothEnds(t *testing.T) {
 	}
 }
 
-// Whoever waits for an answer waits no longer than it wants to, nor than the connection lasts. An answer that comes
-// later, or that nobody asked for, is dropped.
+// A call waits no longer than its context, and no longer than the connection lasts. An answer that comes later, or that
+// no call asked for, is dropped.
 func TestCallWithoutAnAnswer(t *testing.T) {
 	agent, plane := dialed(t)
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -261,14 +261,14 @@ func TestReceiveGivesUpOnSilence(t *testing.T) {
 	}
 }
 
-// An end that stops reading costs whoever sends to it the time that they have, and then the connection. Nothing is kept
-// for it.
+// Sending to an end that stopped reading takes as long as the sender allows, and then ends the connection. Nothing is
+// queued.
 func TestSendGivesUpOnASlowReader(t *testing.T) {
 	agent, _ := dialed(t)
 	message := Message{Revoke: &Revoke{RequestID: strings.Repeat("x", MaxMessage/2)}}
 	first := make(chan error, 1)
 	go func() {
-		for { // as much as the network holds
+		for { // until the network's buffers are full
 			if err := agent.Send(context.Background(), message); err != nil {
 				first <- err
 				return

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever a machine says, it is one bounded line that moves no cursor and turns no text around.
+// Whatever a machine sends, Reason returns one bounded line that moves no cursor and reverses no text.
 func TestReason(t *testing.T) {
 	if got := Reason("  The account\n has\texpired. "); got != "The account has expired." {
 		t.Errorf("got %q", got)

@@ -11,28 +11,28 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// tokenPrefix makes an enrollment token recognisable to people and to secret scanners, and names its version.
+// tokenPrefix lets people and secret scanners recognize an enrollment token, and names its version.
 const tokenPrefix = "sallyport-host-token-v1."
 
-// The bounds of a token.
+// Bounds on a token.
 const (
 	maxToken    = 2048 // characters of the whole text
-	fingerprint = 43   // characters of a SHA-256 in unpadded base64url
+	fingerprint = 43   // characters: a SHA-256 in unpadded base64url
 	maxTokenID  = 64   // characters
 	minSecret   = 16   // bytes
 	maxSecret   = 64   // bytes
 )
 
-// Token permits one machine to enroll, once. It pins the control plane: the machine talks to no server whose
-// certificate does not chain to the authority with this fingerprint.
+// Token permits one machine to enroll, once. It pins the control plane: the machine talks only to a server whose
+// certificate chains to the authority with this fingerprint.
 type Token struct {
 	Server      string // base URL of the control plane: https://host:port, without path
-	Fingerprint string // of the authority, as ca.Fingerprint gives it: base64url SHA-256 of its SubjectPublicKeyInfo
-	ID          string // names the token: letters, digits, '-' and '_', at most 64
+	Fingerprint string // ca.Fingerprint of the authority: base64url SHA-256 of its SubjectPublicKeyInfo
+	ID          string // 1 to 64 letters, digits, '-' and '_'
 	Secret      []byte // 16 to 64 random bytes; the control plane keeps only their SHA-256
 }
 
-// tokenBody is what the text holds, base64url over JSON.
+// tokenBody is encoded in the token's text as base64url of JSON.
 type tokenBody struct {
 	Server      string `json:"s"`
 	Fingerprint string `json:"f"`
@@ -40,14 +40,14 @@ type tokenBody struct {
 	Secret      []byte `json:"k"`
 }
 
-// String names the token without its secret, for logs.
+// String returns the token without its secret, for logs.
 func (t Token) String() string { return "host token " + t.ID + " of " + t.Server }
 
 // GoString keeps the secret out of %#v too.
 func (t Token) GoString() string { return t.String() }
 
-// FormatToken returns the token as one line of text that ParseToken reads. The text is a secret. The error is an
-// Invalid fault that names the field at fault.
+// FormatToken returns the token as one line of text, which ParseToken parses. The text is a secret. The error is an
+// Invalid fault that names the invalid field.
 func FormatToken(t Token) (string, error) {
 	if err := t.check(); err != nil {
 		return "", err
@@ -63,8 +63,8 @@ func FormatToken(t Token) (string, error) {
 	return text, nil
 }
 
-// ParseToken reads an enrollment token, with white space around it forgiven. It accepts only what FormatToken
-// writes, so that a token has one spelling. Errors are Invalid faults and never quote the token.
+// ParseToken parses an enrollment token and ignores white space around it. It accepts only what FormatToken writes, so
+// that a token has exactly one spelling. Errors are Invalid faults and never quote the token.
 func ParseToken(text string) (Token, error) {
 	text = strings.TrimSpace(text)
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)

@@ -86,7 +86,7 @@ func TestParseTokenRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseToken: what is accepted has exactly one spelling.
+// FuzzParseToken checks that a token that is accepted has exactly one spelling.
 func FuzzParseToken(f *testing.F) {
 	good, err := FormatToken(exampleToken())
 	if err != nil {

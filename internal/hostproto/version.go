@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Version is the version of the messages and of how they are sent. Both ends of a link must speak the same one. The
-// agent names its own in the WebSocket handshake, as a subprotocol (RFC 6455, section 1.9); the control plane refuses
-// another than its own before there is a WebSocket, with what to do.
+// Version is the version of the messages and of the way they are sent. Both ends of a link must speak the same one. The
+// agent names its version in the WebSocket handshake, as a subprotocol (RFC 6455, section 1.9). The control plane
+// refuses any other version before the upgrade, and says what to do.
 //
 // Version history:
 //
@@ -21,7 +21,7 @@ const subprotocolPrefix = "sallyport-host."
 
 func subprotocol(version int) string { return subprotocolPrefix + strconv.Itoa(version) }
 
-// AgentVersion returns the Version that an agent names in its request for a link; 1 if it names none.
+// AgentVersion returns the version that an agent names in its request for a link; 1 if it names none.
 func AgentVersion(r *http.Request) int {
 	named, ours := strings.CutPrefix(r.Header.Get("Sec-WebSocket-Protocol"), subprotocolPrefix)
 	version, err := strconv.Atoi(named)
@@ -31,8 +31,8 @@ func AgentVersion(r *http.Request) int {
 	return version
 }
 
-// VersionProblem says as sentences that the ends of a link speak different Versions, which of them is the older one,
-// and what to do; "" if they speak the same.
+// VersionProblem returns sentences that say that the ends of a link speak different versions, which of them is the
+// older one, and what to do. It is "" if they speak the same version.
 func VersionProblem(agent, controlPlane int) string {
 	var older, update string
 	switch {

@@ -41,8 +41,8 @@ func TestVersionProblem(t *testing.T) {
 	}
 }
 
-// A control plane of before the handshake named versions takes in whoever comes. The agent knows it by what it leaves
-// out, and does not wait for words that it would not understand.
+// A control plane from before the handshake named versions accepts any agent. The agent recognizes it by the missing
+// subprotocol, and does not wait for messages that it would not understand.
 func TestFirstControlPlanes(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ws, err := websocket.Accept(w, r, nil); err == nil {
