@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/host/keys"
 )
 
-// Agent is the machine's side of one enrollment, whole: the link, the grants, the socket and the spool.
+// Agent is the machine's side of one enrollment: the link, the grants, the socket and the spool.
 type Agent struct {
 	Directory string
 	Version   string // reported to the control plane
@@ -29,8 +29,8 @@ type Agent struct {
 	Dismissed func(ctx context.Context) error
 }
 
-// Run serves until the context is done, and then returns its error, or until the control plane ends the
-// enrollment, and then returns what Dismissed does.
+// Run serves until the context is done, and then returns its error, or until the control plane ends the enrollment, and
+// then returns what Dismissed returns.
 func (a Agent) Run(ctx context.Context) error {
 	config, err := Load(a.Directory)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a Agent) Run(ctx context.Context) error {
 	if err := recordSelf(ProcessRecord(config.Socket)); err != nil {
 		return err
 	}
-	// Only now: another agent that serves may have the spool open.
+	// Not before the socket is ours: another agent that serves it may have the spool open.
 	spool, err := OpenSpool(config.Spool)
 	if err != nil {
 		return fmt.Errorf("open the spool of releases: %w", err)
@@ -107,7 +107,7 @@ func (a Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// recordSelf names this process to whoever has to stop it, however it was started.
+// recordSelf records this process in the file, so that it can be stopped however it was started.
 func recordSelf(path string) error {
 	self, err := daemon.Identify(os.Getpid())
 	if err != nil {
@@ -116,7 +116,7 @@ func recordSelf(path string) error {
 	return self.Record(path)
 }
 
-// together runs functions until one returns, then stops the others, and returns what the first returned.
+// together runs the functions until one returns, stops the others, and returns what the first returned.
 func together(ctx context.Context, functions ...func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -132,7 +132,7 @@ func together(ctx context.Context, functions ...func(context.Context) error) err
 	return first
 }
 
-// userID finds the user's id, or our own for no name.
+// userID returns the id of the user with the name, or this process's for an empty name.
 func userID(name string) (int, error) {
 	if name == "" {
 		return os.Geteuid(), nil

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// newAgent returns the agent of an enrollment, which has its spool where it is told to.
+// newAgent returns the agent of an enrollment whose spool is where spool says.
 func newAgent(t *testing.T, spool func(directory string) string) (Agent, Config) {
 	t.Helper()
 	directory := t.TempDir()
@@ -35,9 +35,9 @@ func newAgent(t *testing.T, spool func(directory string) string) (Agent, Config)
 	return Agent{Directory: directory, Now: time.Now, Random: rand.Reader, Log: quiet}, config
 }
 
-// Somebody runs `sallyport-host agent` by hand while the service's serves. The second finds out and ends; but it had
-// put a spool of its own in the place of the first one's, which wrote on into a file without a name: keys were handed
-// out, and their releases gone at the next restart.
+// Somebody runs `sallyport-host agent` by hand while the service's agent runs. The second agent notices and ends. But
+// it had replaced the first one's spool by its own, and the first wrote on into a file without a name: keys were handed
+// out, and their releases were lost at the next restart.
 func TestSecondAgentLeavesTheSpoolAlone(t *testing.T) {
 	agent, config := newAgent(t, func(directory string) string { return filepath.Join(directory, "spool", "releases") })
 	socket, err := ListenSocket(config.Socket, os.Geteuid())
@@ -60,7 +60,7 @@ func TestSecondAgentLeavesTheSpoolAlone(t *testing.T) {
 	}
 }
 
-// An agent that cannot open its spool leaves no socket behind at which nobody answers.
+// An agent that cannot open its spool leaves no socket behind that no process serves.
 func TestAgentWithoutASpool(t *testing.T) {
 	agent, config := newAgent(t, func(directory string) string { return directory })
 	if err := agent.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "spool") {

@@ -7,31 +7,30 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// agingPer is how fast a measurement gets worse: by a thousandth of its age. Clocks that run free differ by less.
+// agingPer says how fast a measurement gets worse: by a thousandth of its age. Free-running clocks differ by less.
 const agingPer = 1000
 
-// Clock is the control plane's two clocks as this machine knows them: measured over the link, and carried on by the
-// machine's own uptime, so that the machine's time of day may be wrong or jump. It is never behind the control plane's
-// uptime, however long messages were under way, and ahead of it by no more than the round trip of a measurement. It is
-// safe for concurrent use.
+// Clock estimates the control plane's two clocks. It measures them over the link and carries them on by the machine's
+// own uptime, so the machine's time of day may be wrong or jump. It is never behind the control plane's uptime, however
+// long messages took, and ahead of it by no more than the round trip of a measurement. It is safe for concurrent use.
 type Clock struct {
 	uptime func() time.Duration
 
 	mu     sync.Mutex
 	known  bool
-	server time.Duration // the control plane's uptime ...
-	sent   time.Duration // ... at this uptime of ours, or after
-	trip   time.Duration // how long after at most
+	server time.Duration // an uptime of the control plane ...
+	sent   time.Duration // ... that it had at this uptime of the machine, or later
+	trip   time.Duration // later by this much at most
 	day    time.Time     // the control plane's time of day when its uptime was zero
 }
 
-// NewClock returns a Clock that does not know the time yet. uptime is clock.Uptime, outside tests.
+// NewClock returns a Clock that does not know the time yet. uptime is clock.Uptime, except in tests.
 func NewClock(uptime func() time.Duration) *Clock { return &Clock{uptime: uptime} }
 
-// Uptime reads the machine's own clock, which measures what is handed to Start and Set.
+// Uptime returns the machine's own uptime, which Start and Set take their times from.
 func (c *Clock) Uptime() time.Duration { return c.uptime() }
 
-// Start takes in the first measurement on a new link, as Set does, and forgets those on earlier ones: the control
+// Start records the first measurement on a new link, as Set does, and forgets those of earlier links: the control
 // plane's machine may have been restarted since.
 func (c *Clock) Start(told hostproto.Clocks, sent, received time.Duration) {
 	c.mu.Lock()
@@ -40,8 +39,8 @@ func (c *Clock) Start(told hostproto.Clocks, sent, received time.Duration) {
 	c.Set(told, sent, received)
 }
 
-// Set takes in a measurement: the control plane's clocks showed this at some moment between the uptimes sent and
-// received. Of two measurements the better one counts.
+// Set records a measurement: the control plane's clocks showed these times at some moment between the uptimes sent and
+// received. The better of two measurements is used.
 func (c *Clock) Set(told hostproto.Clocks, sent, received time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,15 +54,15 @@ func (c *Clock) Set(told hostproto.Clocks, sent, received time.Duration) {
 	}
 }
 
-// Told takes in what a message says that answers no question of ours: when it was sent is not known, but how the
-// control plane's clocks stand to each other is.
+// Told records the clocks of a message that answers no measurement. It is unknown when the message was sent, but it
+// shows how the control plane's two clocks relate.
 func (c *Clock) Told(told hostproto.Clocks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.day = told.Time.Round(0).Add(-told.Uptime)
 }
 
-// Now returns the control plane's time of day, and false while nothing is known of it.
+// Now returns the control plane's time of day; ok is false while it is unknown.
 func (c *Clock) Now() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,8 +72,8 @@ func (c *Clock) Now() (time.Time, bool) {
 	return c.day.Add(c.server + c.uptime() - c.sent), true
 }
 
-// Reaches returns the machine's own uptime at which the control plane's reaches the given one, or a little before. It
-// means nothing while Now is not known.
+// Reaches returns the machine's uptime at which the control plane's uptime reaches the given one, or a little earlier.
+// It is meaningless while Now is unknown.
 func (c *Clock) Reaches(server time.Duration) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,24 +15,24 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Where an enrollment keeps its things unless told otherwise. Everything of one enrollment stands under its
-// directory, beside its socket and its spool, so that several can live on one machine. The directories of socket and
-// spool are the enrollment's alone and go with it: in /var/lib/sallyport a control plane may have its data.
+// Default places. Everything that belongs to one enrollment is in its directory, beside its socket or beside its spool,
+// so that a machine can have several enrollments. The directories of socket and spool are the enrollment's own and are
+// removed with it. They are not in /var/lib/sallyport, where a control plane may have its data.
 const (
 	DefaultDirectory = "/etc/sallyport"
 	DefaultSocket    = "/run/sallyport/host.sock"
 	DefaultSpool     = "/var/lib/sallyport/host/releases"
 )
 
-// The files of an enrollment's directory.
+// Files in an enrollment's directory.
 const (
 	ConfigFile    = "host.json"     // Config; 0644
 	KeyFile       = "agent.key"     // the agent's Ed25519 key, PKCS#8 in PEM; 0600
-	AuthorityFile = "authority.pem" // the certificate authority pinned at enrollment; 0644
+	AuthorityFile = "authority.pem" // the certificate of the authority pinned at enrollment; 0644
 )
 
-// Config is an enrollment as its machine knows it. Whoever may change it decides whose keys sshd accepts: it
-// belongs to root, and anybody may read it.
+// Config is a machine's configuration of one enrollment. Whoever can change it decides whose keys sshd accepts, so it
+// belongs to root. Everybody may read it.
 type Config struct {
 	Server     string `json:"server"` // https://HOST:PORT of the control plane
 	InstanceID string `json:"instanceId"`
@@ -42,18 +42,18 @@ type Config struct {
 
 	Socket string `json:"socket,omitempty"` // where the keys helper finds the agent; DefaultSocket if empty
 	Spool  string `json:"spool,omitempty"`  // releases not yet in the trail; DefaultSpool if empty
-	// whom sshd runs the keys helper as; only that user and root may ask the agent
+	// the user that sshd runs the keys helper as; only that user and root may ask the agent
 	KeysUser string `json:"keysUser,omitempty"`
 
-	// What the report says of sshd, where the agent cannot or shall not find out by itself.
-	SSHPort   int          `json:"sshPort,omitempty"`   // sshd's own if zero
+	// Parts of the report about sshd, for what the agent cannot or should not find out by itself.
+	SSHPort   int          `json:"sshPort,omitempty"`   // as sshd says if zero
 	Addresses []netip.Addr `json:"addresses,omitempty"` // instead of the machine's own
-	// sshd_config(5) that names the host keys; sshd's own default if empty
+	// the sshd_config(5) that names the host keys; sshd's default if empty
 	SSHDConfig   string   `json:"sshdConfig,omitempty"`
-	HostKeyFiles []string `json:"hostKeyFiles,omitempty"` // public keys, instead of those sshd names
+	HostKeyFiles []string `json:"hostKeyFiles,omitempty"` // of public keys; those that sshd names if empty
 }
 
-// Places returns where an enrollment under the directory keeps its socket and its spool.
+// Places returns the default socket and spool of an enrollment in the directory.
 func Places(directory string) (socket, spool string) {
 	if directory == DefaultDirectory {
 		return DefaultSocket, DefaultSpool
@@ -61,15 +61,14 @@ func Places(directory string) (socket, spool string) {
 	return filepath.Join(directory, "run", "host.sock"), filepath.Join(directory, "spool", "releases")
 }
 
-// ProcessRecord returns the file in which the agent that serves the socket names its process, for daemon.ReadRecord.
-// It stands beside the socket: whoever can reach the one can read the other.
+// ProcessRecord returns the file in which the agent that serves the socket records its process, for daemon.ReadRecord.
+// It is beside the socket, so that whoever can reach the one can read the other.
 func ProcessRecord(socket string) string { return filepath.Join(filepath.Dir(socket), "agent.process") }
 
-// LogFile is what an agent that runs as a process of its own writes its log to, in the enrollment's directory.
+// LogFile is the log of an agent that runs as a process of its own, in the enrollment's directory.
 const LogFile = "agent.log"
 
-// Files returns the files that an enrollment's agent keeps, and its identity: whatever else is in their directories
-// is somebody else's.
+// Files returns the files that an enrollment owns. Any other file in their directories is somebody else's.
 func Files(directory string) []string {
 	socket, spool := Places(directory)
 	return []string{
@@ -78,11 +77,11 @@ func Files(directory string) []string {
 	}
 }
 
-// ErrNotEnrolled says that the directory holds no enrollment.
+// ErrNotEnrolled reports that the directory has no enrollment.
 var ErrNotEnrolled = errors.New("host: this machine is not enrolled")
 
-// Load reads the enrollment in the directory and fills in the defaults. It returns ErrNotEnrolled (wrapped) if
-// there is none. A key the Config does not know is an error.
+// Load reads the Config of the enrollment in the directory and fills in the defaults. The error is ErrNotEnrolled
+// (wrapped) if there is none. An unknown key is an error.
 func Load(directory string) (Config, error) {
 	path := filepath.Join(directory, ConfigFile)
 	text, err := os.ReadFile(path)
@@ -110,8 +109,7 @@ func Load(directory string) (Config, error) {
 	return config, nil
 }
 
-// Save writes the Config to the directory, which it makes if it must. The file changes as a whole or not at
-// all.
+// Save writes the Config to the directory, which it creates if necessary. The file is replaced as a whole.
 func (c Config) Save(directory string) error {
 	if err := c.check(); err != nil {
 		return err

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// fingerprint tells a machine from others, also from most copies of it: the clone of a virtual machine has another UUID
-// in its firmware. It is made of the files that name a machine, machine-id(5) and the firmware's product UUID, and
-// gives neither away; "" if there is none of them.
+// fingerprint identifies a machine, and tells it from most of its copies: the clone of a virtual machine has another
+// UUID in its firmware. It is a hash of the files that identify a machine, machine-id(5) and the firmware's product
+// UUID, and reveals neither. It is "" if none of the files can be read.
 func fingerprint(files ...string) string {
 	sum := hmac.New(sha256.New, []byte("sallyport-host machine"))
 	known := false

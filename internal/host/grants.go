@@ -16,11 +16,11 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
-// maxGrants bounds what the control plane can make a machine remember.
+// maxGrants bounds the memory that the control plane can make a machine use.
 const maxGrants = 20_000
 
-// Grants are the keys that may be used now. They live in memory only: after a restart the control plane hands
-// over again those that are still live. It is safe for concurrent use.
+// Grants are the live grants. They are in memory only: after a restart the control plane sends those that are still
+// live again. Grants is safe for concurrent use.
 type Grants struct {
 	verifier   keyblob.Verifier
 	instanceID string
@@ -31,37 +31,37 @@ type Grants struct {
 
 	mu      sync.Mutex
 	held    map[string]held          // by request id
-	revoked map[string]time.Duration // request ids, until when they are remembered, by the machine's uptime
+	revoked map[string]time.Duration // until which of the machine's uptimes each request id is remembered
 }
 
-// Live is a grant that lets its key in now.
+// Live is a grant whose key is accepted now.
 type Live struct {
 	hostproto.Grant
-	Ends time.Duration // by the machine's uptime, which no clock that is set moves
+	Ends time.Duration // an uptime of the machine, which setting a clock does not move
 
-	caller      string // who pushed the key
+	caller      string // the caller who pushed the key
 	publicKey   string // "TYPE BASE64"
-	fingerprint string // of the key
+	fingerprint string // the key's
 }
 
-// inTime reports whether the grant has not ended, and ends no later than one would that begins now.
+// inTime reports whether the grant has not ended, and ends no later than a grant that begins now.
 func (l Live) inTime(uptime time.Duration) bool {
 	return uptime < l.Ends && l.Ends-uptime <= keyblob.Lifetime
 }
 
 type held struct {
 	Live
-	expires time.Time // by the control plane's time of day
+	expires time.Time // a time of day of the control plane
 }
 
-// over reports whether the grant has ended by any clock: also by the control plane's time of day, if it was set.
+// over reports whether the grant has ended by the uptime or by the control plane's time of day, whichever is earlier.
 func (h held) over(now time.Time, uptime time.Duration) bool {
 	left := h.expires.Sub(now)
 	return !h.inTime(uptime) || left <= 0 || left > keyblob.Lifetime+keyblob.Slack
 }
 
-// NewGrants returns no grants. Those that are added must be signed under the root for the instance. room says, as an
-// error, why a release of a caller's key could not be recorded now, which refuses the grant; Spool has one.
+// NewGrants returns empty Grants. It accepts grants that are signed under the root for the instance. room returns an
+// error if a release of the caller's key could not be recorded now, which refuses the grant; see Spool.Room.
 func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, logins Logins, room func(caller string) error,
 	log *slog.Logger) *Grants {
 	return &Grants{verifier: keyblob.Verifier{Root: root}, instanceID: instanceID, clock: clock, logins: logins,
@@ -69,8 +69,8 @@ func NewGrants(root *x509.Certificate, instanceID string, clock *Clock, logins L
 		held: make(map[string]held), revoked: make(map[string]time.Duration)}
 }
 
-// Replace forgets every grant and takes those instead. One that does not verify is left out; whether its user
-// can log in is not asked again.
+// Replace replaces all grants by the given ones. It leaves out those that do not verify. It does not judge again
+// whether the users can log in.
 func (g *Grants) Replace(grants []hostproto.Grant) {
 	fresh := make(map[string]held)
 	for _, grant := range grants {
@@ -86,7 +86,7 @@ func (g *Grants) Replace(grants []hostproto.Grant) {
 	g.held, g.revoked = fresh, make(map[string]time.Duration)
 }
 
-// Add holds one more grant, if the user could log in by its key. From success on Find returns it.
+// Add adds a grant, if the user could log in with its key. After success, Find returns it.
 func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
 	h, err := g.verify(grant)
 	if err != nil {
@@ -114,7 +114,7 @@ func (g *Grants) Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack {
 	return hostproto.Ack{}
 }
 
-// recordable refuses a grant whose key would be withheld from sshd, because that it is handed out cannot be recorded.
+// recordable refuses a grant whose release could not be recorded, since its key would be withheld from sshd.
 func (g *Grants) recordable(h held) hostproto.Ack {
 	err := g.room(h.caller)
 	if err == nil {
@@ -125,7 +125,7 @@ func (g *Grants) recordable(h held) hostproto.Ack {
 		"The machine cannot record that a key is used, and hands out none that it cannot record: %v.", err)
 }
 
-// Revoke forgets the grant, also if it is being added at this moment.
+// Revoke removes the grant, even if Add is adding it at the same time.
 func (g *Grants) Revoke(requestID string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -136,8 +136,8 @@ func (g *Grants) Revoke(requestID string) {
 	}
 }
 
-// Find returns the user's live grants, and among them only those of the key with the fingerprint if one is given
-// in the form "SHA256:…". The time is the control plane's, by which they were found to be live.
+// Find returns the user's live grants. If fingerprint is not empty, it returns only those of the key with that
+// fingerprint, "SHA256:…". The time is the control plane's time of day at which they were live.
 func (g *Grants) Find(user, fingerprint string) ([]Live, time.Time) {
 	now, known := g.clock.Now()
 	if !known {
@@ -150,7 +150,7 @@ func (g *Grants) Find(user, fingerprint string) ([]Live, time.Time) {
 	for id, h := range g.held {
 		switch {
 		case h.over(now, uptime):
-			delete(g.held, id) // for good, whatever the clocks show next
+			delete(g.held, id) // for good, whatever the clocks say later
 		case h.OSUser == user && matches(h.fingerprint, fingerprint):
 			found = append(found, h.Live)
 		}
@@ -159,7 +159,7 @@ func (g *Grants) Find(user, fingerprint string) ([]Live, time.Time) {
 	return found, now
 }
 
-// prune forgets what is over. It is called with the mutex held.
+// prune removes grants that have ended. The mutex must be held.
 func (g *Grants) prune() {
 	now, _ := g.clock.Now()
 	uptime := g.clock.Uptime()
@@ -167,7 +167,7 @@ func (g *Grants) prune() {
 	maps.DeleteFunc(g.revoked, func(_ string, until time.Duration) bool { return uptime >= until })
 }
 
-// verify returns what a grant says if the root stands behind it and it is good for this instance now.
+// verify returns the grant's content if the grant is signed under the root and valid for this instance now.
 func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	now, known := g.clock.Now()
 	if !known {
@@ -192,8 +192,8 @@ func (g *Grants) verify(grant hostproto.Grant) (held, error) {
 	return held{Live: live, expires: statement.Expires}, nil
 }
 
-// matches tells whether a key with the fingerprint is one that is asked for. sshd compares the keys itself in
-// any case, so asking for nothing, or by another hash, gets all.
+// matches reports whether the asked fingerprint is empty, of another hash than SHA-256, or the key's. sshd compares the
+// keys itself, so too many keys do no harm.
 func matches(fingerprint, asked string) bool {
 	return !strings.HasPrefix(asked, "SHA256:") || fingerprint == asked
 }

@@ -59,7 +59,7 @@ func (i issuer) grant(t *testing.T, requestID, user string, expires time.Time) h
 	return hostproto.Grant{RequestID: requestID, OSUser: user, Blob: blob, Until: clocksAt(expires).Uptime}
 }
 
-// clocksAt are the clocks of a control plane whose time of day is never set, at the time.
+// clocksAt returns the clocks, at the time, of a control plane whose time of day is never set.
 func clocksAt(t time.Time) hostproto.Clocks {
 	return hostproto.Clocks{Time: t, Uptime: t.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
 }
@@ -237,7 +237,7 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// users are a machine's users, and the code of what judging their logins comes to.
+// users are a machine's users, each with the code of the Ack that judging it returns.
 type users map[string]string
 
 func (u users) Judge(_ context.Context, name, _ string) hostproto.Ack {
@@ -276,7 +276,7 @@ func TestLoginUsers(t *testing.T) {
 	}
 }
 
-// unwatched watches an sshd without a configuration.
+// unwatched returns a Watch of an sshd without a configuration.
 func unwatched(t *testing.T) *Watch {
 	return NewWatch(Config{SSHDConfig: filepath.Join(t.TempDir(), "none")}, t.TempDir(), quiet)
 }

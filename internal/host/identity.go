@@ -18,8 +18,8 @@ const (
 	authorityBlock = "CERTIFICATE"
 )
 
-// SaveIdentity writes what an agent and its control plane know each other by: the key that the agent proves itself
-// with, which only root may read, and the DER of the certificate authority that it trusts.
+// SaveIdentity writes the key that authenticates the agent, which only root may read, and the DER of the certificate of
+// the authority that the agent trusts.
 func SaveIdentity(directory string, key ed25519.PrivateKey, authority []byte) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -33,7 +33,7 @@ func SaveIdentity(directory string, key ed25519.PrivateKey, authority []byte) er
 	)
 }
 
-// LoadKey reads the key that the agent proves itself with.
+// LoadKey reads the key that authenticates the agent.
 func LoadKey(directory string) (ed25519.PrivateKey, error) {
 	path := filepath.Join(directory, KeyFile)
 	der, err := readPEM(path, keyBlock)
@@ -51,7 +51,7 @@ func LoadKey(directory string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// LoadAuthority reads the certificate authority that was pinned at enrollment.
+// LoadAuthority reads the certificate of the authority that was pinned at enrollment.
 func LoadAuthority(directory string) (*x509.Certificate, error) {
 	path := filepath.Join(directory, AuthorityFile)
 	der, err := readPEM(path, authorityBlock)

@@ -17,66 +17,68 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// The back-off between attempts to connect doubles from the first to the last.
+// Bounds on the delay between attempts to connect, which doubles each time.
 const (
 	firstBackoff = 200 * time.Millisecond
 	lastBackoff  = 15 * time.Second
 )
 
-// reportInterval is how often the machine is looked at for something new to report.
+// reportInterval is how often the agent checks whether its report has changed.
 const reportInterval = time.Minute
 
-// releaseInterval is how soon a release is told again that the control plane could not take.
+// releaseInterval is the delay before a release that the control plane could not record is sent again.
 const releaseInterval = 7 * time.Second
 
 // dialTimeout bounds one attempt to connect, up to the control plane's Welcome.
 const dialTimeout = 15 * time.Second
 
-// ErrDismissed says that the control plane has ended the enrollment.
+// ErrDismissed reports that the control plane has ended the enrollment.
 var ErrDismissed = errors.New("host: the control plane has un-enrolled this machine")
 
-// errDuplicate says that the control plane takes another machine for the one that this enrollment is of.
+// errDuplicate reports that the control plane identifies another machine with this enrollment.
 var errDuplicate = errors.New("another machine uses this machine's identity, and the control plane knows that one. " +
 	"If this machine is the copy, run `sallyport-host unenroll` here and enroll it with a token of its own; " +
 	"if the other is, do so there")
 
-// errReplaced says that another agent with this machine's key has taken the link over.
+// errReplaced reports that another agent with this machine's key has taken over the link.
 var errReplaced = errors.New("another agent with this machine's key has connected")
 
-// Holder holds the grants that come over a link. *Grants is one. Its methods are called concurrently.
+// Holder keeps the grants that come over a link. *Grants implements it. Its methods are called concurrently.
 type Holder interface {
 	Replace(grants []hostproto.Grant)
 	Add(ctx context.Context, grant hostproto.Grant) hostproto.Ack
 	Revoke(requestID string)
 }
 
-// Outbox keeps releases until the control plane has them. *Spool is one. Its methods are called concurrently.
+// Outbox keeps releases until the control plane has recorded them. *Spool implements it. Its methods are called
+// concurrently.
 type Outbox interface {
-	// Unsent returns the oldest releases that are still kept, at most limit.
+	// Unsent returns up to limit releases, the oldest first.
 	Unsent(limit int) []hostproto.Release
-	// Sent forgets a release.
+	// Sent removes a release.
 	Sent(eventID string)
-	// Ready receives when there may be more to send, once for any number of reasons.
+	// Ready returns a channel that receives a value when there may be more releases to send.
 	Ready() <-chan struct{}
 }
 
-// Link is an agent's end of the link: all that it needs beside the network is handed in, so that a test can
-// have a thousand. Every field must be set, but Outbox, Changed and Again may be nil.
+// Link is an agent's end of the link. Everything that it uses besides the network is a field, so that a test can run a
+// thousand. Every field but Outbox, Changed and Again must be set.
 type Link struct {
 	Server     string                      // https://HOST:PORT
-	InstanceID string                      // whom the agent believes to be
-	TLS        func() (*tls.Config, error) // makes the configuration of one connection: ca.ClientTLS
+	InstanceID string                      // the instance that the agent believes it is
+	TLS        func() (*tls.Config, error) // returns the configuration of one connection; see ca.ClientTLS
 	Clock      *Clock
 	Holder     Holder
 	Outbox     Outbox
 	Report     func(ctx context.Context) hostproto.Report
-	Again      <-chan struct{} // receives when there may be something new to report
-	Random     io.Reader       // spreads the attempts of many agents; must be safe for concurrent use if it is shared
+	Again      <-chan struct{} // receives when the report may have changed
+	Random     io.Reader       // varies the delays; must be safe for concurrent use if it is shared
 	Log        *slog.Logger
-	Changed    func(err error) // told nil when the link is up, and why it is not; may be nil
+	Changed    func(err error) // called with nil when the link is up, and with the reason when it is not
 }
 
-// Run keeps the link up until the context is done, and then returns its error; or ErrDismissed.
+// Run keeps the link up until the context is done, and then returns its error, or until the control plane ends the
+// enrollment, and then returns ErrDismissed.
 func (l *Link) Run(ctx context.Context) error {
 	backoff := firstBackoff
 	for {
@@ -120,7 +122,7 @@ func (l *Link) jitter(d time.Duration) time.Duration {
 	return d/2 + time.Duration(float64(d/2)*float64(binary.BigEndian.Uint32(b[:]))/(1<<32))
 }
 
-// once connects and stays until the link ends. It reports whether the control plane took the agent in.
+// once connects and serves the link until it ends. It reports whether the control plane accepted the agent.
 func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -138,7 +140,7 @@ func (l *Link) once(ctx context.Context) (welcomed bool, err error) {
 	}
 	l.Log.Info("linked", "server", l.Server)
 	l.changed(nil)
-	// The welcome may have taken its time: the first ping measures the clocks at once.
+	// The welcome may have been slow, so the first ping measures the clocks at once.
 	c.work.Go(func() { repeat(ctx, hostproto.PingInterval, nil, c.keepAlive) })
 	c.work.Go(func() { repeat(ctx, reportInterval, l.Again, c.report) })
 	if l.Outbox != nil {
@@ -178,12 +180,12 @@ func (l *Link) dial(ctx context.Context) (*hostproto.Conn, error) {
 type connection struct {
 	*Link
 	conn   *hostproto.Conn
-	work   sync.WaitGroup    // all goroutines of the connection but the one that listens
-	adding chan struct{}     // bounds how many grants are looked at in parallel
-	told   *hostproto.Report // the last report that the control plane took; nil for none
+	work   sync.WaitGroup    // the connection's goroutines, without the one in listen
+	adding chan struct{}     // bounds how many grants are judged in parallel
+	told   *hostproto.Report // the last report that the control plane stored; nil if none
 }
 
-// greet says hello and takes in the welcome.
+// greet sends the Hello and handles the Welcome.
 func (c *connection) greet(ctx context.Context) error {
 	report := c.Report(ctx)
 	sent := c.Clock.Uptime()
@@ -207,7 +209,7 @@ func (c *connection) greet(ctx context.Context) error {
 	return nil
 }
 
-// listen takes in messages until the link ends.
+// listen handles messages until the link ends.
 func (c *connection) listen(ctx context.Context) error {
 	for {
 		m, err := c.conn.Receive(hostproto.AgentSilence)
@@ -234,7 +236,8 @@ func (c *connection) listen(ctx context.Context) error {
 	}
 }
 
-// add holds a grant and acknowledges it. A user whom only a slow directory knows must not hold up the others.
+// add adds a grant and acknowledges it, in a goroutine of its own: a user whom only a slow directory service knows must
+// not delay other messages.
 func (c *connection) add(ctx context.Context, id uint64, grant hostproto.Grant) {
 	select {
 	case c.adding <- struct{}{}:
@@ -247,18 +250,18 @@ func (c *connection) add(ctx context.Context, id uint64, grant hostproto.Grant) 
 	})
 }
 
-// ack acknowledges the message with the ID; 0 asks for none.
+// ack acknowledges the message with the ID. It does nothing if the ID is 0.
 func (c *connection) ack(ctx context.Context, id uint64, ack hostproto.Ack) {
 	if id != 0 {
-		c.conn.Send(ctx, hostproto.Message{ID: id, Ack: &ack}) // if it fails, so does listen
+		c.conn.Send(ctx, hostproto.Message{ID: id, Ack: &ack}) // if it fails, listen fails too
 	}
 }
 
-// tell sends a message and reports whether the control plane took it.
+// tell sends a message and reports whether the control plane acknowledged it without an error.
 func (c *connection) tell(ctx context.Context, m hostproto.Message) bool {
 	answer, err := c.conn.Call(ctx, m)
 	if err != nil {
-		return false // and listen fails
+		return false // listen fails too
 	}
 	if refusal := answer.Ack; refusal.Code != "" {
 		c.Log.Warn("the control plane refuses a message", "code", refusal.Code, "message", refusal.Message)
@@ -267,7 +270,7 @@ func (c *connection) tell(ctx context.Context, m hostproto.Message) bool {
 	return true
 }
 
-// repeat does something at once, at each interval, and whenever asked receives, until the context is done.
+// repeat calls do at once, at each interval, and whenever asked receives, until the context is done.
 func repeat(ctx context.Context, interval time.Duration, asked <-chan struct{}, do func(context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -282,8 +285,8 @@ func repeat(ctx context.Context, interval time.Duration, asked <-chan struct{}, 
 	}
 }
 
-// keepAlive sends a ping and does not wait for its answer: while grants that are slow to judge keep listen busy, the
-// control plane must still hear from us.
+// keepAlive sends a ping without waiting for its answer. While grants that are slow to judge keep listen busy, the
+// control plane must still hear from the agent.
 func (c *connection) keepAlive(ctx context.Context) {
 	c.work.Go(func() { c.ping(ctx) })
 }
@@ -297,7 +300,7 @@ func (c *connection) ping(ctx context.Context) {
 	}
 }
 
-// report tells what the machine is like, unless the control plane took the same before.
+// report sends the report, unless the control plane has already stored the same one.
 func (c *connection) report(ctx context.Context) {
 	report := c.Report(ctx)
 	if c.told != nil && reflect.DeepEqual(report, *c.told) {
@@ -308,7 +311,7 @@ func (c *connection) report(ctx context.Context) {
 	}
 }
 
-// release tells of the releases that are kept, of MaxReleases at a time, until there are none or one was not taken.
+// release sends the unsent releases, MaxReleases at a time, until there are none or one was not recorded.
 func (c *connection) release(ctx context.Context) {
 	for {
 		var refused atomic.Bool

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// newConnection is an agent's connection, of a machine that is always the same, and the control plane's end of it.
+// newConnection returns an agent's connection, of a machine that never changes, and the control plane's end of it.
 func newConnection(t *testing.T, serverClock *Clock) (agent *connection, plane *hostproto.Conn) {
 	t.Helper()
 	accepted := make(chan *hostproto.Conn, 1)
@@ -60,8 +60,8 @@ func say(t *testing.T, plane *hostproto.Conn, m hostproto.Message) {
 	}
 }
 
-// A control plane that could not store a report, because its database was busy or too many came at once, was not told
-// again until the machine changed: its instance stood there as it once was, for months.
+// A control plane could not store a report, because its database was busy or too many came at once. The agent did not
+// send it again until the machine changed, so the instance's description was out of date for months.
 func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 	agent, plane := newConnection(t, NewClock(clock.Uptime))
 	go agent.listen(t.Context())
@@ -89,8 +89,8 @@ func TestReportThatWasNotTakenIsToldAgain(t *testing.T) {
 	}
 }
 
-// A directory did not answer, and so many keys were pushed that the agent had no hand free to take in more. The link was
-// lost too when the control plane heard nothing of it for 20 seconds.
+// A directory service did not answer, and so many keys were pushed that the agent could handle no more messages. The
+// link was lost too, because the control plane heard nothing for 20 seconds.
 func TestPingsGoOnWhileNothingIsTakenIn(t *testing.T) {
 	agent, plane := newConnection(t, NewClock(clock.Uptime))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,8 +105,8 @@ func TestPingsGoOnWhileNothingIsTakenIn(t *testing.T) {
 }
 
 // Somebody in the network held the control plane's answers back, each a little longer than the one before. The agent
-// took each for the answer to its latest question: it believed the control plane's clock to stand minutes behind, and
-// let keys in for as long after their end.
+// took each for the answer to its latest question. So it believed that the control plane's clock was minutes behind,
+// and accepted keys for as long after their end.
 func TestLateAnswersDoNotSlowTheClock(t *testing.T) {
 	var uptime atomic.Int64
 	serverClock := NewClock(func() time.Duration { return time.Duration(uptime.Load()) })

@@ -27,9 +27,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 
-// A key was acknowledged for accounts that sshd, PAM or the shell turn away: whoever pushed it was told Success, and
-// then denied. Whatever the account and whatever sshd's configuration, what the agent says is what sshd does: it
-// refuses nobody whom an ordinary key lets in, and admits nobody whom it does not.
+// A key was acknowledged for accounts that sshd, PAM or the shell turn away: the push succeeded, and the login was
+// denied. Whatever the account and sshd's configuration, the agent must say what sshd does: it refuses no user whom an
+// ordinary key lets in, and accepts none whom it does not.
 func TestJudgesAsSSHDDoes(t *testing.T) {
 	if !debian.Inside() {
 		debian.Rerun(t, debian.Bookworm, nil)
@@ -53,7 +53,7 @@ func TestJudgesAsSSHDDoes(t *testing.T) {
 		"no Ed25519 for a group":  "UsePAM yes\nMatch Group friends\nPubkeyAcceptedAlgorithms ecdsa-sha2-nistp256\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // and so after "closed", which closes the machine to all
+			t.Parallel() // so it runs after "closed", which closes the machine to everybody
 			d := startSSHD(t, config)
 			machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)
 			for _, user := range users {
@@ -68,7 +68,7 @@ func TestJudgesAsSSHDDoes(t *testing.T) {
 				if ack.Code != "" && ack.Code != hostproto.AckUnknownUser && ack.Message == "" {
 					t.Errorf("%s: refused as %+v, without a reason", user, ack)
 				}
-				// The advice was `chage -E -1`, which answers with how it is used.
+				// The advice was once `chage -E -1`, which only prints chage's usage.
 				if strings.Contains(ack.Message, "chage ") && !strings.HasSuffix(ack.Message, " "+user) {
 					t.Errorf("%s: the advice names no account: %q", user, ack.Message)
 				}
@@ -94,10 +94,10 @@ func TestJudgesAsSSHDDoes(t *testing.T) {
 	})
 }
 
-// someUsers are those of the accounts that differ by what sshd is configured for.
+// someUsers are the accounts whose logins depend on sshd's configuration.
 var someUsers = []string{"root", "plain", "mina", "service", "1digit", "DOM+bob", "müller", "nobody-here"}
 
-// makeAccounts gives the Debian accounts of every kind, and returns their names, and some that are nobody's.
+// makeAccounts creates accounts of every kind in the Debian, and returns their names and some names without an account.
 func makeAccounts(t *testing.T) []string {
 	t.Helper()
 	script := `
@@ -137,15 +137,15 @@ for name in 1digit DOM+bob müller 'DOM\anna' 1234; do printf '%s:*:19000:0:9999
 		"nobody-here", "0", "99"}
 }
 
-// testSSHD is a real sshd on loopback that asks the agent of an enrollment, which there is not, and lets everybody in
-// by one ordinary key.
+// testSSHD is a real sshd on loopback. It asks the agent of an enrollment that does not exist, and accepts one ordinary
+// key for everybody.
 type testSSHD struct {
-	directory string // of the enrollment, in name
+	directory string // of the enrollment, which does not exist
 	config    string
 	pidFile   string
 	port      int
 	publicKey string
-	private   string // file
+	private   string // the file of the ordinary key
 	stop      func()
 }
 
@@ -199,13 +199,13 @@ func startSSHD(t *testing.T, lines string) testSSHD {
 	return d
 }
 
-// write writes the configuration: what sshd is to ask, and the lines.
+// write writes the configuration: the AuthorizedKeysCommand, and the lines.
 func (d testSSHD) write(t *testing.T, lines string) {
 	t.Helper()
 	d.writeAll(t, keysCommandLines+lines)
 }
 
-// writeAll writes the configuration: where sshd is and what it has, and the lines.
+// writeAll writes the configuration: sshd's places and keys, and the lines.
 func (d testSSHD) writeAll(t *testing.T, lines string) {
 	t.Helper()
 	base := filepath.Dir(d.config)
@@ -218,7 +218,7 @@ AuthorizedKeysFile %s/authorized
 %s`, d.port, base, d.pidFile, base, lines), 0o644)
 }
 
-// reload has the daemon read its configuration again, and returns when it has.
+// reload makes the daemon read its configuration again, and returns when it has.
 func (d testSSHD) reload(t *testing.T) {
 	t.Helper()
 	before := stat(t, d.pidFile)
@@ -235,7 +235,7 @@ func (d testSSHD) reload(t *testing.T) {
 	})
 }
 
-// login logs in by the ordinary key.
+// login logs in with the ordinary key.
 func (d testSSHD) login(ctx context.Context, user string) (output []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wait.Patience)
 	defer cancel()
@@ -244,7 +244,8 @@ func (d testSSHD) login(ctx context.Context, user string) (output []byte, err er
 		"-p", strconv.Itoa(d.port), "-l", user, "127.0.0.1", "true").CombinedOutput()
 }
 
-// writePair makes a key, writes its private half and that of the public one beside it, and returns the public one.
+// writePair makes a key pair, writes the private key to the path and the public key beside it, and returns the public
+// key.
 func writePair(t *testing.T, path string) (publicKey string) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -282,7 +283,7 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// The users of a directory are in no file: name services tell of them, their shell and their groups.
+// The users of a directory service are in no file. The name services know their shells and groups.
 func TestUsersOfADirectory(t *testing.T) {
 	d := startSSHD(t, "UsePAM yes\nAllowGroups \"domain users\"\n")
 	bin := t.TempDir()
@@ -307,7 +308,7 @@ esac
 	for user, want := range map[string]hostproto.Ack{
 		"anna@corp": {},
 		"jo@corp":   {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "AllowGroups"},
-		"bb@corp":   {}, // whose groups cannot be found out
+		"bb@corp":   {}, // its groups cannot be found out
 		"svc@corp":  {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "shell"},
 		"gone@corp": {Code: hostproto.AckRefused, Subject: hostproto.SubjectUser, Message: "expired"},
 		"down@corp": {Code: hostproto.AckFailed, Message: "look up"},

@@ -9,27 +9,27 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// Logins judges logins that a pushed key is to make possible.
+// Logins judges whether a user could log in with a pushed key.
 type Logins interface {
-	// Judge returns why the user, whom a grant names, could not log in by the key, "TYPE BASE64", if the machine held the
-	// grant; the zero Ack if nothing speaks against it, or as far as the machine can tell. It returns within seconds,
-	// whatever it asks.
+	// Judge returns the Ack that says why the user could not log in with the key, "TYPE BASE64", if the machine had a
+	// grant of it. It returns the zero Ack if there is no obstacle, or none that the machine can find. It returns
+	// within seconds.
 	Judge(ctx context.Context, user, publicKey string) hostproto.Ack
 }
 
-// Machine judges logins as this machine's sshd, PAM and shells would. It is safe for concurrent use.
+// Machine judges logins as the machine's sshd, PAM and shells would. It is safe for concurrent use.
 type Machine struct {
 	sshd *Watch
-	now  func() time.Time // the machine's own clock, which accounts expire by
+	now  func() time.Time // the machine's own clock, by which accounts expire
 	log  *slog.Logger
 }
 
-// NewMachine returns a Machine whose sshd is watched.
+// NewMachine returns a Machine. It knows sshd's configuration from watch.
 func NewMachine(watch *Watch, now func() time.Time, log *slog.Logger) *Machine {
 	return &Machine{sshd: watch, now: now, log: log}
 }
 
-// Judge implements Logins. What cannot be found out refuses nobody: the login will tell.
+// Judge implements Logins. If it cannot find something out, it does not refuse the user for it.
 func (m *Machine) Judge(ctx context.Context, user, publicKey string) hostproto.Ack {
 	found, ok, err := lookup(ctx, user)
 	switch {
@@ -61,7 +61,7 @@ func (m *Machine) Judge(ctx context.Context, user, publicKey string) hostproto.A
 	return hostproto.Ack{}
 }
 
-// refusal returns, as a sentence, why the account lets nobody in.
+// refusal returns a sentence that says why the account cannot log in; "" if it can.
 func (m *Machine) refusal(ctx context.Context, found account, settings sshd.Settings) string {
 	asked := sshd.Account{Name: found.name, UID: found.uid, Shell: found.shell}
 	if settings.NamesGroups() {

@@ -16,25 +16,26 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// The bounds of a report, which are the control plane's too.
+// Bounds on a report, the same as the control plane's.
 const (
 	maxAddresses = 64
 	maxUsers     = 1000
 )
 
-// Reporter finds out what there is to say of the machine. It is safe for concurrent use.
+// Reporter makes reports of the machine. It is safe for concurrent use.
 type Reporter struct {
 	config  Config
 	version string
 	sshd    *Watch
 }
 
-// NewReporter returns a Reporter of the enrollment's machine, whose sshd is watched. version is the agent's own.
+// NewReporter returns a Reporter of the enrollment's machine. It knows sshd's configuration from watch. version is the
+// agent's.
 func NewReporter(config Config, version string, watch *Watch) *Reporter {
 	return &Reporter{config: config, version: version, sshd: watch}
 }
 
-// Report looks at the machine. What cannot be found out is left empty.
+// Report describes the machine. It leaves empty what it cannot find out.
 func (r *Reporter) Report(ctx context.Context) hostproto.Report {
 	users, _ := LoginUsers("/etc/passwd")
 	var userNames []string
@@ -58,8 +59,8 @@ func (r *Reporter) Report(ctx context.Context) hostproto.Report {
 	}
 }
 
-// addresses returns the configured addresses, or else the machine's own: the one that the control plane sees
-// first, then those of IPv4 and IPv6 that can be reached from elsewhere.
+// addresses returns the configured addresses or, if there are none, the machine's own: first the one that the control
+// plane sees, then the others that can be reached from elsewhere, IPv4 before IPv6.
 func (r *Reporter) addresses() []string {
 	found := r.config.Addresses
 	if len(found) == 0 {
@@ -75,8 +76,7 @@ func (r *Reporter) addresses() []string {
 	return texts
 }
 
-// ownAddresses returns the addresses of all interfaces but those that only the machine itself or its own link
-// can use, IPv4 first.
+// ownAddresses returns the addresses of all interfaces, IPv4 first, without loopback and link-local ones.
 func ownAddresses() []netip.Addr {
 	all, _ := net.InterfaceAddrs()
 	var found []netip.Addr
@@ -90,8 +90,8 @@ func ownAddresses() []netip.Addr {
 	return slices.Compact(found)
 }
 
-// addressTowards returns the address from which packets to the server would go. It sends none, unless the name
-// of the server has to be looked up.
+// addressTowards returns the source address of packets to the server. It sends none, except to resolve the server's
+// name.
 func addressTowards(server string) netip.Addr {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -109,8 +109,8 @@ func addressTowards(server string) netip.Addr {
 	return local.Addr().Unmap()
 }
 
-// hostKeyFiles returns the files of the public host keys: those configured, or those sshd names, or where they
-// usually are.
+// hostKeyFiles returns the files of the public host keys: those that are configured or, if there are none, those that
+// sshd names or, if it names none, the usual ones.
 func (r *Reporter) hostKeyFiles(view View) []string {
 	if len(r.config.HostKeyFiles) > 0 {
 		return r.config.HostKeyFiles
@@ -126,8 +126,8 @@ func (r *Reporter) hostKeyFiles(view View) []string {
 	return usual
 }
 
-// publicKeys reads the keys as "TYPE BASE64". A file that cannot be read is passed over: sshd passes over keys
-// it does not have, too.
+// publicKeys returns the keys in the files as "TYPE BASE64". It skips files that it cannot read, as sshd skips host
+// keys that it does not have.
 func publicKeys(files []string) []string {
 	var keys []string
 	for _, file := range files {
@@ -139,7 +139,7 @@ func publicKeys(files []string) []string {
 	return keys
 }
 
-// osName returns PRETTY_NAME of the first os-release(5) there is.
+// osName returns PRETTY_NAME of the first os-release(5) file that can be read.
 func osName(files ...string) string {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -155,7 +155,7 @@ func osName(files ...string) string {
 	return "Linux"
 }
 
-// hostName makes a kernel's host name, which can be anything, one that DNS would take.
+// hostName turns a kernel's host name, which can be any text, into one that is valid in DNS.
 func hostName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
@@ -167,7 +167,7 @@ func hostName(name string) string {
 	return cmp.Or(strings.Trim(name, ".-_"), "localhost")
 }
 
-// architecture returns EC2's word for Go's.
+// architecture returns EC2's name of the architecture that Go calls goarch.
 func architecture(goarch string) string {
 	switch goarch {
 	case "amd64":

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// shadow is what shadow(5) says of an account: days since 1970, or numbers of days; -1 where it says nothing.
+// shadow is an account's entry in shadow(5). Fields are days since 1970, or numbers of days; -1 if empty.
 type shadow struct {
-	missing                             bool // there should be an entry, and there is none
+	missing                             bool // the account should have an entry, and has none
 	locked                              bool // the password begins with "!"
 	changed, maximum, inactive, expires int
 }
 
-// shadowOf reads the user's entry; ok is false if it says nothing of the user, or not to us: only root may read it.
+// shadowOf returns the user's entry. ok is false if there is none, or if it cannot be read: only root may.
 func shadowOf(ctx context.Context, user account) (s shadow, ok bool) {
 	fields, err := entry("/etc/shadow", user.name)
 	if fields == nil && err == nil && !user.local {
@@ -39,9 +39,9 @@ func shadowOf(ctx context.Context, user account) (s shadow, ok bool) {
 	}, true
 }
 
-// refusal returns, as a sentence, why the age of the named account keeps it out at the time; "" if it does not. sshd by
-// itself looks at the account's end. With pam, pam_unix looks at the password's too, although a key was shown, and has
-// it changed at the login, for which most who come by a key know no old one.
+// refusal returns a sentence that says why the named account's age keeps it out at the time; "" if it does not. sshd
+// itself checks when the account expires. With pam, pam_unix checks the password's age too, although the user showed a
+// key, and demands a new password at the login, for which most users who log in by key do not know the old one.
 func (s shadow) refusal(name string, now time.Time, pam bool) string {
 	today := int(now.Unix() / 86400)
 	date := func(day int) string { return time.Unix(int64(day)*86400, 0).UTC().Format(time.DateOnly) }
@@ -49,7 +49,7 @@ func (s shadow) refusal(name string, now time.Time, pam bool) string {
 	if pam {
 		var asked bool
 		if options, asked = pamAccount("pam_unix.so"); !asked {
-			return "" // whom PAM asks instead knows better
+			return "" // PAM asks another module instead
 		}
 	}
 	ends := s.changed + s.maximum
@@ -71,11 +71,11 @@ func (s shadow) refusal(name string, now time.Time, pam bool) string {
 	return ""
 }
 
-// nologinFiles close a machine to everybody but root, as at its boot and before it is shut down: sshd looks for the
-// first by itself, pam_nologin for both.
+// nologinFiles close a machine to everybody but root, while it boots and before it shuts down. sshd itself checks the
+// first, pam_nologin both.
 var nologinFiles = [...]string{"/etc/nologin", "/run/nologin"}
 
-// closed returns, as a sentence, why the machine lets nobody but root in; "" if it does not.
+// closed returns a sentence that says why the machine admits only root; "" if it does not.
 func closed(pam bool) string {
 	for i, path := range nologinFiles {
 		if _, err := os.Stat(path); err == nil && (i == 0 || pam && pamNologin()) {
@@ -90,11 +90,11 @@ func pamNologin() bool {
 	return asked
 }
 
-// pamAccount finds the module among those that sshd's PAM configuration has decide which accounts may be used, and
-// returns its options.
+// pamAccount finds the module in the account stack of sshd's PAM configuration and returns its options. ok is false if
+// the module is not there.
 func pamAccount(module string) (options []string, ok bool) { return pamAccountIn("sshd", module, 0) }
 
-// maxPAMIncludes bounds files that include files.
+// maxPAMIncludes bounds the depth of files that include files.
 const maxPAMIncludes = 16
 
 func pamAccountIn(name, module string, depth int) (options []string, ok bool) {

@@ -23,39 +23,39 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// The bounds of a conversation on the socket.
+// Bounds on a conversation on the socket.
 const (
-	lookTimeout = 15 * time.Second // for a status, before which the agent looks at sshd
+	lookTimeout = 15 * time.Second // for a status, which asks sshd first
 	maxQuestion = 4 << 10          // bytes
 	maxStatus   = 1 << 20          // bytes
 )
 
-// aboutStatus is what AskStatus asks, in place of keys.About. The answer is an AgentStatus in JSON.
+// aboutStatus is the question of AskStatus, in place of keys.About. The answer is an AgentStatus in JSON.
 const aboutStatus = "status\x00"
 
-// Recorder records releases. *Spool is one.
+// Recorder records releases. *Spool implements it.
 type Recorder interface {
-	// Add records a release of a key that the caller pushed, once under its event id.
+	// Add records a release of a key that the caller pushed. It records an event id only once.
 	Add(release hostproto.Release, caller string) error
-	// Tell has the control plane told, soon, of what was added.
+	// Tell makes the link send the added releases soon.
 	Tell()
 }
 
-// Desk answers the keys helper, and whoever asks how the agent is, on a unix socket.
+// Desk answers the keys helper, and AskStatus, on a unix socket.
 type Desk struct {
 	Grants   *Grants
 	Recorder Recorder
-	Askers   []uint32  // user ids that may ask, beside root
+	Askers   []uint32  // user ids that may ask, besides root
 	Random   io.Reader // makes event ids
 	Log      *slog.Logger
-	Syslog   func(line string)  // is told of each key that was handed out
+	Syslog   func(line string)  // called for each key that was handed out
 	Status   func() AgentStatus // may be nil
 
 	connections connections
 }
 
-// ListenSocket listens on a unix socket that only root and its owner may connect to. It takes the place of a
-// socket that nobody serves any more, and refuses to take that of another agent.
+// ListenSocket listens on a unix socket that only root and its owner may connect to. It replaces a socket that no
+// process serves any more, and returns an error if another agent serves it.
 func ListenSocket(path string, owner int) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -82,11 +82,11 @@ func ListenSocket(path string, owner int) (net.Listener, error) {
 	return listener, nil
 }
 
-// socketInterval is how often an agent makes sure that its socket is still there.
+// socketInterval is how often an agent checks that its socket is still there.
 const socketInterval = time.Second
 
-// keepSocket returns an error once the path is no more the socket that it is now. An agent that nobody can ask must not
-// stay linked: each push would be answered with Success, and no key would open the machine.
+// keepSocket returns an error once the path no longer names the socket that it names now. An agent that cannot be asked
+// must not stay linked: pushes would succeed, and no key would open the machine.
 func keepSocket(ctx context.Context, path string) error {
 	ours, err := os.Lstat(path)
 	if err != nil {
@@ -109,7 +109,7 @@ func keepSocket(ctx context.Context, path string) error {
 // Serve answers until the context is done, which also closes the listener.
 func (d *Desk) Serve(ctx context.Context, listener net.Listener) error {
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
-	busy := make(chan struct{}, 64) // bounds the conversations at one time
+	busy := make(chan struct{}, 64) // bounds the concurrent conversations
 	failed := make(chan error, 1)
 	go d.acceptNext(listener, busy, failed)
 	err := <-failed
@@ -119,8 +119,8 @@ func (d *Desk) Serve(ctx context.Context, listener net.Listener) error {
 	return fmt.Errorf("accept on the socket: %w", err)
 }
 
-// acceptNext accepts a conversation and holds it, while another goroutine accepts the next one: to hand the conversation
-// to the other one instead would cost its login the time in which a thread wakes up.
+// acceptNext accepts a conversation and holds it itself, while another goroutine accepts the next one. Handing the
+// conversation to another goroutine would cost its login the time in which a thread wakes up.
 func (d *Desk) acceptNext(listener net.Listener, busy chan struct{}, failed chan<- error) {
 	busy <- struct{}{}
 	defer func() { <-busy }()
@@ -147,7 +147,7 @@ func (d *Desk) answer(conn net.Conn) error {
 	asked := bufio.NewReader(io.LimitReader(conn, maxQuestion))
 	switch about, err := asked.ReadString(0); {
 	case about == "" && errors.Is(err, io.EOF):
-		return nil // somebody looked whether we are there
+		return nil // a connection that asks nothing: ListenSocket's check
 	case err != nil:
 		return fmt.Errorf("read the question: %w", err)
 	case about == keys.About:
@@ -192,8 +192,8 @@ func (d *Desk) answerStatus(conn net.Conn) error {
 	return json.NewEncoder(conn).Encode(d.Status())
 }
 
-// release finds the grants and records that they are handed out to the sshd for which the asker asks. One that cannot
-// be recorded is not.
+// release finds the grants that the question asks for, and records a release of each to the sshd that the asker belongs
+// to. It leaves out grants whose release cannot be recorded.
 func (d *Desk) release(q keys.Question, asker int) []Live {
 	found, now := d.Grants.Find(q.User, q.Fingerprint)
 	if len(found) == 0 {
@@ -216,7 +216,7 @@ func (d *Desk) release(q keys.Question, asker int) []Live {
 	})
 }
 
-// onePerKey leaves one grant of each key, the one that ends last: a login is by one grant, however often its key was
+// onePerKey returns one grant of each key, the one that ends last: a login uses one grant, however often its key was
 // pushed.
 func onePerKey(grants []Live) []Live {
 	slices.SortFunc(grants, func(a, b Live) int {
@@ -226,8 +226,8 @@ func onePerKey(grants []Live) []Live {
 	return slices.CompactFunc(grants, func(a, b Live) bool { return a.fingerprint == b.fingerprint })
 }
 
-// admit looks at who connected, as the kernel tells it, and returns the process's id: 0 for one of a PID namespace that
-// is out of our sight.
+// admit checks who connected, as the kernel says (SO_PEERCRED), and returns the id of the process; 0 if the process is
+// in a PID namespace that the agent cannot see.
 func (d *Desk) admit(conn net.Conn) (pid int, err error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {

@@ -22,7 +22,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// recorder is a spool in memory, which can be full.
+// recorder is a Recorder in memory, which can be full.
 type recorder struct {
 	full     bool
 	releases []hostproto.Release
@@ -38,7 +38,7 @@ func (r *recorder) Add(release hostproto.Release, _ string) error {
 
 func (r *recorder) Tell() {}
 
-// grantsAt holds no grants, and knows that the control plane's time is now.
+// grantsAt returns empty Grants for which the control plane's time is now.
 func grantsAt(t *testing.T, issuer issuer, now time.Time) *Grants {
 	t.Helper()
 	clock := NewClock(func() time.Duration { return 0 })
@@ -48,7 +48,7 @@ func grantsAt(t *testing.T, issuer issuer, now time.Time) *Grants {
 	return NewGrants(issuer.authority.Certificate(), instanceID, clock, logins, room, quiet)
 }
 
-// serveDesk serves a desk that holds a grant for alice, and returns the path of its socket.
+// serveDesk serves a desk that has a grant for alice, and returns the path of its socket.
 func serveDesk(t *testing.T, recorder Recorder, askers ...uint32) string {
 	t.Helper()
 	issuer := newIssuer(t)
@@ -84,7 +84,7 @@ func serve(t *testing.T, grants *Grants, recorder Recorder, askers ...uint32) st
 	return path
 }
 
-// ask asks the desk, which this process serves, as the keys helper does.
+// ask asks this process's desk as the keys helper does.
 func ask(socket, user, fingerprint string) ([]keys.Key, error) {
 	return keys.Ask(socket, uint32(os.Geteuid()), keys.Question{User: user, Fingerprint: fingerprint})
 }
@@ -106,7 +106,8 @@ func TestDesk(t *testing.T) {
 	}
 }
 
-// One login wrote a release for each live grant of its key: after 1,600 pushes, 1,600. It is of one grant, the last.
+// One login wrote a release for each live grant of its key: after 1,600 pushes, 1,600 releases. It must write one, of
+// the last grant.
 func TestDeskReleasesOneGrantOfAKey(t *testing.T) {
 	issuer := newIssuer(t)
 	grants := grantsAt(t, issuer, time.Now())
@@ -160,7 +161,7 @@ func TestFloodLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
-// A push was answered with Success by a machine that could not have recorded the key's use, and so withheld it.
+// A push succeeded on a machine that could not have recorded the key's use, and so withheld the key.
 func TestGrantsThatCouldNotBeRecordedAreRefused(t *testing.T) {
 	issuer := newIssuer(t)
 	clock := NewClock(func() time.Duration { return 0 })
@@ -186,8 +187,8 @@ func TestGrantsThatCouldNotBeRecordedAreRefused(t *testing.T) {
 	}
 }
 
-// Whatever grants a control plane hands over, on a new link or by a push, sshd is given the keys of those that the
-// pinned authority signed for this machine, the user and this minute. The keys helper takes the agent's word for it.
+// Whatever grants a control plane sends, on a new link or by a push, sshd gets only keys of grants that the pinned
+// authority signed for this machine, the user and this minute. The keys helper trusts the agent in this.
 func TestDeskHandsOutOnlyWhatIsSigned(t *testing.T) {
 	issuer, stranger, now := newIssuer(t), newIssuer(t), time.Now()
 	good := issuer.grant(t, "r1", "alice", now.Add(time.Minute))
@@ -238,7 +239,7 @@ func TestDeskHandsOutOnlyWhatIsSigned(t *testing.T) {
 	}
 }
 
-// No key without a record of it.
+// No key is handed out without a record.
 func TestDeskWithholdsWhatItCannotRecord(t *testing.T) {
 	socket := serveDesk(t, &recorder{full: true}, uint32(os.Geteuid()))
 	if got, err := ask(socket, "alice", ""); err != nil || len(got) != 0 {
@@ -269,8 +270,8 @@ func TestDeskSurvivesNonsense(t *testing.T) {
 	}
 }
 
-// The kernel says who asks. The socket's mode keeps others out already; here it is opened to show that it is not
-// all there is.
+// The kernel says who asks. The socket's mode already keeps others out; here it is opened, to show that the mode is not
+// the only protection.
 func TestDeskAnswersOnlyWhomItMay(t *testing.T) {
 	const nobody = 65534
 	allowed, refused := serveDesk(t, &recorder{}, nobody), serveDesk(t, &recorder{}, 12345)
@@ -298,12 +299,12 @@ func TestDeskAnswersOnlyWhomItMay(t *testing.T) {
 	}
 }
 
-// asUser runs f on a thread of its own that has the user's id.
+// asUser runs f on a thread of its own that has the user id.
 func asUser(t *testing.T, uid int, f func()) {
 	t.Helper()
 	done := make(chan unix.Errno)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread dies with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0))
 		if errno == 0 {
 			f()
@@ -325,7 +326,7 @@ func TestListenSocket(t *testing.T) {
 		t.Error("a second agent took the socket of one that lives")
 	}
 	first.(*net.UnixListener).SetUnlinkOnClose(false)
-	first.Close() // as if it had been killed
+	first.Close() // as if the agent had been killed
 	second, err := ListenSocket(path, os.Geteuid())
 	if err != nil {
 		t.Fatalf("the socket of a dead agent stands in the way: %v", err)

@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// The size of a spool: 5 MB, which the file has from the beginning.
+// The size of a spool. The file is 5 MB long from the beginning.
 const (
 	spoolSlots = 10_000
 	slotSize   = 512 // bytes; the longest release takes about 400
@@ -29,39 +29,39 @@ const (
 // machine is busy with, comes first; and sshd asks twice for one login, which then is told once.
 const tellAfter = 200 * time.Millisecond
 
-// ErrSpoolFull says that no more releases can be recorded before the control plane has taken some.
+// ErrSpoolFull reports that no more releases can be recorded until the control plane has recorded some.
 var ErrSpoolFull = errors.New("host: too many releases wait for the control plane")
 
-// Spool keeps releases in a file until they are in the trail, one JSON object a line. What was added survives
-// the death of the agent; a crash of the whole machine may lose the last seconds. It is safe for concurrent use,
-// by one process.
+// Spool keeps releases in a file until they are in the trail, one JSON object a line. Added releases survive the death
+// of the agent. A crash of the whole machine may lose those of the last seconds. Spool is safe for concurrent use by
+// one process.
 //
-// The file is made of slots, each a line that is padded with spaces. A release is written into a slot where it stands,
-// which needs no space on a disk that is full by then. A file system that writes what is changed elsewhere (ZFS, btrfs)
-// may need some all the same: Room finds out.
+// The file consists of slots, each a line that is padded with spaces. A release is written over a slot in place, which
+// needs no space on a disk that is full by then. A file system that writes changes elsewhere (ZFS, btrfs) may need
+// space nevertheless; Room finds that out.
 //
-// Each caller, as the grants name it, may fill as many slots as it leaves free. However many releases wait of one, or
-// of some, there is room for those of others.
+// Each caller, as named by the grants, may fill as many slots as it leaves free. However many releases of some callers
+// wait, there is room for those of others.
 type Spool struct {
 	path  string
 	ready chan struct{}
 
 	mu      sync.Mutex
-	file    *os.File // nil until there is a file with all slots
+	file    *os.File // nil while there is no file with all slots
 	unsent  []spooled
-	free    []int          // slots
+	free    []int          // empty slots
 	waiting map[string]int // unsent releases by share
 }
 
-// spooled is a release in its slot.
+// spooled is a release and its slot.
 type spooled struct {
 	hostproto.Release
-	Share string `json:"share,omitempty"` // whose slots it counts to: see shareOf
+	Share string `json:"share,omitempty"` // the caller whose slots it counts to; see shareOf
 	slot  int
 }
 
 // OpenSpool opens the spool at the path. If the file cannot be made now, because the disk is full, every Add and Room
-// tries it again. Lines that are not releases, as a crash may leave one, are dropped.
+// tries again. OpenSpool drops lines that are not releases, such as a crash may leave.
 func OpenSpool(path string) (*Spool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +79,7 @@ func OpenSpool(path string) (*Spool, error) {
 	return s, nil
 }
 
-// read takes in the file's lines, and reports whether they are exactly the slots.
+// read adds the releases in the file's text, and reports whether its lines are exactly the slots.
 func (s *Spool) read(text []byte) (inPlace bool) {
 	inPlace = len(text) == spoolSlots*slotSize
 	lines, slot := bufio.NewScanner(bytes.NewReader(text)), 0
@@ -98,7 +98,7 @@ func (s *Spool) read(text []byte) (inPlace bool) {
 	return inPlace && slot == spoolSlots
 }
 
-// Room reports, as an error, why a release of the caller's could not be recorded now.
+// Room returns an error if a release of the caller's key could not be recorded now.
 func (s *Spool) Room(caller string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,8 +108,8 @@ func (s *Spool) Room(caller string) error {
 	return s.write(s.free[len(s.free)-1], nil)
 }
 
-// Add records a release of a key that the caller pushed. One that is recorded already, under the same event id, is left
-// alone. After an error it was not recorded, and the key must not be handed out.
+// Add records a release of a key that the caller pushed. It does nothing if a release with the same event id is
+// recorded. After an error the release is not recorded, and the key must not be handed out.
 func (s *Spool) Add(release hostproto.Release, caller string) error {
 	added := spooled{Release: release, Share: shareOf(caller)}
 	line, err := json.Marshal(added)
@@ -127,7 +127,7 @@ func (s *Spool) Add(release hostproto.Release, caller string) error {
 	last := len(s.free) - 1
 	added.slot = s.free[last]
 	if err := s.write(added.slot, line); err != nil {
-		return errors.Join(err, s.write(added.slot, nil)) // half a line is no release
+		return errors.Join(err, s.write(added.slot, nil)) // removes a half-written line
 	}
 	s.free = s.free[:last]
 	s.unsent = append(s.unsent, added)
@@ -149,8 +149,8 @@ func (s *Spool) Unsent(limit int) []hostproto.Release {
 	return oldest
 }
 
-// Sent implements Outbox. If the slot cannot be emptied, the release is told twice once the agent is started anew, and
-// is one event all the same.
+// Sent implements Outbox. If the slot cannot be emptied, a new agent will send the release again, which is still one
+// event.
 func (s *Spool) Sent(eventID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,8 +192,8 @@ func (s *Spool) signal() {
 	}
 }
 
-// room returns an error unless there is a slot for one more release of the share. It makes the file if there is none,
-// or none any more. It is called with the mutex held.
+// room returns an error unless the share may fill one more slot. It makes the file if there is none any more. The mutex
+// must be held.
 func (s *Spool) room(share string) error {
 	if s.file == nil || !s.isInPlace() {
 		if err := s.reserve(); err != nil {
@@ -206,7 +206,7 @@ func (s *Spool) room(share string) error {
 	return nil
 }
 
-// write fills a slot with the line, or with nothing.
+// write writes the line to the slot, or empties the slot if line is nil.
 func (s *Spool) write(slot int, line []byte) error {
 	if len(line) >= slotSize {
 		return fmt.Errorf("a release of %d bytes does not fit into the spool", len(line))
@@ -221,9 +221,9 @@ func padded(line []byte) []byte {
 	return text
 }
 
-// reserve makes a file with all slots, which holds exactly what is unsent. After an error there is no file to write to:
-// the one at the path, if any, may be the old one or the new one, which both hold what is unsent. It is called with
-// the mutex held.
+// reserve replaces the file by one with all slots that holds exactly the unsent releases. After an error there is no
+// file to write to; the file at the path may be the old one or the new one, which both hold the unsent releases. The
+// mutex must be held.
 func (s *Spool) reserve() error {
 	if s.file != nil {
 		s.file.Close()
@@ -257,14 +257,14 @@ func (s *Spool) reserve() error {
 	return nil
 }
 
-// isInPlace tells whether the file that is written to is the one at the path.
+// isInPlace reports whether the open file is the one at the path.
 func (s *Spool) isInPlace() bool {
 	ours, err := s.file.Stat()
 	theirs, pathErr := os.Lstat(s.path)
 	return err == nil && pathErr == nil && os.SameFile(ours, theirs)
 }
 
-// shareOf returns what stands for a caller in the spool, whose ARN may be longer than a slot.
+// shareOf returns a short name of a caller for the spool, since an ARN may be longer than a slot.
 func shareOf(caller string) string {
 	sum := sha256.Sum256([]byte(caller))
 	return hex.EncodeToString(sum[:8])

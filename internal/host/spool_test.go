@@ -43,7 +43,7 @@ func TestSpool(t *testing.T) {
 	if info := stat(t, path); info.Size() != spoolSlots*slotSize || info.Mode().Perm() != 0o600 {
 		t.Errorf("%d bytes, %v", info.Size(), info.Mode())
 	}
-	// A line that was being written when the machine failed.
+	// A line that was half written when the machine failed.
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-// The spool of an agent of before, whose file had a line a release and no more, is taken over.
+// The spool of an older agent, whose file has a line for each release and nothing else, is taken over.
 func TestSpoolOfAnOlderAgent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "releases")
 	lines := `{"eventId":"a","requestId":"r","osUser":"u","time":"2026-01-01T00:00:00Z"}` + "\n" +
@@ -84,8 +84,8 @@ func TestSpoolOfAnOlderAgent(t *testing.T) {
 	}
 }
 
-// One user's logins while the control plane was away took all of the spool, and another user's key was withheld.
-// However many users flood it, there is room for the next one's login.
+// One user's logins while the control plane was away filled the spool, and another user's key was withheld. However
+// many users flood it, there must be room for the next user's login.
 func TestSpoolHasRoomForOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "releases")
 	spool := mustOpen(t, path)
@@ -119,7 +119,7 @@ func TestSpoolHasRoomForOthers(t *testing.T) {
 	}
 }
 
-// inSmallFileSystem runs f on a file system of its own, a tmpfs of so many bytes, that nobody else sees.
+// inSmallFileSystem runs f on a tmpfs of size bytes that only f sees.
 func inSmallFileSystem(t *testing.T, size int, f func(directory string)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -128,12 +128,12 @@ func inSmallFileSystem(t *testing.T, size int, f func(directory string)) {
 	directory := t.TempDir()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread, with its mounts, ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread, with its mounts, ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
 		if err == nil {
 			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 		}
-		if errors.Is(err, unix.EINVAL) { // in a chroot / is no mount point; others may see the mount until it is undone
+		if errors.Is(err, unix.EINVAL) { // in a chroot / is not a mount point; others may see the mount until it is removed
 			err = nil
 		}
 		if err == nil {
@@ -150,7 +150,7 @@ func inSmallFileSystem(t *testing.T, size int, f func(directory string)) {
 	}
 }
 
-// fill leaves no space in the directory's file system, and returns the file that took it.
+// fill fills the directory's file system, and returns the file that it wrote.
 func fill(t *testing.T, directory string) (path string) {
 	t.Helper()
 	path = filepath.Join(directory, "full")
@@ -169,8 +169,8 @@ func fill(t *testing.T, directory string) (path string) {
 	return path
 }
 
-// The disk of a machine was full. A push was answered with Success, the release could not be recorded, and sshd was
-// given no key. The spool has its space from the beginning.
+// The disk of a machine was full. A push succeeded, its release could not be recorded, and sshd was given no key. The
+// spool has its space from the beginning.
 func TestSpoolOnAFullDisk(t *testing.T) {
 	inSmallFileSystem(t, 6<<20, func(directory string) {
 		path := filepath.Join(directory, "releases")
@@ -182,7 +182,7 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 				return
 			}
 		}
-		spool.Close() // and the agent is started anew, on the full disk
+		spool.Close() // the agent starts again, on the full disk
 		spool = mustOpen(t, path)
 		defer spool.Close()
 		if n := len(unsent(spool, 5000)); n != 3000 {
@@ -195,8 +195,8 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	})
 }
 
-// The disk was full before there was a spool, or the spool was removed. Then there is no room, which a push is told,
-// until the disk has space; nothing is to be started anew.
+// The disk was full before the spool was made, or the spool was removed. Then there is no room, and pushes are refused,
+// until the disk has space. No restart is necessary.
 func TestSpoolThatHasNoSpaceYet(t *testing.T) {
 	inSmallFileSystem(t, 6<<20, func(directory string) {
 		full := fill(t, directory)
@@ -210,7 +210,7 @@ func TestSpoolThatHasNoSpaceYet(t *testing.T) {
 			t.Errorf("the disk has space again: %v", err)
 		}
 		os.RemoveAll(filepath.Join(directory, "made"))
-		fill(t, directory) // but for what the removed file takes as long as it is open
+		fill(t, directory) // except for the removed file, which is still open
 		if err := errors.Join(spool.Room(alice), spool.Add(hostproto.Release{EventID: "3"}, alice)); err != nil {
 			t.Errorf("the spool was removed: %v", err)
 		}
@@ -222,7 +222,7 @@ func TestSpoolThatHasNoSpaceYet(t *testing.T) {
 	})
 }
 
-// Every release fits into its slot, whatever the names in it.
+// Every release fits into its slot, whatever names it has.
 func TestSpoolSlotsAreLongEnough(t *testing.T) {
 	spool := mustOpen(t, filepath.Join(t.TempDir(), "releases"))
 	defer spool.Close()
@@ -240,8 +240,8 @@ func TestSpoolSlotsAreLongEnough(t *testing.T) {
 	}
 }
 
-// Syncing the directory of a new file fails, and perhaps a crash will bring the old one back. What was recorded is in
-// whichever file the path names.
+// Syncing the directory of a new file fails, and a crash may bring back the old one. Whichever file the path names has
+// what was recorded.
 func TestSpoolWhoseDirectoryCannotBeSynced(t *testing.T) {
 	if os.Geteuid() != 0 {
 		prerequisite.Missing(t, "root, to be a user who may not read a directory")
@@ -262,7 +262,7 @@ func TestSpoolWhoseDirectoryCannotBeSynced(t *testing.T) {
 	asUser(t, nobody, func() {
 		spool, err := OpenSpool(path)
 		if err == nil {
-			// as syncing must open it
+			// unreadable, so it cannot be opened to sync it
 			err = errors.Join(spool.Add(hostproto.Release{EventID: "1"}, alice), os.Chmod(directory, 0o300))
 		}
 		if err != nil {
@@ -293,7 +293,7 @@ func stat(t *testing.T, path string) os.FileInfo {
 	return info
 }
 
-// Whatever is added, sent, reopened and taken away, the spool holds what was added and not sent, in order.
+// Whatever is added, sent, reopened and removed, the spool holds what was added and not sent, in order.
 func TestSpoolKeepsWhatWasNotSent(t *testing.T) {
 	directory := t.TempDir()
 	runs := 0

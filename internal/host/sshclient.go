@@ -22,26 +22,26 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// The bounds of the search for the connection that sshd asks about. The keys helper waits meanwhile.
+// Bounds on the search for the connection that sshd asks about, for which the keys helper waits.
 const (
 	findTimeout  = 300 * time.Millisecond
 	maxAncestors = 8
 )
 
-// listeningKnown is for how long it is remembered that a port is listened on.
+// listeningKnown is how long a port is remembered as one that is listened on.
 const listeningKnown = time.Minute
 
-// sshConnection is the connection for which sshd runs the keys helper, as the kernel knows it. The zero value is one
-// that was not found.
+// sshConnection is the connection for which sshd runs the keys helper, as the kernel knows it. The zero value means
+// that it was not found.
 type sshConnection struct {
-	client  netip.AddrPort // the other end, as sshd sees it: behind a jump host, the jump host
-	process string         // sshd's process of this connection, unlike any other on this machine
+	client  netip.AddrPort // the other end, as sshd sees it; the last jump host if there is one
+	process string         // identifies sshd's process of this connection among all of this machine
 	inode   string         // the socket
 }
 
-// eventID is the same for every question that is asked for the connection about the key, since sshd asks twice for one
-// login. A control plane that is told twice has one event, also if the agent was killed in between. Each question
-// for a connection that was not found has an id of its own.
+// eventID returns the same id for all questions about the key on one connection, since sshd asks twice for one login.
+// The control plane then has one event of the login, even if the agent was restarted in between. If the connection was
+// not found, each id is new.
 func (c sshConnection) eventID(now time.Time, random io.Reader, instanceID, user, fingerprint string) string {
 	if c == (sshConnection{}) {
 		return uuid.New(now, random)
@@ -51,15 +51,16 @@ func (c sshConnection) eventID(now time.Time, random io.Reader, instanceID, user
 	return uuid.New(time.UnixMilli(int64(binary.BigEndian.Uint32(sum[16:]))), bytes.NewReader(sum[:]))
 }
 
-// connections finds the connections of sshds. The zero value is ready. It is safe for concurrent use.
+// connections finds the connections of sshd processes. The zero value is ready for use. It is safe for concurrent use.
 type connections struct {
 	mu    sync.Mutex
 	known listeningPorts
 }
 
-// find finds the connection for which the process asks: that of the nearest of its ancestors that has accepted one.
-// sshd has a process for each connection, and runs the helper as its child (sshd_config(5), AuthorizedKeysCommand). If
-// an ancestor has accepted several, as no sshd has, nobody can say which is meant, and the result is the zero value.
+// find returns the connection for which the process asks: the one that its nearest ancestor with an accepted connection
+// has accepted. sshd has a process for each connection, and runs the helper as its child (sshd_config(5),
+// AuthorizedKeysCommand). If that ancestor has accepted several connections, as no sshd does, find returns the zero
+// value.
 func (c *connections) find(proc string, pid int) sshConnection {
 	deadline := time.Now().Add(findTimeout)
 	for range maxAncestors {
@@ -82,8 +83,8 @@ func (c *connections) find(proc string, pid int) sshConnection {
 	return sshConnection{}
 }
 
-// acceptedBy returns those of a process's connections that have a port that is listened on, in the process's own
-// network namespace. A connection that a library opened, to LDAP for example, has a port of its own.
+// acceptedBy returns the process's connections whose local port is listened on in the process's network namespace. The
+// connection that a library opened, for example to LDAP, has a local port that is not.
 func (c *connections) acceptedBy(proc string, pid int, deadline time.Time) []socketLine {
 	process := filepath.Join(proc, strconv.Itoa(pid))
 	sockets := socketsOf(process)
@@ -100,12 +101,12 @@ func (c *connections) acceptedBy(proc string, pid int, deadline time.Time) []soc
 	return c.listened(process, connected, deadline)
 }
 
-// readProcess returns a process's parent and when it was started, in ticks since the boot: proc_pid_stat(5).
+// readProcess returns a process's parent and its start time, in clock ticks since the boot: proc_pid_stat(5).
 func readProcess(proc string, pid int) (parent int, started string) {
 	text := readAtOnce(filepath.Join(proc, strconv.Itoa(pid), "stat"))
-	// The name, in parentheses, may hold anything, spaces and parentheses too.
+	// The name, in parentheses, can contain anything, even spaces and parentheses.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	const ppid, starttime = 4 - 3, 22 - 3 // counted from 1 there, and the third is the first after the name
+	const ppid, starttime = 4 - 3, 22 - 3 // numbered from 1 there; field 3 is the first after the name
 	if len(fields) <= starttime {
 		return 0, ""
 	}
@@ -113,7 +114,8 @@ func readProcess(proc string, pid int) (parent int, started string) {
 	return parent, fields[starttime]
 }
 
-// readAtOnce reads a short file of the kernel's with a third of os.ReadFile's system calls. Without it, there is nothing.
+// readAtOnce returns the contents of a short file of the kernel's, with a third of the system calls of os.ReadFile; nil
+// if it cannot be read.
 func readAtOnce(path string) []byte {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -128,7 +130,7 @@ func readAtOnce(path string) []byte {
 	return text[:n]
 }
 
-// socketsOf returns the descriptors of the sockets that the process has open, by their inodes.
+// socketsOf returns the file descriptors of the process's sockets, by their inodes.
 func socketsOf(process string) map[string]int {
 	directory := filepath.Join(process, "fd")
 	entries, err := os.ReadDir(directory)
@@ -145,8 +147,8 @@ func socketsOf(process string) map[string]int {
 	return sockets
 }
 
-// connectedBy returns which of the process's sockets are TCP connections, by asking each of them: pidfd_getfd(2), Linux
-// 5.6. To read the tables instead takes a kernel milliseconds, however few connections there are.
+// connectedBy returns which of the process's sockets are TCP connections. It asks each socket, with pidfd_getfd(2),
+// Linux 5.6: reading the kernel's tables takes milliseconds, however few connections there are.
 func connectedBy(pid int, sockets map[string]int) ([]socketLine, error) {
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -157,7 +159,7 @@ func connectedBy(pid int, sockets map[string]int) ([]socketLine, error) {
 	for inode, descriptor := range sockets {
 		fd, err := unix.PidfdGetfd(process, descriptor, 0)
 		if errors.Is(err, unix.EBADF) {
-			continue // closed meanwhile
+			continue // the socket was closed meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -177,7 +179,7 @@ func connectedBy(pid int, sockets map[string]int) ([]socketLine, error) {
 	return connected, nil
 }
 
-// addressOf returns the address and port; the zero value for a socket that is not of an IP network.
+// addressOf returns the address and port; the zero value if the socket is not an IP socket.
 func addressOf(address unix.Sockaddr) netip.AddrPort {
 	switch a := address.(type) {
 	case *unix.SockaddrInet4:
@@ -188,7 +190,7 @@ func addressOf(address unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// connectedByTables is connectedBy where a kernel is older, or lets nobody look into processes so.
+// connectedByTables does what connectedBy does, for kernels that are older or do not permit pidfd_getfd.
 func connectedByTables(process string, sockets map[string]int, deadline time.Time) []socketLine {
 	var connected []socketLine
 	for line := range socketLines(process, deadline) {
@@ -199,14 +201,14 @@ func connectedByTables(process string, sockets map[string]int, deadline time.Tim
 	return connected
 }
 
-// listeningPorts are the ports that were listened on in a network namespace.
+// listeningPorts are the ports that were listened on in a network namespace at a time.
 type listeningPorts struct {
 	namespace string
 	read      time.Time
 	ports     map[uint16]bool
 }
 
-// listened returns those of the connections whose port is listened on in the process's network namespace, or was within
+// listened returns the connections whose local port is listened on in the process's network namespace, or was within
 // listeningKnown.
 func (c *connections) listened(process string, connected []socketLine, deadline time.Time) []socketLine {
 	namespace, err := os.Readlink(filepath.Join(process, "ns/net"))
@@ -226,7 +228,7 @@ func (c *connections) listened(process string, connected []socketLine, deadline 
 	return c.known.among(connected)
 }
 
-// among returns those of the connections whose port is listened on.
+// among returns the connections whose local port is listened on.
 func (k listeningPorts) among(connected []socketLine) []socketLine {
 	var accepted []socketLine
 	for _, line := range connected {
@@ -237,13 +239,13 @@ func (k listeningPorts) among(connected []socketLine) []socketLine {
 	return accepted
 }
 
-// socketLines are those of the TCP sockets in the process's network namespace, until the deadline.
+// socketLines returns the TCP sockets in the process's network namespace, until the deadline.
 func socketLines(process string, deadline time.Time) iter.Seq[socketLine] {
 	return func(yield func(socketLine) bool) {
 		for _, table := range []string{"net/tcp", "net/tcp6"} {
 			file, err := os.Open(filepath.Join(process, table))
 			if err != nil {
-				continue // there is no IPv6, for example
+				continue // for example a kernel without IPv6
 			}
 			defer file.Close()
 			for lines := bufio.NewScanner(file); lines.Scan() && time.Now().Before(deadline); {
@@ -255,7 +257,7 @@ func socketLines(process string, deadline time.Time) iter.Seq[socketLine] {
 	}
 }
 
-// socketLine is what a line of /proc/net/tcp or tcp6 says: proc_pid_net(5).
+// socketLine is a line of /proc/net/tcp or tcp6: proc_pid_net(5).
 type socketLine struct {
 	local, remote netip.AddrPort
 	listens       bool
@@ -274,7 +276,7 @@ func parseSocket(line string) (socketLine, bool) {
 	return socket, ok && remoteOK && socket.inode != "0"
 }
 
-// parseSocketAddress reads "0100007F:0016": each 32 bits of the address as a number of this machine's byte order, then
+// parseSocketAddress parses "0100007F:0016": each 32 bits of the address as a number in the machine's byte order, then
 // the port.
 func parseSocketAddress(text string) (netip.AddrPort, bool) {
 	words, portText, _ := strings.Cut(text, ":")

@@ -38,7 +38,7 @@ func TestParseSocket(t *testing.T) {
 	}
 	for _, line := range []string{
 		"", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
-		"0: 0100007F:0016 0200007F:D431 06 0:0 0:0 0 0 0 0 1 0", // nobody's any more
+		"0: 0100007F:0016 0200007F:D431 06 0:0 0:0 0 0 0 0 1 0", // no longer any process's
 		"0: 0100007F 0200007F:D431 01 0:0 0:0 0 0 0 1 1 0", "0: 0100007F:0016 :D431 01 0:0 0:0 0 0 0 1 1 0",
 		"0: 010000zz:0016 0200007F:D431 01 0:0 0:0 0 0 0 1 1 0", "0: 0100007F:10016 0200007F:D431 01 0:0 0:0 0 0 0 1 1 0",
 	} {
@@ -62,8 +62,7 @@ func FuzzParseSocket(f *testing.F) {
 	})
 }
 
-// The test is the process that has accepted a connection, as sshd does; a child of its child asks, as through a
-// wrapper.
+// The test is the process that accepted a connection, as sshd does. A child of its child asks, as through a wrapper.
 func TestFindConnection(t *testing.T) {
 	var seen connections
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -105,7 +104,7 @@ func TestFindConnection(t *testing.T) {
 		}
 		return netip.MustParseAddrPort(accepted.RemoteAddr().String()), func() { dialed.Close(); accepted.Close() }
 	}
-	// The test has the dialed end too, whose port nobody listens on: like that of a library.
+	// The test also has the dialed end, whose local port is not listened on, like that of a library's connection.
 	client, hangUp := accept()
 	got := seen.find("/proc", asker)
 	if got.client != client {
@@ -136,9 +135,9 @@ func TestFindConnection(t *testing.T) {
 	}
 }
 
-// A kernel that does not tell of another process's sockets has tables of all connections, which say the same.
+// A kernel that does not show another process's sockets has tables of all connections, which say the same.
 func TestConnectionsByTables(t *testing.T) {
-	listener, err := net.Listen("tcp", "[::]:0") // so that IPv4's addresses are written as IPv6's
+	listener, err := net.Listen("tcp", "[::]:0") // so that IPv4 addresses are written as IPv6 ones
 	if err != nil {
 		prerequisite.Missing(t, "IPv6: ", err)
 	}

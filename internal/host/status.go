@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// LinkStatus is how an agent's link is.
+// LinkStatus is the state of an agent's link.
 type LinkStatus struct {
 	Linked bool      `json:"linked"`
-	Since  time.Time `json:"since"`           // by the machine's clock
-	Error  string    `json:"error,omitempty"` // why it is not linked, or was not the last time
+	Since  time.Time `json:"since"`           // the machine's time of day
+	Error  string    `json:"error,omitempty"` // why it is not linked, or why the last link ended
 }
 
-// AgentStatus is how a running agent is.
+// AgentStatus is the state of a running agent.
 type AgentStatus struct {
 	Link     LinkStatus `json:"link"`
-	Problems []string   `json:"problems,omitempty"` // sentences: why pushed keys do not work here, or soon will not
+	Problems []string   `json:"problems,omitempty"` // sentences that say why pushed keys do not work, or soon will not
 }
 
 // linkStatus keeps the LinkStatus of a running agent. It is safe for concurrent use.
@@ -30,7 +30,7 @@ type linkStatus struct {
 	status LinkStatus
 }
 
-// set is a Link's Changed.
+// set is the Changed function of a Link.
 func (s *linkStatus) set(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,7 @@ func (s *linkStatus) get() LinkStatus {
 	return s.status
 }
 
-// AskStatus asks the enrollment's agent how it is. The error says that no agent answers.
+// AskStatus asks the enrollment's agent for its status. It returns an error if no agent answers.
 func AskStatus(config Config) (AgentStatus, error) {
 	conn, err := net.DialTimeout("unix", config.Socket, lookTimeout)
 	if err != nil {

@@ -17,20 +17,20 @@ import (
 	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
-// lookupTimeout bounds one question to name services, which may ask a directory over the network.
+// lookupTimeout bounds one question to the name services, which may ask a directory over the network.
 const lookupTimeout = 2 * time.Second
 
-// account is a user as passwd(5) has it.
+// account is a user's entry in passwd(5).
 type account struct {
 	name  string
 	uid   int
 	shell string
-	local bool // in /etc/passwd, and not only in a directory
-	aged  bool // the rest of it is in shadow(5)
+	local bool // in /etc/passwd, not only in a directory service
+	aged  bool // has an entry in shadow(5)
 }
 
-// lookup finds a user in the machine's passwd file, or by its name services (SSSD, LDAP, …); ok is false if there is no
-// such user. It takes no longer than lookupTimeout.
+// lookup returns the user's account from the machine's passwd file or its name services (SSSD, LDAP, …). ok is false if
+// there is no such user. It returns within lookupTimeout.
 func lookup(ctx context.Context, name string) (found account, ok bool, err error) {
 	if name == "" || strings.ContainsAny(name, ":/\n\x00") {
 		return account{}, false, nil
@@ -53,7 +53,7 @@ func lookup(ctx context.Context, name string) (found account, ok bool, err error
 	return account{name: name, uid: uid, shell: fields[6], local: local, aged: fields[1] == "x"}, true, nil
 }
 
-// entry returns the fields of the name's line in a file as passwd(5) or shadow(5); nil if it has none.
+// entry returns the fields of the name's line in a file such as passwd(5) or shadow(5); nil if there is none.
 func entry(path, name string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,10 +70,10 @@ func entry(path, name string) ([]string, error) {
 	return nil, nil
 }
 
-// getent asks the name services; nil if they do not know the name.
+// getent returns the name's entry from the name services; nil if they do not know the name.
 func getent(ctx context.Context, database, name string) ([]string, error) {
 	out, err := askServices(ctx, "getent", database, "--", name)
-	// getent takes a number for an id: it must have found the name that was asked for.
+	// getent(1) takes a number for an id, so check that it found the name that was asked for.
 	if err != nil || !strings.HasPrefix(out, name+":") {
 		return nil, err
 	}
@@ -81,18 +81,18 @@ func getent(ctx context.Context, database, name string) ([]string, error) {
 	return strings.Split(line, ":"), nil
 }
 
-// groupsOf returns the names of all groups of a user. Of a group without a name id prints the number.
+// groupsOf returns the names of all of a user's groups. For a group without a name id(1) prints its number.
 func groupsOf(ctx context.Context, name string) ([]string, error) {
 	out, err := askServices(ctx, "id", "-Gnz", "--", name)
 	if err == nil && out == "" {
-		err = errors.New("id: it does not tell") // BusyBox's knows no -z
+		err = errors.New("id: it does not tell") // BusyBox's id has no -z
 	}
 	names := strings.FieldsFunc(out, func(r rune) bool { return r == 0 })
 	return slices.DeleteFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") == "" }), err
 }
 
-// askServices runs a program that asks name services, and returns what it says, also if it fails: one that finds
-// nothing, or is not there, says nothing.
+// askServices runs a program that asks the name services and returns its output, which is empty if the program finds
+// nothing, fails or does not exist.
 func askServices(ctx context.Context, program string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()

@@ -13,57 +13,57 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// askSSHDEvery is how old an answer of sshd may become although nothing has changed that is watched.
+// askSSHDEvery is how long an answer of sshd is used while none of the watched files and processes changes.
 const askSSHDEvery = time.Minute
 
-// askAgainAfter is how old an answer may become under which sshd lets nobody in: what is mended (the helper's mode, its
-// user, a socket) is not among what is watched.
+// askAgainAfter is how long an answer is used under which sshd accepts no pushed key. What is then repaired (the
+// helper's mode, its user, a socket) is not watched.
 const askAgainAfter = time.Second
 
-// lookEvery is how often Run looks whether something has changed.
+// lookEvery is how often Run looks for changes.
 const lookEvery = 5 * time.Second
 
-// sshdTimeout bounds one question to sshd, which a push may wait for.
+// sshdTimeout bounds one question to sshd, for which a push may wait.
 const sshdTimeout = 3 * time.Second
 
-// defaultPIDFile is where Debian's sshd writes its PID, before it is asked where.
+// defaultPIDFile is where Debian's sshd writes its PID. It is used until sshd has said where.
 const defaultPIDFile = "/run/sshd.pid"
 
-// maxUserSettings bounds how many users' settings are remembered.
+// maxUserSettings bounds for how many users sshd's settings are remembered.
 const maxUserSettings = 1000
 
-// View is the machine's sshd as the agent saw it.
+// View is the state of the machine's sshd.
 type View struct {
-	Settings sshd.Settings // outside of every Match block; nil if sshd did not say
-	Problem  string        // why sshd lets nobody in by a pushed key, as a sentence; "" if it does
-	// what changed in its files and was not read by it yet, as a sentence; "" for nothing that matters
+	Settings sshd.Settings // outside of every Match block; nil if unknown
+	Problem  string        // a sentence that says why sshd accepts no pushed key; "" if it does
+	// a sentence about a change in its files that sshd has not read yet; "" if there is none that matters
 	Pending string
 }
 
-// Watch knows what sshd would do, and asks it anew whenever its files or its process have changed. To look again costs
-// some file reads while nothing has. It is safe for concurrent use.
+// Watch keeps the answers of sshd about its configuration, and asks it again whenever its files or its process have
+// changed. A look while nothing has changed costs some file reads. Watch is safe for concurrent use.
 type Watch struct {
 	config string // sshd_config(5)
-	helper string // how the AuthorizedKeysCommand goes on, after its program, that asks this enrollment's agent
+	helper string // the arguments of the AuthorizedKeysCommand that asks this enrollment's agent
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	asked   time.Duration // uptime of the last answer; 0 for none
-	files   sshd.Files    // what the answer is about
-	loaded  string        // the sshd.LoadStamp it is about
-	pending sshd.Files    // what view.Pending is about
+	asked   time.Duration // the uptime at the last answer; 0 if there was none
+	files   sshd.Files    // the files that the answer is about
+	loaded  string        // the sshd.LoadStamp that the answer is about
+	pending sshd.Files    // the files that view.Pending is about
 	view    View
 	users   map[string]sshd.Settings // answers about single users
 }
 
-// KeysArguments is how the AuthorizedKeysCommand of the enrollment in the directory goes on after its program: it names
-// the agent's socket, which no other enrollment has.
+// KeysArguments returns the arguments of the AuthorizedKeysCommand of the enrollment in the directory. They name the
+// agent's socket, which no other enrollment has.
 func KeysArguments(directory string) string {
 	socket, _ := Places(directory)
 	return socket
 }
 
-// NewWatch returns a Watch of the sshd that the enrollment in the directory is for.
+// NewWatch returns a Watch of the sshd that the enrollment in the directory serves.
 func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
 	return &Watch{
 		config: cmp.Or(config.SSHDConfig, sshd.DefaultConfig),
@@ -72,8 +72,7 @@ func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
 	}
 }
 
-// Run looks every few seconds until the context is done, and tells changed when the answer is another one than before.
-// It looks every second while sshd lets nobody in: at an enrollment's beginning that lasts no longer.
+// Run looks at sshd every few seconds until the context is done, and sends to changed when the view has changed.
 func (w *Watch) Run(ctx context.Context, changed chan<- struct{}) error {
 	for before := w.Look(ctx); ; {
 		wait := lookEvery
@@ -96,7 +95,7 @@ func (w *Watch) Run(ctx context.Context, changed chan<- struct{}) error {
 	}
 }
 
-// Look returns how sshd is now.
+// Look returns the present state of sshd.
 func (w *Watch) Look(ctx context.Context) View {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,12 +103,12 @@ func (w *Watch) Look(ctx context.Context) View {
 	return w.view
 }
 
-// look is called with the mutex held.
+// look updates the view. The mutex must be held.
 func (w *Watch) look(ctx context.Context) {
 	files, loaded := sshd.ReadFiles(w.config), w.loadStamp(w.view.Settings)
 	switch {
 	case w.asked != 0 && loaded != "" && loaded == w.loaded && files != w.files:
-		w.foresee(ctx, files) // the daemon still goes by what it read before
+		w.foresee(ctx, files) // the daemon still uses what it read before
 		return
 	case w.asked != 0 && clock.Uptime()-w.asked < w.keeps() && loaded == w.loaded && files == w.files:
 		w.view.Pending = ""
@@ -118,7 +117,7 @@ func (w *Watch) look(ctx context.Context) {
 	settings, problem, answered := w.ask(ctx)
 	if !answered {
 		w.log.Warn("sshd does not tell its settings in time")
-		w.asked = clock.Uptime() // what is known stays known
+		w.asked = clock.Uptime() // keep the last answer
 		return
 	}
 	if settings != nil {
@@ -134,7 +133,7 @@ func (w *Watch) look(ctx context.Context) {
 	w.asked, w.files, w.loaded, w.pending, w.users = clock.Uptime(), files, loaded, files, make(map[string]sshd.Settings)
 }
 
-// keeps is how long the answer holds while nothing changes that is watched. It is called with the mutex held.
+// keeps returns how long the answer is used while nothing that is watched changes. The mutex must be held.
 func (w *Watch) keeps() time.Duration {
 	if w.view.Problem != "" {
 		return askAgainAfter
@@ -142,7 +141,7 @@ func (w *Watch) keeps() time.Duration {
 	return askSSHDEvery
 }
 
-// comesBack reports whether anything waits for connections, as it does within moments if sshd just restarts.
+// comesBack reports whether some process listens for connections, as happens within moments if sshd is just restarting.
 func (w *Watch) comesBack(ctx context.Context, settings sshd.Settings) bool {
 	const times, pause = 20, 50 * time.Millisecond
 	for range times {
@@ -158,7 +157,7 @@ func (w *Watch) comesBack(ctx context.Context, settings sshd.Settings) bool {
 	return false
 }
 
-// loadStamp is the sshd.LoadStamp of the daemon, whose settings may not be known yet.
+// loadStamp returns the sshd.LoadStamp of the daemon. settings may be nil.
 func (w *Watch) loadStamp(settings sshd.Settings) string {
 	if settings == nil {
 		return sshd.LoadStamp(w.config, defaultPIDFile)
@@ -166,8 +165,8 @@ func (w *Watch) loadStamp(settings sshd.Settings) string {
 	return sshd.LoadStamp(w.config, settings.Get("pidfile"))
 }
 
-// ask asks sshd for its settings, and judges whether pushed keys can work under them. On a machine too busy to answer
-// answered is false.
+// ask asks sshd for its settings and judges whether it accepts pushed keys under them. answered is false if the machine
+// is too busy for sshd to answer.
 func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, sshdTimeout)
 	defer cancel()
@@ -175,7 +174,7 @@ func (w *Watch) ask(ctx context.Context) (settings sshd.Settings, problem string
 	return settings, problem, ctx.Err() == nil
 }
 
-// AsksUs returns sshd's settings and, as a sentence, why it does not ask the helper; "" if it does. sshd runs no
+// AsksUs returns sshd's settings and a sentence that says why sshd does not run the helper; "" if it does. sshd runs no
 // command as a user that does not exist: sshd_config(5), AuthorizedKeysCommandUser.
 func AsksUs(ctx context.Context, config, helper string) (settings sshd.Settings, why string) {
 	settings, why = sshd.Asks(ctx, config, "", helper)
@@ -190,7 +189,7 @@ func AsksUs(ctx context.Context, config, helper string) (settings sshd.Settings,
 	return settings, why
 }
 
-// foresee finds out what a configuration will bring that the daemon has not read yet. It is called with the mutex held.
+// foresee finds out the effect of a configuration that the daemon has not read yet. The mutex must be held.
 func (w *Watch) foresee(ctx context.Context, files sshd.Files) {
 	if files == w.pending {
 		return
@@ -208,8 +207,8 @@ func (w *Watch) foresee(ctx context.Context, files sshd.Files) {
 	}
 }
 
-// SettingsOf returns sshd's settings for one user, of which some are left out where they depend on the address that the
-// user will come from (see sshd.Settings.Anywhere); nil where sshd does not say.
+// SettingsOf returns sshd's settings for one user, without those that depend on the address that the user connects from
+// (see sshd.Settings.Anywhere). It returns nil if sshd does not answer.
 func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -240,7 +239,7 @@ func (w *Watch) SettingsOf(ctx context.Context, user string) sshd.Settings {
 	return settings
 }
 
-// problems are what to report of the view.
+// problems returns the sentences that the report has about the view.
 func (v View) problems() []string {
 	var problems []string
 	for _, problem := range []string{v.Problem, v.Pending} {

@@ -13,9 +13,9 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// A configuration manager puts a block above ours, changes the port or writes our file anew, and has sshd reload. The
-// machine went on to take keys that sshd never asked for, and pushes to succeed. The agent sees it, says so, and takes
-// keys again when it is mended, without a restart; and it goes by what the daemon has read, not by what is in its
+// A configuration manager puts a block above ours, changes the port or rewrites our file, and reloads sshd. The machine
+// went on to accept keys that sshd never asked for, and pushes succeeded. The agent must notice, say so, and accept
+// keys again when it is repaired, without a restart. It must go by what the daemon has read, not by what is in its
 // files meanwhile.
 func TestDrift(t *testing.T) {
 	d := startSSHD(t, "UsePAM no\n")
@@ -40,7 +40,7 @@ func TestDrift(t *testing.T) {
 		}
 	}
 	ours := "UsePAM no\n"
-	block := func(text string) { // above ours: the first value counts
+	block := func(text string) { // above ours: sshd uses the first value
 		d.writeAll(t, text+keysCommandLines+ours)
 	}
 	expect("at first", "", "", "")
@@ -85,7 +85,7 @@ func TestDrift(t *testing.T) {
 	expect("in the end", "", "", "")
 	d.stop()
 	expect("sshd does not run", hostproto.AckRefused, "does not run", "")
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", d.port)) // as systemd does for it
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", d.port)) // as systemd does for sshd
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +95,11 @@ func TestDrift(t *testing.T) {
 }
 
 // Somebody makes the keys helper writable for all, as a careless chmod -R does, reads in the refusal what to run, and
-// runs it. Pushes went on to be refused for up to a minute, with the advice that had been followed: neither sshd's
+// runs it. Pushes were still refused for up to a minute, with the advice that had been followed, because neither sshd's
 // files nor its process had changed.
 func TestAdviceThatIsFollowedHelpsAtOnce(t *testing.T) {
 	d := startSSHD(t, "UsePAM no\n")
-	top, err := os.MkdirTemp("/root", "helper-") // below /tmp sshd would run nothing
+	top, err := os.MkdirTemp("/root", "helper-") // sshd would run nothing below /tmp
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,8 @@ func TestAdviceThatIsFollowedHelpsAtOnce(t *testing.T) {
 	}
 }
 
-// What sshd says is remembered: a push asks no process, and a look at what has not changed takes no noticeable time.
+// sshd's answers are remembered: a push starts no process, and a look while nothing has changed takes no noticeable
+// time.
 func TestLookIsCheap(t *testing.T) {
 	d := startSSHD(t, "UsePAM no\n")
 	watch := NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet)
@@ -152,8 +153,7 @@ func TestLookIsCheap(t *testing.T) {
 	t.Logf("a judgement takes %v", time.Since(began)/times)
 }
 
-// sshd reloads and restarts while keys are pushed. In the moment in which nobody listens no push is turned away for
-// good.
+// sshd reloads and restarts while keys are pushed. While no process listens for a moment, no push is refused.
 func TestPushesWhileSSHDReloads(t *testing.T) {
 	d := startSSHD(t, "UsePAM no\n")
 	machine := NewMachine(NewWatch(Config{SSHDConfig: d.config}, d.directory, quiet), time.Now, quiet)

@@ -28,7 +28,7 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// Host is a simulated machine: the real agent's link and grant cache, without sshd, files or root.
+// Host is a simulated machine: the real agent's link and grants, without sshd, files or root.
 type Host struct {
 	InstanceID string
 	Grants     *host.Grants
@@ -36,7 +36,7 @@ type Host struct {
 	link    host.Link
 	users   Users
 	outbox  *outbox
-	linked  chan struct{} // receives at every new link
+	linked  chan struct{} // receives a value at every new link
 	cancel  context.CancelFunc
 	stopped chan struct{}
 }
@@ -52,8 +52,7 @@ func (u Users) Judge(_ context.Context, name, _ string) hostproto.Ack {
 	return hostproto.Ack{}
 }
 
-// Enroll makes a machine known to the control plane by a fresh token, as `sallyport-host enroll` does. It is not
-// linked until Connect.
+// Enroll enrolls a machine with a new token, as `sallyport-host enroll` does. The machine is not linked until Connect.
 func Enroll(ctx context.Context, config aws.Config, name string, users ...string) (*Host, error) {
 	made, err := sallyport.NewFromConfig(config).CreateHostToken(ctx, &sallyport.CreateHostTokenInput{Name: name})
 	if err != nil {
@@ -103,7 +102,7 @@ func Enroll(ctx context.Context, config aws.Config, name string, users ...string
 	return h, nil
 }
 
-// simulatedReport describes a machine with a host key of its own.
+// simulatedReport returns a report of a machine with a host key of its own.
 func simulatedReport(name string, users []string) (hostproto.Report, error) {
 	key, err := sshkey.Generate(rand.Reader)
 	if err != nil {
@@ -116,7 +115,7 @@ func simulatedReport(name string, users []string) (hostproto.Report, error) {
 	}, nil
 }
 
-// Connect brings the link up and returns when it is. The link stays, and comes back by itself, until Disconnect.
+// Connect brings the link up and returns when it is up. The link reconnects by itself until Disconnect.
 func (h *Host) Connect(ctx context.Context) error {
 	running, cancel := context.WithCancel(context.Background())
 	h.cancel, h.stopped = cancel, make(chan struct{})
@@ -127,7 +126,7 @@ func (h *Host) Connect(ctx context.Context) error {
 	return h.AwaitLink(ctx)
 }
 
-// AwaitLink returns when a new link has come up since the last call.
+// AwaitLink returns when a new link has come up since its last call.
 func (h *Host) AwaitLink(ctx context.Context) error {
 	select {
 	case <-h.linked:
@@ -145,10 +144,11 @@ func (h *Host) Disconnect() {
 	<-h.stopped
 }
 
-// Stopped is closed when the agent has ended: by Disconnect, or because the control plane un-enrolled it.
+// Stopped returns a channel that is closed when the agent has ended, because of Disconnect or because the control plane
+// un-enrolled it.
 func (h *Host) Stopped() <-chan struct{} { return h.stopped }
 
-// LinkAs asks for a link as an agent of another version of the protocol would, and returns what the control plane says.
+// LinkAs requests a link as an agent of another protocol version would, and returns the control plane's answer.
 func (h *Host) LinkAs(ctx context.Context, subprotocol string) (string, error) {
 	config, err := h.link.TLS()
 	if err != nil {
@@ -170,7 +170,7 @@ func (h *Host) LinkAs(ctx context.Context, subprotocol string) (string, error) {
 	return hostproto.ReadRefusal(response), nil
 }
 
-// Release does what the agent does when its keys helper hands a grant to sshd.
+// Release reports a release, as the agent does when its keys helper hands a grant's key to sshd.
 func (h *Host) Release(requestID, osUser string) {
 	h.outbox.add(hostproto.Release{
 		EventID: uuid.New(time.Now(), rand.Reader), RequestID: requestID, OSUser: osUser, Time: time.Now(),

@@ -1,6 +1,6 @@
-// Package testkit runs the whole system in one process, on loopback and in a temporary directory: a control plane
-// with its real store, certificates and listener, and simulated hosts whose agents are the real ones but for
-// sshd. Tests and benchmarks drive it as strangers do, with AWS's own clients.
+// Package testkit runs the whole system in one process, on loopback and in a temporary directory: a control plane with
+// its real database, certificates and listener, and simulated hosts whose agents are real except for sshd. Tests and
+// benchmarks use it as clients do, with AWS's own SDK.
 package testkit
 
 import (
@@ -41,20 +41,20 @@ type System struct {
 	Endpoint string // http://127.0.0.1:PORT, for AWS clients
 	Data     string // the data directory
 	Root     aws.CredentialsProvider
-	Log      *Log // what the control plane logged
+	Log      *Log // the control plane's log
 
 	config controlplane.Config
 	clock  clock.Clock
 	server *controlplane.Server
 }
 
-// Start runs a control plane until the test ends. The changes are made to its configuration first.
+// Start runs a control plane until the test ends. The changes are applied to its configuration first.
 func Start(t testing.TB, changes ...func(*controlplane.Config)) *System {
 	t.Helper()
 	return StartOn(t, clock.System(), changes...)
 }
 
-// StartOn does what Start does on a machine with other clocks than the real ones.
+// StartOn is Start with the given clock.
 func StartOn(t testing.TB, clock clock.Clock, changes ...func(*controlplane.Config)) *System {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
@@ -83,7 +83,7 @@ func (s *System) start(t testing.TB) {
 	}
 }
 
-// Stop ends the control plane. Stopping twice is the same as once.
+// Stop ends the control plane. It does nothing if the control plane has ended.
 func (s *System) Stop(t testing.TB) {
 	t.Helper()
 	if s.server == nil {
@@ -97,10 +97,10 @@ func (s *System) Stop(t testing.TB) {
 	s.server = nil
 }
 
-// Services are the tables of operations that are served.
+// Services returns the tables of the operations.
 func (s *System) Services() []awsapi.Service { return s.server.Services() }
 
-// Events returns the whole trail, oldest first, as LookupEvents gives it.
+// Events returns the whole trail, oldest first, from LookupEvents.
 func (s *System) Events(t testing.TB) []trail.Event {
 	t.Helper()
 	var events []trail.Event
@@ -127,7 +127,7 @@ func SavedCredentials(ctx context.Context, data string) (aws.CredentialsProvider
 	return CredentialsFile(ctx, filepath.Join(data, controlplane.CredentialsFile))
 }
 
-// CredentialsFile reads a file's credentials as a stock SDK does: by our profile.
+// CredentialsFile reads the credentials of Sallyport's profile in a file, as the SDK does.
 func CredentialsFile(ctx context.Context, path string) (aws.CredentialsProvider, error) {
 	config, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithSharedCredentialsFiles([]string{path}),
@@ -138,7 +138,7 @@ func CredentialsFile(ctx context.Context, path string) (aws.CredentialsProvider,
 	return config.Credentials, nil
 }
 
-// Clients are AWS's own clients for one principal.
+// Clients are the SDK's clients for one principal.
 type Clients struct {
 	Config aws.Config
 	EC2    *ec2.Client
@@ -164,7 +164,7 @@ func NewClients(endpoint string, who aws.CredentialsProvider) Clients {
 	}
 }
 
-// User makes an IAM user with one inline policy, or none if it is empty, and an access key.
+// User makes an IAM user with an access key and one inline policy, or no policy if it is empty.
 func (s *System) User(t testing.TB, name, policy string) aws.CredentialsProvider {
 	t.Helper()
 	ctx := t.Context()

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootScript makes a machine of the namespaces it is in: what a boot empties is empty, and what belongs to the kernel,
-// of which there is one, can be read and not written. Then systemd takes over, without the capabilities by which it
-// would set the clock, load modules or make devices.
+// bootScript turns its namespaces into a machine: the file systems that a boot empties are empty, and the kernel's, of
+// which there is only one, are read-only. Then systemd starts, without the capabilities to set the clock, load modules
+// or make devices.
 const bootScript = `
 mount -t proc proc /proc
 mount --bind /proc/sys /proc/sys
@@ -30,20 +30,21 @@ mount -t tmpfs -o mode=1777 tmpfs /tmp
 exec setpriv --bounding-set=-sys_time,-sys_module,-sys_rawio,-syslog,-mknod /lib/systemd/systemd
 `
 
-// Machine is the Debian that this process is in as a machine that was switched on: systemd is its first process and
-// starts its services. It shares the root file system and the network, so that its sshd is at 127.0.0.1:22; /proc,
-// /run, /tmp, the host name and the processes are its own. This process is beside it, as an administrator's laptop is,
-// and enters it by ssh. `systemctl reboot` on it does.
+// Machine is the Debian of this process as a machine that was switched on: systemd is its first process and starts its
+// services. It shares the root file system and the network with this process, so its sshd is at 127.0.0.1:22. It has
+// its own /proc, /run, /tmp, host name and processes. This process is beside it, like an administrator's laptop, and
+// enters it by ssh. `systemctl reboot` works.
 type Machine struct {
-	ended chan struct{} // closed when it is off
+	ended chan struct{} // closed when the machine is off
 
 	mu    sync.Mutex
-	first *os.Process // its process 1, as we see it
-	off   bool        // it shall not boot again
-	err   error       // why it ended, if nobody asked it to
+	first *os.Process // its process 1, as this process sees it
+	off   bool        // Off was called: it must not boot again
+	err   error       // why it ended, if Off was not called
 }
 
-// Boot switches the machine on and returns at once; when sshd answers it is up. It may be called where Inside says so.
+// Boot switches the machine on and returns at once. The machine is up when its sshd answers. Boot works only where
+// Inside reports true.
 func Boot() (*Machine, error) {
 	m := &Machine{ended: make(chan struct{})}
 	booted, err := m.boot()
@@ -62,15 +63,14 @@ func Boot() (*Machine, error) {
 	return m, nil
 }
 
-// boot starts systemd. The function it returns waits until the machine is off, and tells whether it wants to boot
-// again.
+// boot starts systemd. The function that it returns waits until the machine is off, and reports whether it rebooted.
 func (m *Machine) boot() (wait func() bool, err error) {
 	group, err := newCgroup()
 	if err != nil {
 		return nil, fmt.Errorf("boot the Debian: a cgroup: %w", err)
 	}
 	var said bytes.Buffer
-	// The namespace of cgroups comes last: its root is the cgroup that the process is in when it enters it.
+	// The cgroup namespace comes last: its root is the cgroup that the process is in when it enters it.
 	cmd := exec.Command("unshare", "--cgroup", "sh", "-ec", bootScript)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "container=test"}
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -95,7 +95,7 @@ func (m *Machine) boot() (wait func() bool, err error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
-		// So reboot(2) in a PID namespace tells whoever started its process 1.
+		// reboot(2) in a PID namespace kills its process 1 with SIGHUP.
 		reboot := status.Signaled() && status.Signal() == syscall.SIGHUP
 		if !reboot && !m.off {
 			m.err = fmt.Errorf("the machine ended: %w\n%s", err, said.Bytes())
@@ -105,7 +105,7 @@ func (m *Machine) boot() (wait func() bool, err error) {
 	}, nil
 }
 
-// Journal returns what the machine's services said, for a test that failed.
+// Journal returns the log of the machine's services, to explain a failed test.
 func (m *Machine) Journal() string {
 	m.mu.Lock()
 	pid := m.first.Pid
@@ -118,17 +118,19 @@ func (m *Machine) Journal() string {
 	return string(output)
 }
 
-// Off takes the machine's power away and returns when nothing of it is left; or why it had ended before.
+// Off switches the machine off, returns when all of its processes have ended, and reports why it had ended before, if
+// it had.
 func (m *Machine) Off() error {
 	m.mu.Lock()
 	m.off = true
-	m.first.Kill() // with it the kernel kills every process of the namespace
+	m.first.Kill() // the kernel then kills every process of the namespace
 	m.mu.Unlock()
 	<-m.ended
 	return m.err
 }
 
-// CanBoot says what Boot needs and this system does not permit. It, too, may be called where Inside says so.
+// CanBoot returns an error that says what Boot needs and this system does not permit. Like Boot, it works only where
+// Inside reports true.
 func CanBoot() error {
 	group, err := newCgroup()
 	if err == nil {
@@ -140,12 +142,12 @@ func CanBoot() error {
 	return nil
 }
 
-// cgroup is one that nobody else has, with all that its processes make below it.
+// cgroup is a cgroup of the machine's own, with all that its processes make below it.
 type cgroup struct{ tree, directory *os.File }
 
-// newCgroup makes one below the one that Command was called in, which is the root of our namespace of cgroups: in the
-// system's own namespace, to mount the file system would change the options of the system's mount. It is mounted for us
-// alone and nowhere, as a system may have it anywhere, or beside the older kind.
+// newCgroup makes a cgroup below the one that Command was called in, which is the root of this cgroup namespace. In the
+// system's own namespace, mounting the file system would change the options of the system's mount. It is mounted for
+// this process only and at no path, since a system may have it anywhere, or beside version 1.
 func newCgroup() (cgroup, error) {
 	configuration, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -166,7 +168,7 @@ func newCgroup() (cgroup, error) {
 	}
 	directory, err := os.Open(path)
 	if err == nil {
-		err = directory.Chmod(0o755) // the machine's users have cgroups of their own below
+		err = directory.Chmod(0o755) // the machine's users have cgroups below it
 	}
 	if err != nil {
 		return cgroup{}, errors.Join(err, os.Remove(path), tree.Close())
@@ -174,7 +176,7 @@ func newCgroup() (cgroup, error) {
 	return cgroup{tree: tree, directory: directory}, nil
 }
 
-// remove removes it and those below, whose processes are gone.
+// remove removes the cgroup and those below it. Their processes have ended.
 func (c cgroup) remove() error {
 	var paths []string
 	err := filepath.WalkDir(c.directory.Name(), func(path string, entry fs.DirEntry, err error) error {

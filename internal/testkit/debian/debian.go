@@ -1,10 +1,10 @@
-// Package debian gives tests a Debian of their own: a root file system that mmdebstrap builds once and keeps in the
-// user's cache, of which each run changes a copy-on-write layer in memory. What runs in it is this same program,
-// started again as the first process of its own mount, process, network, host name, IPC and cgroup namespaces, with
-// the Debian as its root. Nothing of the machine's own sshd, users or files is within reach, and its loopback is its
-// own. Boot makes a machine of it, whose first process is systemd.
+// Package debian gives a test a Debian of its own: a root file system that mmdebstrap builds once and keeps in the
+// user's cache. Each run changes only a copy-on-write layer in memory. This same program runs in it, started again as
+// the first process of its own mount, process, network, host name, IPC and cgroup namespaces, with the Debian as its
+// root. It cannot reach the machine's own sshd, users, files or loopback. Boot turns the Debian into a machine whose
+// first process is systemd.
 //
-// A program that wants one calls Enter first thing in main or TestMain, and Command to be started again inside.
+// A program calls Enter first thing in main or TestMain, and Command to be started again inside.
 package debian
 
 import (
@@ -31,10 +31,10 @@ type Suite string
 // The releases that tests use.
 const (
 	Bookworm Suite = "bookworm" // Debian 12, with clients for tests
-	Bullseye Suite = "bullseye" // Debian 11: OpenSSH 8.4, of which its ssh.socket starts one for each connection
+	Bullseye Suite = "bullseye" // Debian 11: OpenSSH 8.4, whose ssh.socket starts one sshd for each connection
 )
 
-// packages are what a Debian has beside the minimum.
+// packages returns the packages of the suite's Debian besides the minimal ones.
 func (s Suite) packages() string {
 	if s == Bookworm {
 		return "openssh-server,openssh-client,awscli,python3-boto3,procps,curl,systemd-sysv,dbus,libpam-systemd"
@@ -42,21 +42,21 @@ func (s Suite) packages() string {
 	return "openssh-server,openssh-client,procps,systemd-sysv,dbus,libpam-systemd"
 }
 
-// entryVariable carries the entry into the new process.
+// entryVariable passes the entry to the new process.
 const entryVariable = "SALLYPORT_TEST_DEBIAN"
 
-// ErrUnavailable says that a Debian cannot be had here, and why.
+// ErrUnavailable reports that no Debian can be had on this machine.
 var ErrUnavailable = errors.New("a Debian for the test cannot be had here")
 
 // entry is what the process inside needs to know.
 type entry struct {
 	Root  string            // the cached file system
-	Files map[string]string // programs to copy: where they are, where they shall be
+	Files map[string]string // programs to copy: from path, to path
 }
 
-// Command returns a command that starts this program again inside a fresh Debian of the suite, with the arguments. The
-// files are copied into it with mode 0755: keys are paths here, values paths there. Errors wrap ErrUnavailable where
-// the machine cannot provide a Debian.
+// Command returns a command that starts this program again inside a fresh Debian of the suite, with the arguments. It
+// copies the files into the Debian with mode 0755: keys are paths here, values paths there. Errors wrap ErrUnavailable
+// if the machine cannot provide a Debian.
 func Command(ctx context.Context, suite Suite, files map[string]string, args ...string) (*exec.Cmd, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: namespaces and mounts need root", ErrUnavailable)
@@ -74,7 +74,7 @@ func Command(ctx context.Context, suite Suite, files map[string]string, args ...
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
-	// A fresh machine has a fresh environment: nothing in it names this machine's files or accounts.
+	// A fresh machine has a fresh environment, which names none of this machine's files or accounts.
 	cmd.Env = []string{
 		entryVariable + "=" + string(told), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8",
 	}
@@ -86,16 +86,16 @@ func Command(ctx context.Context, suite Suite, files map[string]string, args ...
 	return cmd, nil
 }
 
-// Refused tells whether a started Command failed because the system does not permit namespaces.
+// Refused reports whether a started Command failed because the system does not permit namespaces.
 func Refused(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS)
 }
 
-// Inside tells whether this process was started by Command.
+// Inside reports whether this process was started by Command.
 func Inside() bool { return os.Getenv(entryVariable) != "" }
 
-// Enter makes the Debian this process's root if it was started by Command, and does nothing otherwise. It must
-// run before anything else looks at the file system.
+// Enter makes the Debian this process's root if Command started the process, and does nothing otherwise. It must run
+// before anything else uses the file system.
 func Enter() error {
 	if !Inside() {
 		return nil
@@ -110,7 +110,7 @@ func Enter() error {
 	return nil
 }
 
-// enter mounts the cached tree below and a layer in memory above, and makes that the root.
+// enter mounts the cached tree with a layer in memory above it, and makes that the root.
 func (e entry) enter() (err error) {
 	must := func(what string, do error) {
 		if err == nil && do != nil {
@@ -151,16 +151,16 @@ func (e entry) enter() (err error) {
 	return err
 }
 
-// makeMountsPrivate keeps what is mounted from now on from being seen outside.
+// makeMountsPrivate hides from other namespaces what is mounted from now on.
 func makeMountsPrivate() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	// We are in a chroot that is no mount point. To enter the namespace in which one is already leads to its own
-	// root; only a thread that shares its root with no other may do that.
+	// The process is in a chroot that is not a mount point. Entering the mount namespace again leads to the namespace's
+	// own root; only a thread that shares its root with no other thread may do that.
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this function
+		runtime.LockOSThread() // never unlocked: the thread ends with this function
 		done <- func() error {
 			if err := unix.Unshare(unix.CLONE_FS); err != nil {
 				return err
@@ -216,7 +216,7 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
-// build returns the cached Debian, which it makes if there is none.
+// build returns the cached Debian, and makes it if there is none.
 func (s Suite) build(ctx context.Context) (string, error) {
 	mmdebstrap, err := exec.LookPath("mmdebstrap")
 	if err != nil {
@@ -259,7 +259,7 @@ func (s Suite) build(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%w: mmdebstrap fails: %s", ErrUnavailable, strings.Join(failures, "\n"))
 }
 
-// aptSources are where to get the packages from: as this machine does, if it is a Debian, else Debian's own mirror.
+// aptSources returns the package sources: this machine's if it is a Debian, or else Debian's own mirror.
 func (s Suite) aptSources() (sources [][]string) {
 	for _, file := range []string{"/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"} {
 		if content, err := os.ReadFile(file); err == nil && bytes.Contains(content, []byte(s)) {

@@ -17,11 +17,11 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
-// parallel is how many Debians work beside each other: what runs in them waits for clocks and processes more than it
-// computes, and each keeps what it changes in memory.
+// parallel is how many Debians run at the same time. They wait for clocks and processes more than they compute, and
+// each keeps its changes in memory.
 const parallel = "4"
 
-// Main is the TestMain of a package that uses Rerun; it returns the exit status.
+// Main is the TestMain of a package that uses Rerun. It returns the exit status.
 func Main(m *testing.M) int {
 	if err := errors.Join(Enter(), flag.Set("test.parallel", parallel)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,12 +33,12 @@ func Main(m *testing.M) int {
 	return isolated.Run(m)
 }
 
-// allowed bounds what runs in a Debian, on a machine that is busy with something else. No test needs a tenth of it.
+// allowed bounds the run of a test inside a Debian, even on a busy machine. No test needs a tenth of it.
 const allowed = 20 * time.Minute
 
-// Rerun runs the test that calls it once more, from its top, inside a fresh Debian of the suite; there, where Inside
-// says so, it does its work. The variables, "NAME=VALUE", tell it what. If the inner run fails, or hangs, the outer
-// fails; if it is skipped, so is the outer. The files are those of Command.
+// Rerun runs the test that calls it again, from its beginning, inside a fresh Debian of the suite, where Inside reports
+// true and the test does its work. variables, "NAME=VALUE", are added to its environment. The outer test fails if the
+// inner one fails or hangs, and is skipped if the inner one is. files are those of Command.
 func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...string) {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
@@ -67,8 +67,8 @@ func Rerun(t *testing.T, suite Suite, files map[string]string, variables ...stri
 	}
 }
 
-// Programs builds our programs of these names (under cmd/), as they are shipped. The result is for Command: it puts
-// them into the directory in the Debian.
+// Programs builds the programs with these names (under cmd/) as they are shipped. It returns the files argument for
+// Command that puts them into the directory in the Debian.
 func Programs(t *testing.T, directory string, names ...string) map[string]string {
 	t.Helper()
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()

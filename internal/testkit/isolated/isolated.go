@@ -1,6 +1,6 @@
-// Package isolated runs the tests of a package as they would run for somebody who never used AWS, PostgreSQL or
-// Sallyport on a machine of their own: without the tester's home directory, profiles and variables. The SDKs read some
-// of these before main, so the process is started again with a clean environment.
+// Package isolated runs the tests of a package as on a machine whose user never used AWS, PostgreSQL or Sallyport:
+// without the tester's home directory, profiles and variables. The SDKs read some of these before main, so it starts
+// the process again with a clean environment.
 package isolated
 
 import (
@@ -17,7 +17,7 @@ import (
 // done is set in the environment of the process that was started again.
 const done = "SALLYPORT_TEST_ISOLATED"
 
-// home is the HOME of every test: nothing is there, and nothing can be made there by accident.
+// home is the HOME of every test. It does not exist, and a test cannot make it by accident.
 const home = "/nonexistent"
 
 // Run runs the tests and returns their exit status. A TestMain calls it last: os.Exit(isolated.Run(m)).
@@ -33,8 +33,8 @@ func Run(m *testing.M) int {
 	return 1
 }
 
-// Environment returns what is left of a tester's environment. The go command, which some tests call, finds its caches
-// and settings all the same.
+// Environment returns the tester's environment without what is personal. The go command, which some tests run, still
+// finds its caches and settings.
 func Environment(tester []string) ([]string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(isolated.Run(m)) }
 
-// Somebody ran `make up` and then `make test`. The SDK had read where ~/.aws is before any test began, so that to
-// change HOME in the test was too late, and the test read the profile that `up` had written.
+// Somebody ran `make up` and then `make test`. The SDK had read where ~/.aws is before any test began. So changing HOME
+// in the test was too late, and the test read the profile that `up` had written.
 func TestNoTestReadsTheTestersFiles(t *testing.T) {
 	for _, path := range append(awsconfig.DefaultSharedConfigFiles, awsconfig.DefaultSharedCredentialsFiles...) {
 		if !strings.HasPrefix(path, "/nonexistent/") {

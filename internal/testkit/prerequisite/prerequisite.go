@@ -1,4 +1,4 @@
-// Package prerequisite is what a test says when the machine lacks what it needs.
+// Package prerequisite skips tests that need something that the machine lacks.
 package prerequisite
 
 import (
@@ -6,11 +6,12 @@ import (
 	"testing"
 )
 
-// Variable is what continuous integration sets in the environment to "required": there a test that cannot run fails.
+// Variable is an environment variable. Continuous integration sets it to "required", so that a test that cannot run
+// fails.
 const Variable = "SALLYPORT_TEST_PREREQUISITES"
 
-// Missing skips the test, and says why. Where every prerequisite is required it fails: a check that quietly did not
-// run would pass for one that held.
+// Missing skips the test and says why. If prerequisites are required, it fails the test: a check that silently did not
+// run would count as passed.
 func Missing(t testing.TB, why ...any) {
 	t.Helper()
 	if os.Getenv(Variable) == "required" {

@@ -1,4 +1,4 @@
-// Package wait is how tests wait for something that takes as long as it takes.
+// Package wait waits in tests for what takes an unknown time.
 package wait
 
 import (
@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Patience ends what hangs. It is no expectation: on an idle machine nothing that tests wait for takes a tenth of it,
-// and a machine that is busy with something else is no reason for a test to fail.
+// Patience bounds every wait, so that a hanging test ends. It is not an expectation: on an idle machine nothing that
+// tests wait for takes a tenth of it, and a busy machine must not fail a test.
 const Patience = 5 * time.Minute
 
-// For returns when ready does, and fails the test if that never happens. It asks every 20 ms.
+// For returns when ready returns true, and fails the test if that does not happen within Patience. It calls ready every
+// 20 ms.
 func For(t testing.TB, what string, ready func() bool) {
 	t.Helper()
 	for end := time.Now().Add(Patience); !ready(); time.Sleep(20 * time.Millisecond) {
