@@ -2,20 +2,20 @@ package policy
 
 import "strings"
 
-// condition is one key under one operator.
+// condition tests one key with one operator.
 type condition struct {
 	key     string // folded
 	set     setOperator
 	negated bool
-	null    *nullTest    // of the Null operator, which has nothing of the rest
-	missing verdict      // when the key is not in the request
+	null    *nullTest    // for the Null operator; nil for all others
+	missing verdict      // the answer if the request lacks the key
 	tests   []comparison // one for each of the policy's values
 }
 
-// comparison holds one value of the request against one of the policy. It never negates.
+// comparison compares one value of the request with one value of the policy. It never negates the result.
 type comparison func(value string, context Context) verdict
 
-// setOperator says how many of a key's values must hold.
+// setOperator says how many of a key's values must match.
 type setOperator string
 
 const (
@@ -26,7 +26,7 @@ const (
 
 const ifExists = "IfExists"
 
-// parseConditions reads a Condition: operators, their keys, and the keys' values.
+// parseConditions reads a Condition element: operators, their keys, and the values of the keys.
 func parseConditions(n node, variables bool) ([]condition, error) {
 	if n.kind != object {
 		return nil, n.malformed("a Condition must be an object of operators, not %s.", n.kind)
@@ -34,16 +34,19 @@ func parseConditions(n node, variables bool) ([]condition, error) {
 	var conditions []condition
 	for _, operator := range n.members {
 		if operator.value.kind != object {
-			return nil, operator.value.malformed("the operator must have an object of condition keys, not %s.", operator.value.kind)
+			return nil, operator.value.malformed("the operator must have an object of condition keys, not %s.",
+				operator.value.kind)
 		}
 		seen := map[string]bool{}
 		for _, key := range operator.value.members {
 			folded := Fold(key.name)
 			if !isKey(folded) {
-				return nil, key.value.malformed("%q is not a condition key, which has the form vendor:name, as in aws:SourceIp.", key.name)
+				return nil, key.value.malformed("%q is not a condition key, which has the form vendor:name, as in aws:SourceIp.",
+					key.name)
 			}
 			if seen[folded] {
-				return nil, key.value.malformed("the condition key is there twice in another spelling; keys are compared without regard to case.")
+				return nil, key.value.malformed(
+					"the condition key is there twice in another spelling; keys are compared without regard to case.")
 			}
 			seen[folded] = true
 			c, err := parseCondition(operator.name, folded, key.value, variables)
@@ -78,7 +81,8 @@ func parseCondition(name, key string, n node, variables bool) (condition, error)
 	}
 	operator, known := operatorNamed(base)
 	if !known {
-		return c, n.malformed("there is no condition operator %q; did you mean StringEquals, StringLike, ArnLike, NumericEquals, DateLessThan, Bool, IpAddress or Null?", name)
+		return c, n.malformed("there is no condition operator %q; did you mean StringEquals, StringLike, ArnLike, "+
+			"NumericEquals, DateLessThan, Bool, IpAddress or Null?", name)
 	}
 	c.negated = operator.negated
 	c.missing = c.whenMissing(exists)
@@ -92,7 +96,8 @@ func parseCondition(name, key string, n node, variables bool) (condition, error)
 	return c, nil
 }
 
-// conditionValues returns the values as text: IAM takes numbers and booleans for the strings that write them.
+// conditionValues returns the values as text. IAM accepts a number or a boolean in place of the string
+// that spells it.
 func conditionValues(n node) ([]string, error) {
 	var values []string
 	for _, item := range n.oneOrMore() {
@@ -104,12 +109,13 @@ func conditionValues(n node) ([]string, error) {
 		}
 	}
 	if len(values) == 0 {
-		return nil, n.malformed("the condition key has an empty list of values, which could match nothing or everything. Give a value or remove the key.")
+		return nil, n.malformed("the condition key has an empty list of values, which could match nothing or everything. " +
+			"Give a value or remove the key.")
 	}
 	return values, nil
 }
 
-// nullTest says which of the two states of a key the Null operator accepts.
+// nullTest records which states of a key the Null operator accepts.
 type nullTest struct{ absent, present bool }
 
 func parseNull(n node, values []string) (*nullTest, error) {
@@ -124,7 +130,7 @@ func parseNull(n node, values []string) (*nullTest, error) {
 	return &t, nil
 }
 
-// evaluate is unsettled about a key that is there with nothing in it, if it matters.
+// evaluate returns unsettled for a key that is present with only empty values, unless both states are accepted.
 func (t *nullTest) evaluate(values []string) verdict {
 	switch {
 	case len(values) == 0:
@@ -137,7 +143,7 @@ func (t *nullTest) evaluate(values []string) verdict {
 	return unsettled
 }
 
-// whenMissing is the answer for a key that is not in the request.
+// whenMissing returns the answer for a key that the request lacks.
 func (c *condition) whenMissing(ifExists bool) verdict {
 	switch {
 	case c.set == forAllValues:
@@ -150,7 +156,7 @@ func (c *condition) whenMissing(ifExists bool) verdict {
 	return verdictOf(ifExists || c.negated)
 }
 
-// evaluate answers for the request.
+// evaluate returns whether the request satisfies the condition.
 func (c *condition) evaluate(context Context) verdict {
 	values, _ := context.Values(c.key)
 	switch {
@@ -174,8 +180,8 @@ func (c *condition) evaluate(context Context) verdict {
 	return answer
 }
 
-// test holds one value of the request against all of the policy: it must match one of them, or none if the
-// operator is a negated one.
+// test compares one value of the request with all values of the policy. It must match one of them or, if the operator
+// is negated, none.
 func (c *condition) test(value string, context Context) verdict {
 	answer := no
 	for _, test := range c.tests {
@@ -187,7 +193,7 @@ func (c *condition) test(value string, context Context) verdict {
 	return answer
 }
 
-// areEmpty tells whether there is no value, or only empty ones: what AWS calls a null dataset.
+// areEmpty reports whether there are no values or only empty ones, which AWS calls a null dataset.
 func areEmpty(values []string) bool {
 	for _, value := range values {
 		if value != "" {

@@ -213,7 +213,8 @@ func TestConditions(t *testing.T) {
 		{`{"ArnNotLike":{"a:s":"arn:aws:iam::*:role/*"}}`, unsettled},
 	} {
 		if test.want == "" { // refused
-			if _, err := policy.Parse(`{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":` + test.condition + `}}`); err == nil {
+			source := `{"Statement":{"Effect":"Deny","Action":"*","Resource":"*","Condition":` + test.condition + `}}`
+			if _, err := policy.Parse(source); err == nil {
 				t.Errorf("%s was accepted", test.condition)
 			}
 			continue
@@ -227,9 +228,11 @@ func TestConditions(t *testing.T) {
 // TestKeysAreAskedInLowerCase: that is the contract with a Context.
 func TestKeysAreAskedInLowerCase(t *testing.T) {
 	asked := recorder{}
-	source := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:iam::1:user/${AWS:UserName}",
+	source := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",` +
+		`"Resource":"arn:aws:iam::1:user/${AWS:UserName}",
 		"Condition":{"StringEquals":{"EC2:ResourceTag/Team":"x"}}}}`
-	policy.Evaluate([]policy.Policy{{Name: "P", Document: parse(t, source)}}, policy.Request{Action: "a:B", Resource: "arn:aws:iam::1:user/kim", Context: asked})
+	policy.Evaluate([]policy.Policy{{Name: "P", Document: parse(t, source)}},
+		policy.Request{Action: "a:B", Resource: "arn:aws:iam::1:user/kim", Context: asked})
 	if want := "map[aws:username:true ec2:resourcetag/team:true]"; fmt.Sprint(asked) != want {
 		t.Errorf("asked for %v, want %s", asked, want)
 	}

@@ -5,33 +5,33 @@ import (
 	"strings"
 )
 
-// Document is a parsed policy document, made ready for Evaluate: wildcards, variables, numbers, dates and
-// address ranges are taken apart once, here. It is never changed after Parse and is safe for concurrent use.
+// Document is a parsed policy document, ready for Evaluate. Parse has compiled its wildcards, variables, numbers,
+// dates and address ranges. A Document never changes after Parse and is safe for concurrent use.
 type Document struct {
 	statements []statement
 }
 
-// statement is one element of a document's Statement.
+// statement is one statement of a document.
 type statement struct {
 	name        string // the Sid, or "#" and the position counted from 1
 	deny        bool
 	actions     []pattern // folded
-	notAction   bool      // actions is the NotAction
+	notAction   bool      // the actions are those of NotAction
 	resources   []template
-	notResource bool // resources is the NotResource
+	notResource bool // the resources are those of NotResource
 	conditions  []condition
 }
 
 // The versions of the policy language.
 const (
-	version2008 = "2008-10-17" // the default; knows no variables
+	version2008 = "2008-10-17" // the default; has no variables
 	version2012 = "2012-10-17"
 )
 
-// Parse reads an identity-based policy document. It is strict: what it does not understand to the last element
-// it refuses, for a document that is not fully understood must not decide anything. Errors are Invalid faults
-// with Resource "policy-document" (IAM's MalformedPolicyDocument) that say where the mistake is and what was
-// expected. It does not limit the document's size, which differs by where it is kept.
+// Parse reads an identity-based policy document. It is strict: it refuses a document if it does not understand every
+// element, because such a document must not decide anything. Errors are Invalid faults with Subject PolicyDocument
+// (IAM's MalformedPolicyDocument). They say where the mistake is and what was expected. Parse does not limit the size
+// of a document, since the limit depends on where the document is kept.
 func Parse(source string) (*Document, error) {
 	root, err := readJSON(source)
 	if err != nil {
@@ -110,9 +110,11 @@ func parseStatement(n node, variables bool) (s statement, sid string, err error)
 		case "Condition":
 			s.conditions, err = parseConditions(m.value, variables)
 		case "Principal", "NotPrincipal":
-			err = n.malformed("%s is not for identity-based policies: the principal is whoever the policy is attached to. Remove it.", m.name)
+			err = n.malformed("%s is not for identity-based policies: the principal is whoever the policy is attached to. "+
+				"Remove it.", m.name)
 		default:
-			err = n.malformed("the element %q is not known; a statement has Sid, Effect, Action or NotAction, Resource or NotResource, and Condition.", m.name)
+			err = n.malformed("the element %q is not known; a statement has Sid, Effect, Action or NotAction, "+
+				"Resource or NotResource, and Condition.", m.name)
 		}
 		if err != nil {
 			return s, "", err
@@ -165,7 +167,8 @@ func parseActions(n node) ([]pattern, error) {
 		}
 		vendor, name, found := strings.Cut(action, ":")
 		if action != "*" && (!found || (vendor != "*" && !isName(vendor, "-")) || !isName(name, "*?")) {
-			return nil, item.malformed("the action %q must be * or of the form vendor:name, as in ec2:DescribeInstances.", action)
+			return nil, item.malformed("the action %q must be * or of the form vendor:name, as in ec2:DescribeInstances.",
+				action)
 		}
 		compiled, err := parseTemplate(Fold(action), syntax{wildcards: true})
 		if err != nil {
@@ -179,7 +182,7 @@ func parseActions(n node) ([]pattern, error) {
 	return actions, nil
 }
 
-// parseResources reads "*" and ARNs, with wildcards and variables anywhere but in front.
+// parseResources reads "*" and ARNs. Wildcards and variables may follow "arn:" anywhere.
 func parseResources(n node, variables bool) ([]template, error) {
 	var resources []template
 	for _, item := range n.oneOrMore() {
@@ -203,7 +206,7 @@ func parseResources(n node, variables bool) ([]template, error) {
 	return resources, nil
 }
 
-// isName tells whether s is not empty and has only letters, digits, and the punctuation.
+// isName reports whether s is not empty and has only letters, digits and the given punctuation.
 func isName(s, punctuation string) bool {
 	for _, c := range []byte(s) {
 		if !isAlphanumeric(c) && strings.IndexByte(punctuation, c) < 0 {

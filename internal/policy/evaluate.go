@@ -1,7 +1,7 @@
 package policy
 
-// EvaluateAll decides by several sets of policies: each of them must allow the request, and a Deny in any decides
-// against all. Without a set the answer is no.
+// EvaluateAll decides a request by several sets of policies. Every set must allow the request, and a Deny in any set
+// denies it. Without a set the request is denied.
 func EvaluateAll(sets []Set, request Request) Decision {
 	decision := Decision{Set: IdentityBased}
 	for i, set := range sets {
@@ -17,12 +17,12 @@ func EvaluateAll(sets []Set, request Request) Decision {
 	return decision
 }
 
-// Evaluate decides: a Deny that applies decides against everything else, otherwise an Allow that applies allows,
-// otherwise the answer is no. A request without an action or a resource is denied, and so is any request if one
-// of the policies has no Document, as nobody knows what that one would forbid.
+// Evaluate decides a request by the policies of one set. A Deny that applies overrides everything else. Otherwise an
+// Allow that applies allows the request; without one it is denied. A request without an action or a resource is
+// denied. Every request is denied if a policy has no Document, since what that policy denies is unknown.
 //
-// It takes time in proportion to the policies' size and allocates next to nothing, unless variables are used. It
-// is safe for concurrent use as far as the Context is.
+// Evaluate takes time in proportion to the size of the policies and allocates almost nothing unless they use
+// variables. It is safe for concurrent use if the Context is.
 func Evaluate(policies []Policy, request Request) Decision {
 	if request.Action == "" || request.Resource == "" {
 		return Decision{}
@@ -51,8 +51,8 @@ func Evaluate(policies []Policy, request Request) Decision {
 	return decision
 }
 
-// applies tells whether the statement speaks about the request, in doubt to the caller's disadvantage. The request's
-// action is folded.
+// applies reports whether the statement applies to the request, whose action is folded. When undecided, a Deny
+// applies and an Allow does not.
 func (s *statement) applies(request *Request) bool {
 	needed := yes
 	if s.deny {
@@ -69,7 +69,7 @@ func (s *statement) applies(request *Request) bool {
 	return true
 }
 
-// covers tells whether the request's resource is one of the statement's.
+// covers returns whether the request's resource is one of the statement's.
 func (s *statement) covers(request *Request) verdict {
 	answer := no
 	for i := 0; i < len(s.resources) && answer != yes; i++ {

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Fold returns the form in which keys and names that AWS compares without regard to case are compared, everywhere:
-// condition keys, tag keys, actions, the names of IAM. Two texts have the same form if and only if strings.EqualFold
-// says so (Unicode's simple case folding), and what is ASCII is in lower case. strings.ToLower would not do: it makes i
-// of U+0130, which no folding does, and leaves U+017F, which folds with s.
+// Fold returns the form in which texts are compared that AWS compares without regard to case: condition keys, tag
+// keys, actions and names in IAM. Two texts have the same form if and only if strings.EqualFold reports true
+// (Unicode's simple case folding). ASCII letters become lower case. strings.ToLower does not serve: it turns U+0130
+// into i, which no folding does, and leaves U+017F, which folds with s.
 func Fold(s string) string {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
@@ -19,7 +19,7 @@ func Fold(s string) string {
 	return strings.ToLower(s)
 }
 
-// foldRune returns the one rune that stands for all that fold with r.
+// foldRune returns the rune that represents all runes that fold with r.
 func foldRune(r rune) rune {
 	first := r
 	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {

@@ -5,34 +5,33 @@ import (
 	"unicode/utf8"
 )
 
-// pieceKind tells the kinds of piece apart.
+// pieceKind is the kind of a piece.
 type pieceKind uint8
 
 const (
 	literal  pieceKind = iota
-	anyOne             // ? : one character
-	anyRun             // * : any characters, also none
-	variable           // ${key} or ${key, 'fallback'}; not in a pattern, only in a template
+	anyOne             // ?: one character
+	anyRun             // *: any number of characters, or none
+	variable           // ${key} or ${key, 'fallback'}; in templates only
 )
 
 // piece is a part of a pattern or template.
 type piece struct {
 	kind        pieceKind
-	text        string // of a literal; of a variable its key, folded
+	text        string // a literal's text, or a variable's folded key
 	fallback    string
 	hasFallback bool
 }
 
-// pattern is a text with wildcards, taken apart.
+// pattern is a text with wildcards, split into pieces.
 type pattern []piece
 
-// matches tells whether the pattern covers the whole of s. It takes time in proportion to the product of both
-// lengths at worst, whatever the pattern: when pieces do not fit, only the last * is stretched, because a longer
-// match of an earlier one could not help.
+// matches reports whether the pattern matches all of s. At worst it takes time in proportion to the product of both
+// lengths: on a mismatch it extends only the last *, because a longer match of an earlier one cannot help.
 func (p pattern) matches(s string) bool {
 	at := 0             // in s
 	next := 0           // in p
-	star, held := -1, 0 // the last * seen, and up to where in s it reaches
+	star, held := -1, 0 // the last * seen, and where in s its match ends
 	for next < len(p) || at < len(s) {
 		if next < len(p) {
 			if p[next].kind == anyRun {
@@ -61,7 +60,7 @@ func (p pattern) matches(s string) bool {
 	return true
 }
 
-// fits tells whether s begins with the piece, and how much of s that takes.
+// fits reports whether s begins with the piece, and how many bytes of s the piece takes.
 func (p piece) fits(s string) (width int, ok bool) {
 	switch p.kind {
 	case literal:
@@ -73,8 +72,8 @@ func (p piece) fits(s string) (width int, ok bool) {
 	return 0, false // an unresolved variable fits nothing
 }
 
-// stretch moves the end of a * one character on, and further to where the literal after it can begin. It returns
-// len(s)+1 if there is no such place.
+// stretch extends the match of a * by one character, and further to where the literal after it can begin. It returns
+// the new end of the match, or len(s)+1 if there is none.
 func stretch(s string, held int, after piece) int {
 	_, width := utf8.DecodeRuneInString(s[held:])
 	held += width
@@ -88,7 +87,7 @@ func stretch(s string, held int, after piece) int {
 	return held + skip
 }
 
-// matchesAny tells whether one of the patterns covers s.
+// matchesAny reports whether one of the patterns matches s.
 func matchesAny(patterns []pattern, s string) bool {
 	for _, p := range patterns {
 		if p.matches(s) {

@@ -4,25 +4,24 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 )
 
-// operator is a condition operator without set operator and IfExists.
+// operator is a condition operator without its set operator and IfExists.
 type operator struct {
 	negated bool
 	compile compiler
 }
 
-// compiler makes a comparison with one of the policy's values, or says what is wrong with the value. Variables
-// are resolved in it if the document's version knows them and the operator's values may have them. The comparison
-// is unsettled with a value of the request that is not of the operator's kind.
+// compiler returns a comparison with one of the policy's values, or an error that says what is wrong with the value.
+// The comparison resolves variables if the document's version has them and the operator allows them. It returns
+// unsettled if the request's value is not of the operator's type.
 type compiler func(value string, variables bool) (comparison, error)
 
-// operatorNamed finds an operator by its name in AWS's spelling.
+// operatorNamed returns the operator with the name, in AWS's spelling.
 func operatorNamed(name string) (operator, bool) {
 	compile := compilerNamed(name)
 	if compile != nil {
@@ -70,11 +69,11 @@ func compilerNamed(name string) compiler {
 	return nil
 }
 
-// relation judges the order of two values.
+// relation reports whether an operator accepts the order of two values.
 type relation func(order int) bool
 
-// relationNamed tells which results of a comparison (negative, zero, positive: the request's value is less,
-// equal, greater) the operator accepts.
+// relationNamed returns the relation with the name, or nil. The order that it accepts is negative, zero or positive
+// if the request's value is less than, equal to or greater than the policy's.
 func relationNamed(name string) relation {
 	switch name {
 	case "Equals":
@@ -115,18 +114,19 @@ func compileLike(source string, variables bool) (comparison, error) {
 	return func(value string, context Context) verdict { return t.matches(value, context) }, nil
 }
 
-// arnParts is how many parts an ARN has; the last may have colons of its own.
+// arnParts is the number of parts of an ARN. The last part may have colons of its own.
 const arnParts = 6
 
-// compileARN compares ARNs part by part, so that a wildcard in one part, or a variable's value, never reaches
-// into the next. "*" alone is every ARN.
+// compileARN compares ARNs part by part, so that a wildcard or a variable's value never reaches into the next part.
+// "*" alone matches every ARN.
 func compileARN(source string, variables bool) (comparison, error) {
 	if source == "*" {
 		source = "arn:*:*:*:*:*"
 	}
 	parts := splitTemplate(source, variables)
 	if len(parts) != arnParts || parts[0] != "arn" {
-		return nil, fmt.Errorf("the value %q is not an ARN, which has six parts: arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE; parts may be empty or have wildcards", source)
+		return nil, fmt.Errorf("the value %q is not an ARN, which has six parts: arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE; "+
+			"parts may be empty or have wildcards", source)
 	}
 	var templates [arnParts]template
 	for i, part := range parts {
@@ -150,7 +150,7 @@ func compileARN(source string, variables bool) (comparison, error) {
 	}, nil
 }
 
-// splitTemplate splits an ARN at its first five colons, leaving variables whole, whose keys have colons too.
+// splitTemplate splits an ARN at its first five colons outside of variables, whose keys have colons too.
 func splitTemplate(source string, variables bool) []string {
 	var parts []string
 	begin, inside := 0, false
@@ -186,7 +186,7 @@ func compileBool(source string, _ bool) (comparison, error) {
 	}, nil
 }
 
-// compileBinary compares bytes; policy and request both write them in base64.
+// compileBinary compares bytes, which policies and requests write in base64.
 func compileBinary(source string, _ bool) (comparison, error) {
 	want, err := base64.StdEncoding.DecodeString(source)
 	if err != nil {
@@ -201,7 +201,7 @@ func compileBinary(source string, _ bool) (comparison, error) {
 	}, nil
 }
 
-// compileAddress takes an address or a range in CIDR notation. An IPv4 range holds IPv4 addresses only.
+// compileAddress accepts an address or a range in CIDR notation. An IPv4 range contains only IPv4 addresses.
 func compileAddress(source string, _ bool) (comparison, error) {
 	prefix, err := netip.ParsePrefix(source)
 	if err != nil {
@@ -246,7 +246,7 @@ func compileNumber(holds relation) compiler {
 	}
 }
 
-// decimal is a number as it is written, so that no digit is lost: id numbers have more than a float64 keeps.
+// decimal is a number in the digits that were written. A float64 would lose some: ids can have more than it holds.
 type decimal struct {
 	negative bool
 	whole    string // without leading zeros
@@ -271,7 +271,7 @@ func parseDecimal(s string) (decimal, bool) {
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// compare is negative if d is less than e, positive if it is greater.
+// compare returns a negative number if d is less than e, zero if they are equal, and a positive number otherwise.
 func (d decimal) compare(e decimal) int {
 	if d.negative != e.negative {
 		if d.negative {
@@ -279,7 +279,8 @@ func (d decimal) compare(e decimal) int {
 		}
 		return 1
 	}
-	order := cmp.Or(cmp.Compare(len(d.whole), len(e.whole)), strings.Compare(d.whole, e.whole), strings.Compare(d.fraction, e.fraction))
+	order := cmp.Or(cmp.Compare(len(d.whole), len(e.whole)), strings.Compare(d.whole, e.whole),
+		strings.Compare(d.fraction, e.fraction))
 	if d.negative {
 		return -order
 	}
@@ -305,8 +306,8 @@ func compileDate(holds relation) compiler {
 	}
 }
 
-// parseDate reads epoch seconds or ISO 8601 as W3C profiles it: a day or month, which begins at midnight UTC, or
-// a time, with or without seconds and their fraction, and its offset from UTC.
+// parseDate reads epoch seconds or W3C's profile of ISO 8601: a day or a month, which begins at midnight UTC, or a
+// time with its offset from UTC. A time may have seconds and a fraction of them.
 func parseDate(s string) (time.Time, error) {
 	if digits := strings.TrimPrefix(s, "-"); isDigits(digits) && len(digits) <= 12 {
 		d := int64(0)
@@ -318,10 +319,13 @@ func parseDate(s string) (time.Time, error) {
 		}
 		return time.Unix(d, 0), nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z0700", time.DateOnly, "2006-01"} {
+	for _, layout := range []string{
+		time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z0700", time.DateOnly, "2006-01",
+	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, errors.New("\"" + s + "\" is not a date, as in 2026-11-22T08:00:00Z, 2026-11-22 or 1795334400 (epoch seconds)")
+	return time.Time{}, fmt.Errorf(
+		"\"%s\" is not a date, as in 2026-11-22T08:00:00Z, 2026-11-22 or 1795334400 (epoch seconds)", s)
 }

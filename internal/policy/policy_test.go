@@ -41,7 +41,8 @@ func decide(t testing.TB, source string, request policy.Request) policy.Decision
 }
 
 func TestTeam(t *testing.T) {
-	insider := policy.Keys{"ec2:osuser": {"admin"}, "aws:resourcetag/team": {"db"}, "aws:principaltag/team": {"db"}, "aws:sourceip": {"10.1.2.3"}}
+	insider := policy.Keys{"ec2:osuser": {"admin"}, "aws:resourcetag/team": {"db"}, "aws:principaltag/team": {"db"},
+		"aws:sourceip": {"10.1.2.3"}}
 	with := func(key string, values ...string) policy.Keys {
 		keys := policy.Keys{}
 		for k, v := range insider {
@@ -62,9 +63,12 @@ func TestTeam(t *testing.T) {
 		keys             policy.Keys
 		want             policy.Decision
 	}{
-		{"as the allowed user", connect, instance, insider, policy.Decision{Allowed: true, Policy: "P", Statement: "Connect"}},
-		{"action in another case", "EC2-Instance-Connect:sendSSHpublicKEY", instance, insider, policy.Decision{Allowed: true, Policy: "P", Statement: "Connect"}},
-		{"a statement without Sid", "ec2:DescribeInstances", "*", insider, policy.Decision{Allowed: true, Policy: "P", Statement: "#2"}},
+		{"as the allowed user", connect, instance, insider,
+			policy.Decision{Allowed: true, Policy: "P", Statement: "Connect"}},
+		{"action in another case", "EC2-Instance-Connect:sendSSHpublicKEY", instance, insider,
+			policy.Decision{Allowed: true, Policy: "P", Statement: "Connect"}},
+		{"a statement without Sid", "ec2:DescribeInstances", "*", insider,
+			policy.Decision{Allowed: true, Policy: "P", Statement: "#2"}},
 		{"as root", connect, instance, with("ec2:osuser", "root"), denied},
 		{"user in another case", connect, instance, with("ec2:osuser", "Admin"), denied},
 		{"another team's machine", connect, instance, with("aws:resourcetag/team", "web"), denied},
@@ -74,7 +78,8 @@ func TestTeam(t *testing.T) {
 		{"another action", "ec2:TerminateInstances", instance, insider, denied},
 		{"from outside", connect, instance, with("aws:sourceip", "192.0.2.1"), denial},
 		{"from nowhere", connect, instance, with("aws:sourceip"), denial},
-		{"from IPv6 inside", connect, instance, with("aws:sourceip", "2001:DB8:0:0::1"), policy.Decision{Allowed: true, Policy: "P", Statement: "Connect"}},
+		{"from IPv6 inside", connect, instance, with("aws:sourceip", "2001:DB8:0:0::1"),
+			policy.Decision{Allowed: true, Policy: "P", Statement: "Connect"}},
 		{"no action", "", instance, insider, denied},
 		{"no resource", connect, "", insider, denied},
 	} {
@@ -88,7 +93,8 @@ func TestTeam(t *testing.T) {
 }
 
 func TestEvaluateRefuses(t *testing.T) {
-	everything := policy.Policy{Name: "all", Document: parse(t, `{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)}
+	document := parse(t, `{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	everything := policy.Policy{Name: "all", Document: document}
 	request := policy.Request{Action: "a:B", Resource: "*"}
 	if d := policy.Evaluate([]policy.Policy{everything}, request); !d.Allowed {
 		t.Error("a nil Context is one without keys")
@@ -133,7 +139,8 @@ func TestActionsAndResources(t *testing.T) {
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${AWS:UserName}"`, "iam:X", "arn:aws:iam::1:user/kim", true},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:username}"`, "iam:X", "arn:aws:iam::1:user/kim2", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:username}*"`, "iam:X", "arn:aws:iam::1:user/kim2", true},
-		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:star}"`, "iam:X", "arn:aws:iam::1:user/kim", false}, // its * is a character
+		// A * in a value is a character.
+		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:star}"`, "iam:X", "arn:aws:iam::1:user/kim", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:star}"`, "iam:X", "arn:aws:iam::1:user/*", true},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:none}"`, "iam:X", "arn:aws:iam::1:user/", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:none}*"`, "iam:X", "arn:aws:iam::1:user/kim", false},
@@ -141,13 +148,15 @@ func TestActionsAndResources(t *testing.T) {
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:none, 'kim'}"`, "iam:X", "arn:aws:iam::1:user/kim", true},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:list}"`, "iam:X", "arn:aws:iam::1:user/a", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${aws:list,'a'}"`, "iam:X", "arn:aws:iam::1:user/a", false},
-		{`"Action":"*","NotResource":"arn:aws:iam::1:user/${aws:list}"`, "iam:X", "arn:aws:iam::1:user/kim", false}, // nor for the rest
+		// A key with several values matches neither Resource nor NotResource.
+		{`"Action":"*","NotResource":"arn:aws:iam::1:user/${aws:list}"`, "iam:X", "arn:aws:iam::1:user/kim", false},
 		{`"Action":"*","NotResource":["arn:aws:iam::1:user/${aws:list}","*"]`, "iam:X", "arn:aws:iam::1:user/kim", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${*}"`, "iam:X", "arn:aws:iam::1:user/kim", false},
 		{`"Action":"*","Resource":"arn:aws:iam::1:user/${*}${?}${$}"`, "iam:X", "arn:aws:iam::1:user/*?$", true},
 	} {
 		keys := policy.Keys{"aws:username": {"kim"}, "aws:star": {"*"}, "aws:list": {"a", "b"}}
-		if got := allows(t, test.elements, policy.Request{Action: test.action, Resource: test.resource, Context: keys}); got != test.want {
+		request := policy.Request{Action: test.action, Resource: test.resource, Context: keys}
+		if got := allows(t, test.elements, request); got != test.want {
 			t.Errorf("%s: %s on %s: got %v", test.elements, test.action, test.resource, got)
 		}
 	}
@@ -156,8 +165,10 @@ func TestActionsAndResources(t *testing.T) {
 // TestVersion: before 2012-10-17 a variable is plain text, in which * is a wildcard.
 func TestVersion(t *testing.T) {
 	for _, version := range []string{``, `"Version":"2008-10-17",`} {
-		source := `{` + version + `"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:iam::1:user/${aws:username}"}}`
-		request := policy.Request{Action: "iam:X", Resource: "arn:aws:iam::1:user/kim", Context: policy.Keys{"aws:username": {"kim"}}}
+		source := `{` + version + `"Statement":{"Effect":"Allow","Action":"*",` +
+			`"Resource":"arn:aws:iam::1:user/${aws:username}"}}`
+		request := policy.Request{Action: "iam:X", Resource: "arn:aws:iam::1:user/kim",
+			Context: policy.Keys{"aws:username": {"kim"}}}
 		if decide(t, source, request).Allowed {
 			t.Errorf("%s: the variable was resolved", source)
 		}
@@ -177,7 +188,8 @@ func TestDenyBeatsAllow(t *testing.T) {
 			policies = append(policies, policy.Policy{Name: source, Document: parse(t, source)})
 		}
 		want := policy.Decision{Explicit: true, Policy: deny, Statement: "#1"}
-		if diff := cmp.Diff(want, policy.Evaluate(policies, policy.Request{Action: "ec2:TerminateInstances", Resource: "*"})); diff != "" {
+		got := policy.Evaluate(policies, policy.Request{Action: "ec2:TerminateInstances", Resource: "*"})
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("decision (-want +got):\n%s", diff)
 		}
 	}
@@ -208,8 +220,10 @@ func TestParseRefuses(t *testing.T) {
 		{"unknown element", `{"Statment":[]}`, `"Statment" is not known`},
 		{"element's case", `{"statement":[]}`, `"statement" is not known`},
 		{"double element", `{"Version":"2012-10-17","Version":"2012-10-17"}`, `"Version" is there twice`},
-		{"double key deep", condition(`{"StringEquals":{"a:b":"c","a:b":"d"}}`), `in Statement[2].Condition.StringEquals: "a:b" is there twice`},
-		{"double key in another case", condition(`{"StringEquals":{"a:b":"c","A:B":"d"}}`), `in Statement[2].Condition.StringEquals.A:B: `},
+		{"double key deep", condition(`{"StringEquals":{"a:b":"c","a:b":"d"}}`),
+			`in Statement[2].Condition.StringEquals: "a:b" is there twice`},
+		{"double key in another case", condition(`{"StringEquals":{"a:b":"c","A:B":"d"}}`),
+			`in Statement[2].Condition.StringEquals.A:B: `},
 		{"statement's type", `{"Statement":"x"}`, "in Statement: a statement must be an object"},
 		{"unknown statement element", in(ok + `,"Actions":"*"`), `in Statement[2]: the element "Actions"`},
 		{"principal", in(ok + `,"Principal":"*"`), "Principal is not for identity-based policies"},
@@ -221,16 +235,21 @@ func TestParseRefuses(t *testing.T) {
 		{"both resources", in(ok + `,"NotResource":"*"`), "not both"},
 		{"empty actions", in(`"Effect":"Deny","Action":[],"Resource":"*"`), "in Statement[2].Action: the list is empty"},
 		{"empty resources", in(`"Effect":"Deny","Action":"*","Resource":[]`), "in Statement[2].Resource: the list is empty"},
-		{"action without vendor", in(`"Effect":"Deny","Action":["a:b","RunInstances"],"Resource":"*"`), `in Statement[2].Action[2]: the action "RunInstances" must be`},
+		{"action without vendor", in(`"Effect":"Deny","Action":["a:b","RunInstances"],"Resource":"*"`),
+			`in Statement[2].Action[2]: the action "RunInstances" must be`},
 		{"action of a wild vendor", in(`"Effect":"Deny","Action":"e*:RunInstances","Resource":"*"`), "must be"},
 		{"action's type", in(`"Effect":"Deny","Action":{},"Resource":"*"`), "expected a string, not an object"},
 		{"resource", in(`"Effect":"Deny","Action":"*","Resource":"i-0123"`), "must be * or an ARN"},
 		{"short ARN", in(`"Effect":"Deny","Action":"*","Resource":"arn:aws:ec2"`), "must be * or an ARN"},
 		{"sid", in(ok + `,"Sid":"a b"`), "letters and digits"},
-		{"sid twice", `{"Statement":[{` + ok + `,"Sid":"A"},{` + ok + `,"Sid":"A"}]}`, `in Statement[2]: the Sid "A" is there twice`},
-		{"open variable", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:iam::1:user/${aws:username"}}`, "not closed"},
-		{"variable without vendor", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:iam::1:user/${username}"}}`, "not a variable"},
-		{"variable's default", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:iam::1:user/${aws:username, kim}"}}`, "single quotes"},
+		{"sid twice", `{"Statement":[{` + ok + `,"Sid":"A"},{` + ok + `,"Sid":"A"}]}`,
+			`in Statement[2]: the Sid "A" is there twice`},
+		{"open variable", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",` +
+			`"Resource":"arn:aws:iam::1:user/${aws:username"}}`, "not closed"},
+		{"variable without vendor", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",` +
+			`"Resource":"arn:aws:iam::1:user/${username}"}}`, "not a variable"},
+		{"variable's default", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",` +
+			`"Resource":"arn:aws:iam::1:user/${aws:username, kim}"}}`, "single quotes"},
 		{"condition's type", condition(`[]`), "in Statement[2].Condition: "},
 		{"operator's type", condition(`{"Bool":"true"}`), "object of condition keys"},
 		{"unknown operator", condition(`{"StringMatches":{"a:b":"c"}}`), `no condition operator "StringMatches"`},
@@ -271,8 +290,11 @@ func TestParseRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(teamPolicy, instance, "kim")
 	f.Add(`{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}`, "*", "")
-	f.Add(`{"Statement":{"Effect":"Deny","NotAction":"a:*","NotResource":"arn:*","Condition":{"Null":{"a:b":[true,false]}}}}`, "*", "")
-	f.Add(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ForAnyValue:ArnLikeIfExists":{"aws:username":"arn:aws:iam::${aws:x, 'y'}:*"}}}}`, "x", "arn:aws:iam::1:x")
+	f.Add(`{"Statement":{"Effect":"Deny","NotAction":"a:*","NotResource":"arn:*",`+
+		`"Condition":{"Null":{"a:b":[true,false]}}}}`, "*", "")
+	f.Add(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*",`+
+		`"Condition":{"ForAnyValue:ArnLikeIfExists":{"aws:username":"arn:aws:iam::${aws:x, 'y'}:*"}}}}`,
+		"x", "arn:aws:iam::1:x")
 	f.Fuzz(func(t *testing.T, source, resource, value string) {
 		document, err := policy.Parse(source)
 		if err != nil {
@@ -285,7 +307,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("accepted what is not JSON")
 		}
 		keys := policy.Keys{"aws:username": {value}, "aws:sourceip": {value}, "ec2:osuser": {value, value}}
-		d := policy.Evaluate([]policy.Policy{{Name: "P", Document: document}}, policy.Request{Action: "ec2:X", Resource: resource, Context: keys})
+		d := policy.Evaluate([]policy.Policy{{Name: "P", Document: document}},
+			policy.Request{Action: "ec2:X", Resource: resource, Context: keys})
 		if d.Allowed && d.Explicit {
 			t.Fatalf("%+v", d)
 		}
@@ -296,7 +319,8 @@ func BenchmarkEvaluate(b *testing.B) {
 	policies := []policy.Policy{{Name: "P", Document: parse(b, teamPolicy)}}
 	request := policy.Request{
 		Action: "ec2-instance-connect:SendSSHPublicKey", Resource: instance,
-		Context: policy.Keys{"ec2:osuser": {"admin"}, "aws:resourcetag/team": {"db"}, "aws:principaltag/team": {"db"}, "aws:sourceip": {"10.1.2.3"}},
+		Context: policy.Keys{"ec2:osuser": {"admin"}, "aws:resourcetag/team": {"db"}, "aws:principaltag/team": {"db"},
+			"aws:sourceip": {"10.1.2.3"}},
 	}
 	b.ReportAllocs()
 	for b.Loop() {

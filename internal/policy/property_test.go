@@ -26,8 +26,10 @@ func drawStatement(t *rapid.T, effect string) map[string]any {
 	}
 	return map[string]any{
 		"Effect": effect,
-		pick(t, "element", "Action", "Action", "NotAction"):       pick(t, "action", "*", "ec2:*", "ec2:Run*", "ec2:RunInstances", "iam:?etUser"),
-		pick(t, "element", "Resource", "Resource", "NotResource"): pick(t, "resource", "*", "arn:aws:ec2:*", "arn:aws:ec2:r:1:instance/*", "arn:aws:iam::1:user/${a:k}"),
+		pick(t, "element", "Action", "Action", "NotAction"): pick(t, "action",
+			"*", "ec2:*", "ec2:Run*", "ec2:RunInstances", "iam:?etUser"),
+		pick(t, "element", "Resource", "Resource", "NotResource"): pick(t, "resource",
+			"*", "arn:aws:ec2:*", "arn:aws:ec2:r:1:instance/*", "arn:aws:iam::1:user/${a:k}"),
 		"Condition": condition,
 	}
 }
@@ -40,7 +42,8 @@ func drawOperator(t *rapid.T) (name, value string) {
 		"ArnLike": "arn:aws:iam::1:*", "ArnNotLike": "arn:aws:iam::1:*",
 	}
 	base := pick(t, "operator", slices.Sorted(maps.Keys(accepts))...)
-	return pick(t, "set", "", "", "ForAllValues:", "ForAnyValue:") + base + pick(t, "suffix", "", "", "IfExists"), accepts[base]
+	return pick(t, "set", "", "", "ForAllValues:", "ForAnyValue:") + base +
+		pick(t, "suffix", "", "", "IfExists"), accepts[base]
 }
 
 func drawRequest(t *rapid.T) policy.Request {

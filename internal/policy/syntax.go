@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// node is a JSON value that remembers where in the document it stands, which encoding/json forgets, and keeps
-// the members of an object apart, of which encoding/json would silently take the last of two equal names.
+// node is a JSON value with its place in the document. It keeps all members of an object, while encoding/json
+// silently takes the last of two members with the same name.
 type node struct {
 	path    string // "Statement[2].Condition.StringLike"; empty for the whole document
 	kind    nodeKind
@@ -37,21 +37,22 @@ const (
 	null    nodeKind = "null"
 )
 
-// maxDepth bounds nesting: a policy needs five levels.
+// maxDepth limits nesting. A policy needs five levels.
 const maxDepth = 8
 
-// malformed is the one kind of error of Parse.
+// malformed returns the fault for a mistake at path. All errors of Parse are of this kind.
 func malformed(path, format string, args ...any) error {
 	where := ""
 	if path != "" {
 		where = "in " + path + ": "
 	}
-	return fault.New(fault.Invalid, fault.PolicyDocument, "The policy document is malformed: %s%s", where, fmt.Sprintf(format, args...))
+	return fault.New(fault.Invalid, fault.PolicyDocument, "The policy document is malformed: %s%s",
+		where, fmt.Sprintf(format, args...))
 }
 
 func (n node) malformed(format string, args ...any) error { return malformed(n.path, format, args...) }
 
-// readJSON reads the text as exactly one JSON value.
+// readJSON parses source, which must be exactly one JSON value.
 func readJSON(source string) (node, error) {
 	if !utf8.ValidString(source) {
 		return node{}, malformed("", "it is not UTF-8 text.")
@@ -63,7 +64,7 @@ func readJSON(source string) (node, error) {
 		return node{}, notJSON(err, source, decoder.InputOffset())
 	}
 	switch _, err := decoder.Token(); {
-	case errors.Is(err, io.EOF): // the one end that does not come too early
+	case errors.Is(err, io.EOF): // the document ends where it should
 		return root, nil
 	case err != nil:
 		return node{}, notJSON(err, source, decoder.InputOffset())
@@ -71,7 +72,7 @@ func readJSON(source string) (node, error) {
 	return node{}, malformed("", "there is more text after its end.")
 }
 
-// notJSON says what readNode's error means for the source, which was read up to the offset.
+// notJSON translates readNode's error. offset is how much of source was read.
 func notJSON(err error, source string, offset int64) error {
 	var ours *fault.Error
 	switch {
@@ -157,7 +158,7 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// oneOrMore returns the items of a list, or the value itself: IAM lets one stand for a list of one.
+// oneOrMore returns the items of a list, or the value itself: IAM accepts one value in place of a list of one.
 func (n node) oneOrMore() []node {
 	if n.kind == list {
 		return n.items
@@ -165,7 +166,7 @@ func (n node) oneOrMore() []node {
 	return []node{n}
 }
 
-// str returns the string that the node must be.
+// str returns the node's text. It is an error if the node is not a string.
 func (n node) str() (string, error) {
 	if n.kind != text {
 		return "", n.malformed("expected a string, not %s.", n.kind)

@@ -7,10 +7,10 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Validate refuses a document that IAM would not let anybody write: one that does not parse, or has a resource that can
-// never match. managed asks for the version that IAM wants of managed policies. Validate is for new documents: one that
-// is kept already is read by Parse alone, so that what decided yesterday decides today. Errors are of Parse's kind, in
-// IAM's words where it has them.
+// Validate refuses a document that IAM would not store: one that Parse refuses, or one with a resource that can never
+// match. managed requires the version that IAM requires of managed policies. Validate is for new documents. Stored
+// ones are read with Parse alone, so that they decide as they always did. Errors are faults like Parse's, in IAM's
+// words where it has them.
 func Validate(source string, managed bool) error {
 	if _, err := Parse(source); err != nil {
 		return err
@@ -49,11 +49,11 @@ func validateStatement(statement node) error {
 	return nil
 }
 
-// variableForm is a variable, whose own colon parts no ARN.
+// variableForm matches a variable, whose colon does not separate parts of an ARN.
 var variableForm = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// validateResource refuses an ARN that is no resource's: of another partition, without a service, or of a kind or in a
-// region that IAM does not have. A wildcard is refused where AWS takes none, in the service.
+// validateResource refuses an ARN that no resource has: one of another partition, without a service, or of a kind or
+// in a region that IAM does not have. As on AWS, the service may have no wildcards.
 func validateResource(resource string) error {
 	if resource == "*" {
 		return nil
@@ -76,8 +76,8 @@ func validateResource(resource string) error {
 	return nil
 }
 
-// isIAMPath reports whether the last part of an ARN can be that of something in IAM. A wildcard may not stand in the
-// kind, unless it is all there is.
+// isIAMPath reports whether the last part of an ARN can name something in IAM. A wildcard may stand in the kind only
+// if it is all there is.
 func isIAMPath(path string) bool {
 	for _, kind := range iamKinds() {
 		if strings.HasPrefix(path, kind) {
@@ -87,7 +87,7 @@ func isIAMPath(path string) bool {
 	return path == "*" || path == "root"
 }
 
-// iamKinds are what IAM keeps, as ARNs begin with them.
+// iamKinds returns how the last parts of IAM's ARNs begin.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
 func iamKinds() []string {
 	return []string{
@@ -96,13 +96,13 @@ func iamKinds() []string {
 	}
 }
 
-// covers reports whether a text with wildcards can be the other one.
+// covers reports whether the text, which may have wildcards, matches the value.
 func covers(text, value string) bool {
 	t, err := parseTemplate(text, syntax{wildcards: true})
 	return err == nil && t.pieces.matches(value)
 }
 
-// has reports whether the object has a member with the text.
+// has reports whether the object has a member with the name and the text.
 func (n node) has(name, text string) bool {
 	for _, m := range n.members {
 		if m.name == name {
@@ -112,7 +112,7 @@ func (n node) has(name, text string) bool {
 	return false
 }
 
-// refused is malformed in IAM's own words.
+// refused is like malformed, but in IAM's own words.
 func refused(format string, args ...any) error {
 	return fault.New(fault.Invalid, fault.PolicyDocument, format, args...)
 }

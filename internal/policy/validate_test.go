@@ -14,18 +14,19 @@ import (
 func TestValidateRefusesResourcesThatCannotMatch(t *testing.T) {
 	const path = `IAM resource path must either be "*", root, or start with user/,`
 	for resource, want := range map[string]string{
-		"*":                                           "",
-		"arn:aws:iam::123456789012:user/*":            "",
-		"arn:aws:iam::*:user/${aws:username}":         "",
-		"arn:aws:iam::123456789012:root":              "",
-		"arn:aws:iam::123456789012:*":                 "",
-		"arn:*:iam::123456789012:mfa/x":               "",
-		"arn:aws*:s3:::bucket/*":                      "",
-		"arn:aws:ec2:*:*:*/*":                         "",
-		"arn:aws:ec2:*:*:inst*/i-1":                   "", // a wildcard in a kind of EC2's is a wildcard
-		"arn:aws:ec2:*:*:*":                           "",
-		"arn:aws:elasticmapreduce:*:*:c/*":            "",
-		"arn:aws:iam:us-east-1:1:user/bob":            "resource arn:aws:iam:us-east-1:1:user/bob cannot contain region information.",
+		"*":                                   "",
+		"arn:aws:iam::123456789012:user/*":    "",
+		"arn:aws:iam::*:user/${aws:username}": "",
+		"arn:aws:iam::123456789012:root":      "",
+		"arn:aws:iam::123456789012:*":         "",
+		"arn:*:iam::123456789012:mfa/x":       "",
+		"arn:aws*:s3:::bucket/*":              "",
+		"arn:aws:ec2:*:*:*/*":                 "",
+		"arn:aws:ec2:*:*:inst*/i-1":           "", // a wildcard in a kind of EC2's is a wildcard
+		"arn:aws:ec2:*:*:*":                   "",
+		"arn:aws:elasticmapreduce:*:*:c/*":    "",
+		"arn:aws:iam:us-east-1:1:user/bob": "resource arn:aws:iam:us-east-1:1:user/bob " +
+			"cannot contain region information.",
 		"arn:aws:iam:*:123456789012:user/bob":         "cannot contain region information.",
 		"arn:aws:iam::123456789012:users/bob":         path,
 		"arn:aws:iam::123456789012:u*":                path,
@@ -77,7 +78,8 @@ func TestValidateVersion(t *testing.T) {
 
 // FuzzValidate: whatever may be written can be read, as a managed policy or as an inline one.
 func FuzzValidate(f *testing.F) {
-	for _, resource := range []string{"*", "arn:aws:ec2:*:*:instance/*", "arn:aws:iam::1:user/${aws:username}", "arn:*", "arn:::::"} {
+	for _, resource := range []string{"*", "arn:aws:ec2:*:*:instance/*", "arn:aws:iam::1:user/${aws:username}",
+		"arn:*", "arn:::::"} {
 		f.Add(resource)
 	}
 	f.Fuzz(func(t *testing.T, resource string) {

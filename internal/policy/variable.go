@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// template is a pattern in which variables may still stand for values of the request. Without variables it is
+// template is a pattern whose variables have not been replaced with values of the request. Without variables it is
 // the pattern itself.
 type template struct {
 	pieces    pattern
 	variables bool
 }
 
-// syntax says what has a meaning of its own in a text. The rest stands for itself.
+// syntax says which characters of a text are special. All others stand for themselves.
 type syntax struct {
 	wildcards bool // * and ?
 	variables bool // ${…}: variables, and ${*} ${?} ${$} for the characters themselves
 }
 
-// parseTemplate takes a text apart.
+// parseTemplate splits a text into pieces.
 func parseTemplate(source string, syntax syntax) (template, error) {
 	var t template
 	var plain strings.Builder
@@ -61,7 +61,7 @@ func parseTemplate(source string, syntax syntax) (template, error) {
 	return t, nil
 }
 
-// parseVariable reads one ${…} at the beginning of source.
+// parseVariable reads the ${…} at the beginning of source.
 func parseVariable(source string) (p piece, rest string, err error) {
 	inside := source[len("${"):]
 	for _, c := range []string{"*", "?", "$"} {
@@ -75,7 +75,8 @@ func parseVariable(source string) (p piece, rest string, err error) {
 	}
 	key := Fold(strings.Trim(inside[:end], " "))
 	if !isKey(key) {
-		return piece{}, "", fmt.Errorf("${%s is not a variable, which names a condition key as in ${aws:username}; write ${$} for a $ before {", inside[:end])
+		return piece{}, "", fmt.Errorf("${%s is not a variable, which names a condition key as in ${aws:username}; "+
+			"write ${$} for a $ before {", inside[:end])
 	}
 	p = piece{kind: variable, text: key}
 	if inside[end] == '}' {
@@ -85,22 +86,23 @@ func parseVariable(source string) (p piece, rest string, err error) {
 	fallback, after, closed := strings.Cut(quoted, "'")
 	after, ended := strings.CutPrefix(strings.TrimLeft(after, " "), "}")
 	if !ok || !closed || !ended {
-		return piece{}, "", fmt.Errorf("the default of the variable ${%s must be in single quotes and end the variable, as in ${aws:username, 'nobody'}", inside[:end])
+		return piece{}, "", fmt.Errorf("the default of the variable ${%s must be in single quotes and end the variable, "+
+			"as in ${aws:username, 'nobody'}", inside[:end])
 	}
 	p.fallback, p.hasFallback = fallback, true
 	return p, after, nil
 }
 
-// isKey tells whether the text can name a condition key: "vendor:name", where the vendor can be an identity
-// provider's address and the name can end in a slash and a tag's name.
+// isKey reports whether the text can name a condition key: "vendor:name". The vendor may be the address of an
+// identity provider, and the name may end in a slash and a tag's key.
 func isKey(key string) bool {
 	vendor, name, found := strings.Cut(key, ":")
 	return found && name != "" && isName(vendor, "-._/") && !strings.ContainsAny(key, "${}")
 }
 
-// resolve puts the request's values in place of the variables, as they are: a * in a value is no wildcard. The pattern
-// is good only with a yes. It is no if a key is not in the request and has no default, and unsettled if one has
-// several values: which of them was meant, AWS does not say.
+// resolve replaces the variables with the request's values. It takes the values literally: a * in a value is not a
+// wildcard. The pattern is valid only if the verdict is yes. The verdict is no if the request lacks a key that has no
+// default. It is unsettled if a key has several values, since AWS does not say which one applies.
 func (t template) resolve(context Context) (pattern, verdict) {
 	if !t.variables {
 		return t.pieces, yes
@@ -127,7 +129,7 @@ func (p piece) value(context Context) (string, verdict) {
 	return "", unsettled
 }
 
-// matches resolves the template and tells whether it covers s. One that does not resolve covers nothing.
+// matches resolves the template and returns whether it matches s. A template that does not resolve matches nothing.
 func (t template) matches(s string, context Context) verdict {
 	p, answer := t.resolve(context)
 	if answer != yes {

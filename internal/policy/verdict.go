@@ -1,8 +1,8 @@
 package policy
 
-// verdict is the answer of a condition. Beside no and yes there is unsettled, where AWS does not say what the
-// answer is (docs/policy-decisions.md lists the cases): it never helps the caller, since an Allow needs a yes and a
-// Deny is content with unsettled. The order makes min an "and", max an "or".
+// verdict is the answer of a condition. It is unsettled where AWS does not say whether the condition holds
+// (docs/policy-decisions.md lists the cases). That never helps the caller: an Allow needs yes, while unsettled is
+// enough for a Deny. Because of the order of the values, min is "and" and max is "or".
 type verdict uint8
 
 const (
@@ -11,7 +11,7 @@ const (
 	yes
 )
 
-// not turns no and yes around; unsettled stays.
+// not exchanges no and yes, and leaves unsettled.
 func (v verdict) not() verdict { return yes - v }
 
 func verdictOf(b bool) verdict {
