@@ -18,13 +18,13 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Pair is a key pair made here. It prints as its public key.
+// Pair is a generated key pair. It prints as its public key.
 type Pair struct {
 	Public  Public
 	private crypto.Signer
 }
 
-// makers make keys of the types that need no device, the one to prefer first.
+// makers has the types of keys that need no device, in order of preference.
 var makers = []struct {
 	kind string
 	make func(random io.Reader) (crypto.Signer, error)
@@ -43,11 +43,12 @@ func onCurve(curve elliptic.Curve) func(io.Reader) (crypto.Signer, error) {
 	return func(random io.Reader) (crypto.Signer, error) { return ecdsa.GenerateKey(curve, random) }
 }
 
-// newRSABits is the size of RSA keys that are made here: what NIST SP 800-57 has for 128 bits of security.
+// newRSABits is the size of generated RSA keys, in bits. NIST SP 800-57 gives it 128 bits of security.
 const newRSABits = 3072
 
-// Generate makes a key pair of the best of the accepted types, such as "ssh-ed25519"; of Ed25519 if none are named. The
-// error is Unsupported "public-key" if no key of any of them can be made, as those that live in a device.
+// Generate makes a key pair of the best of the accepted types ("ssh-ed25519"), or of Ed25519 if none are given.
+// The error is Unsupported with Subject PublicKey if no key of these types can be made, as of types whose keys
+// live in a device.
 func Generate(random io.Reader, accepted ...string) (Pair, error) {
 	for _, maker := range makers {
 		if len(accepted) > 0 && !slices.Contains(accepted, maker.kind) {
@@ -75,8 +76,8 @@ func newPair(private crypto.Signer) (Pair, error) {
 	return Pair{Public: parsed, private: private}, nil
 }
 
-// Signer returns the private key for use in memory: its concrete type is ed25519.PrivateKey, *ecdsa.PrivateKey or
-// *rsa.PrivateKey, which ssh-agent clients and x/crypto/ssh take.
+// Signer returns the private key. Its concrete type is ed25519.PrivateKey, *ecdsa.PrivateKey or *rsa.PrivateKey,
+// which ssh-agent clients and x/crypto/ssh accept.
 func (p Pair) Signer() crypto.Signer { return p.private }
 
 // PrivatePEM returns the private key in OpenSSH's own format, unencrypted, as ssh -i reads it.

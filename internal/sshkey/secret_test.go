@@ -23,8 +23,8 @@ func refusedFor(t *testing.T, name, line, want string) {
 	}
 }
 
-// Somebody may push keys, and pushes one that holds no secret: whoever else reaches the machine in that minute signs for
-// it too, as the first lines show by Go's own verifier.
+// A caller who may push keys pushes one that keeps no secret. Whoever else reaches the machine in that minute can
+// sign for it too, as the first lines show with Go's own verifier.
 func TestEd25519KeysWithoutSecret(t *testing.T) {
 	point := func(text string) []byte {
 		p, err := hex.DecodeString(text)
@@ -152,7 +152,8 @@ func TestECDSAPointAtInfinity(t *testing.T) {
 	for _, point := range [][]byte{{0}, {}, append([]byte{4}, make([]byte, 64)...)} {
 		name := []byte("nistp256")
 		refusedFor(t, "ecdsa", wireLine("ecdsa-sha2-nistp256", name, point)+" "+strings.Repeat("x", 80), "not a key of type")
-		refusedFor(t, "sk-ecdsa", wireLine("sk-ecdsa-sha2-nistp256@openssh.com", name, point, []byte("ssh:"))+" "+strings.Repeat("x", 80), "not a key of type")
+		line := wireLine("sk-ecdsa-sha2-nistp256@openssh.com", name, point, []byte("ssh:"))
+		refusedFor(t, "sk-ecdsa", line+" "+strings.Repeat("x", 80), "not a key of type")
 	}
 }
 

@@ -191,7 +191,8 @@ func TestRefusals(t *testing.T) {
 		{"over several old Mac lines", rsa2048[:100] + "\r" + rsa2048[100:], "spread over 2 lines"},
 		{"broken after the type", strings.Replace(good, " ", "\n", 1), "spread over 2 lines"},
 		{"two keys", good + "\n" + rsa2048 + "\n", "2 SSH public keys"},
-		{"OpenSSH private key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n", "private key"},
+		{"OpenSSH private key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n",
+			"private key"},
 		{"PEM private key", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n", "private key"},
 		{"PuTTY's private key", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "private key"},
 		{"PEM public key", "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n", "ssh-keygen -i -m PKCS8"},
@@ -212,8 +213,10 @@ func TestRefusals(t *testing.T) {
 		{"no base64", good[:50] + "!" + good[51:], "not valid base64"},
 		{"base64 that ends loosely", good[:76] + "aWx= kim@host.example", "not valid base64"},
 		{"more after the key", wireLine("ssh-ed25519", ed25519Point(), one), "not a key of type ssh-ed25519"},
-		{"another type than the data's", strings.Replace(good, "ssh-ed25519", "ssh-rsa", 1) + " kim@host", "its data is of type ssh-ed25519"},
-		{"a point off the curve", wireLine("ecdsa-sha2-nistp256", []byte("nistp256"), append([]byte{4}, make([]byte, 64)...)), "not a key of type ecdsa-sha2-nistp256"},
+		{"another type than the data's", strings.Replace(good, "ssh-ed25519", "ssh-rsa", 1) + " kim@host",
+			"its data is of type ssh-ed25519"},
+		{"a point off the curve", wireLine("ecdsa-sha2-nistp256", []byte("nistp256"), append([]byte{4}, make([]byte, 64)...)),
+			"not a key of type ecdsa-sha2-nistp256"},
 		{"a NUL", good + " a\x00b", "control character (0x00)"},
 		{"an escape", good + " \x1b[31m", "control character (0x1b)"},
 		{"prose", "please let me in", "not an SSH public key"},
@@ -288,7 +291,9 @@ func testGenerate(t *testing.T, want string, accepted []string) {
 			t.Errorf("the private key belongs to %s, not %s", got, pair.Public.Line)
 		}
 	}
-	for _, printed := range []string{fmt.Sprint(pair), fmt.Sprintf("%+v", pair), fmt.Sprintf("%#v", pair), pair.LogValue().String()} {
+	for _, printed := range []string{
+		fmt.Sprint(pair), fmt.Sprintf("%+v", pair), fmt.Sprintf("%#v", pair), pair.LogValue().String(),
+	} {
 		if printed != pair.Public.Line {
 			t.Errorf("the pair prints as %s", printed)
 		}
