@@ -1,11 +1,11 @@
-// Package keyblob builds, signs and verifies the text by which a host learns of a grant.
+// Package keyblob builds, signs and verifies the text that tells a host about a grant.
 //
-// The text is the one EC2 Instance Connect itself serves to instances, with a line more: comments that say until
-// when, where, for whom, why and as which OS user, then the key. The control plane signs it; a host verifies it against the one root
-// certificate it was enrolled with, so a host can replay a grant until it expires and mint nothing.
+// The text is the one that EC2 Instance Connect serves to instances, with one more line. Comments give the expiry,
+// the instance, the caller, the request and the OS user; then comes the key. The control plane signs the text. A host
+// verifies it against the one root certificate that it pinned when it was enrolled. So a host can replay a grant
+// until it expires, but it cannot make one.
 //
-// The package is a leaf that the keys helper links, a process that must start in milliseconds: it imports
-// little, does no I/O and has no clock.
+// The package does no I/O and has no clock.
 package keyblob
 
 import (
@@ -18,11 +18,11 @@ import (
 	"unicode/utf8"
 )
 
-// Lifetime is how long a grant lets a key in.
+// Lifetime is how long a grant admits a key.
 const Lifetime = 60 * time.Second
 
-// Slack is by how much more a verifier lets a grant seem to live, since whoever verifies knows the signer's clock only
-// as of its last word.
+// Slack is how much longer than Lifetime a grant may seem to live. A verifier knows the signer's clock only from the
+// signer's last message.
 const Slack = 5 * time.Second
 
 // Blob is a signed grant.
@@ -32,10 +32,10 @@ type Blob struct {
 	Signer    []byte `json:"signer"`    // DER of the signer's certificate
 }
 
-// Statement is what a blob says: until Expires, PublicKey may log in as OSUser on the instance, because Caller
-// asked for it in the request RequestID.
+// Statement is what a blob says: PublicKey may log in as OSUser on the instance until Expires, because Caller asked
+// for it in the request RequestID.
 type Statement struct {
-	Expires    time.Time // whole seconds; Sign cuts off the rest, so that a key never lives longer than asked
+	Expires    time.Time // in whole seconds; Sign rounds down, so that a key never lives longer than asked
 	InstanceID string
 	Caller     string // ARN
 	RequestID  string
@@ -43,8 +43,8 @@ type Statement struct {
 	PublicKey  string // "TYPE BASE64", as sshkey.Public.Line has it
 }
 
-// format is how a text is laid out: which comment lines precede the key, in order. The kind of the signer's key
-// decides it (see formatOf), and nothing in the text can.
+// format is the layout of a text: the names of the comment lines before the key, in order. The kind of the signer's
+// key determines it (see formatOf), and nothing in the text can.
 type format []string
 
 // The names of the comment lines.
@@ -56,13 +56,13 @@ const (
 	lineUser      = "User"
 )
 
-// boundToUser is the format of Ed25519 signers: AWS's lines and one more, which binds the blob to its OS user.
-// (AWS's own format, signed with RSA-PSS, has no such line: there the place it is served at names the user.)
+// boundToUser returns the format of Ed25519 signers: AWS's lines, and one that binds the blob to its OS user. AWS's
+// own format, signed with RSA-PSS, has no such line, because the path that serves it names the user.
 func boundToUser() format {
 	return format{lineTimestamp, lineInstance, lineCaller, lineRequest, lineUser}
 }
 
-// render writes the statement as text, or says which field cannot be written.
+// render writes the statement as text. The error says which field cannot be written.
 func (f format) render(s Statement) (string, error) {
 	if s.Expires.Unix() <= 0 {
 		return "", errors.New("keyblob: the statement has no expiry")
@@ -82,7 +82,7 @@ func (f format) render(s Statement) (string, error) {
 	return text.String(), nil
 }
 
-// parse reads a text of exactly this format. What it accepts it also renders, byte for byte.
+// parse reads a text of exactly this format. It accepts only texts that render writes, byte for byte.
 func (f format) parse(text string) (Statement, error) {
 	var s Statement
 	rest := text
@@ -144,15 +144,15 @@ func (s *Statement) setValue(name, value string) error {
 	return nil
 }
 
-// plain tells whether the value is printable text, of any script, without spaces, and not empty: it can then neither end
-// its line nor look like two fields.
+// plain reports whether the value is printable text of any script, is not empty and has no spaces. Such a value can
+// neither end its line nor look like two fields.
 func plain(value string) bool {
 	unfit := func(r rune) bool { return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) }
 	return value != "" && !strings.ContainsFunc(value, unfit)
 }
 
-// isKeyLine tells whether the line is a key type and base64, and so nothing that sshd could read as an option,
-// a comment or a second line.
+// isKeyLine reports whether the line is a key type and base64. sshd can read nothing in such a line as an option, a
+// comment or a second line.
 func isKeyLine(line string) bool {
 	kind, blob, found := strings.Cut(line, " ")
 	return found && only(kind, "-@.") && only(blob, "+/=")

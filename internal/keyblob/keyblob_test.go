@@ -47,7 +47,8 @@ func (i issuer) issue(t testing.TB, key crypto.Signer, change func(*x509.Certifi
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: keyblob.SignerPrefix + "on-prem-1.example.test"},
 		NotBefore: noon().Add(-time.Hour), NotAfter: noon().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{keyblob.SignerUsage}, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{keyblob.SignerUsage},
+		BasicConstraintsValid: true,
 	}
 	change(template)
 	parent, by := i.certificate, i.key
@@ -176,7 +177,8 @@ func TestAttacks(t *testing.T) {
 	}
 	// resigned is a text of the attacker's that the genuine signer signed all the same.
 	resigned := func(text string) keyblob.Blob {
-		return keyblob.Blob{Text: text, Signer: good.Signer, Signature: ed25519.Sign(genuine.key.(ed25519.PrivateKey), []byte(text))}
+		signature := ed25519.Sign(genuine.key.(ed25519.PrivateKey), []byte(text))
+		return keyblob.Blob{Text: text, Signer: good.Signer, Signature: signature}
 	}
 	subordinate := root.issue(t, newKey(t), func(c *x509.Certificate) {
 		authority(c)
@@ -184,34 +186,48 @@ func TestAttacks(t *testing.T) {
 	})
 
 	for name, blob := range map[string]keyblob.Blob{
-		"the zero blob":                 {},
-		"no signature":                  {Text: good.Text, Signer: good.Signer},
-		"a changed user":                {Text: strings.Replace(good.Text, "admin", "root", 1), Signer: good.Signer, Signature: good.Signature},
-		"another signer's signature":    {Text: good.Text, Signer: root.issue(t, newKey(t), unchanged).certificate.Raw, Signature: good.Signature},
-		"more after the certificate":    {Text: good.Text, Signer: append(good.Signer[:len(good.Signer):len(good.Signer)], 0), Signature: good.Signature},
-		"another root":                  sign(t, statement(), newRoot(t).issue(t, newKey(t), unchanged)),
-		"a certificate of its own":      sign(t, statement(), issuer{}.issue(t, newKey(t), unchanged)),
-		"a nested authority":            sign(t, statement(), subordinate.issue(t, newKey(t), unchanged)),
-		"a leaf as an authority":        sign(t, statement(), genuine.issue(t, newKey(t), unchanged)),
-		"an authority as a signer":      sign(t, statement(), subordinate),
-		"an authority among signers":    signedBy(func(c *x509.Certificate) { c.IsCA = true }),
-		"a certificate-signing leaf":    signedBy(func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }),
-		"a TLS server":                  signedBy(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
-		"a TLS server as well":          signedBy(func(c *x509.Certificate) { c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) }),
-		"any use":                       signedBy(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }),
-		"no use named":                  signedBy(func(c *x509.Certificate) { c.ExtKeyUsage = nil }),
-		"another name":                  signedBy(func(c *x509.Certificate) { c.Subject.CommonName = "x." + keyblob.SignerPrefix }),
-		"a signer that is over":         signedBy(func(c *x509.Certificate) { c.NotAfter = noon().Add(-time.Second) }),
-		"a signer to come":              signedBy(func(c *x509.Certificate) { c.NotBefore = noon().Add(time.Second) }),
-		"another instance":              saying(func(s *keyblob.Statement) { s.InstanceID = "i-0123456789abcdef1" }),
-		"another user":                  saying(func(s *keyblob.Statement) { s.OSUser = "root" }),
-		"an expired grant":              saying(func(s *keyblob.Statement) { s.Expires = noon() }),
-		"a grant that lives too long":   saying(func(s *keyblob.Statement) { s.Expires = noon().Add(keyblob.Lifetime + keyblob.Slack + time.Second) }),
-		"an empty text":                 resigned(""),
-		"no user line":                  resigned(strings.Replace(good.Text, "#User=admin\n", "", 1)),
-		"a line twice":                  resigned(strings.Replace(good.Text, "#User=admin\n", "#User=admin\n#User=admin\n", 1)),
-		"an unknown line":               resigned(strings.Replace(good.Text, "#User=", "#Color=red\n#User=", 1)),
-		"lines in another order":        resigned(strings.Replace(good.Text, "#Instance=i-0123456789abcdef0\n#Caller=arn:aws:iam::123456789012:user/kim\n", "#Caller=arn:aws:iam::123456789012:user/kim\n#Instance=i-0123456789abcdef0\n", 1)),
+		"the zero blob": {},
+		"no signature":  {Text: good.Text, Signer: good.Signer},
+		"a changed user": {Text: strings.Replace(good.Text, "admin", "root", 1), Signer: good.Signer,
+			Signature: good.Signature},
+		"another signer's signature": {Text: good.Text, Signer: root.issue(t, newKey(t), unchanged).certificate.Raw,
+			Signature: good.Signature},
+		"more after the certificate": {Text: good.Text, Signer: append(good.Signer[:len(good.Signer):len(good.Signer)], 0),
+			Signature: good.Signature},
+		"another root":               sign(t, statement(), newRoot(t).issue(t, newKey(t), unchanged)),
+		"a certificate of its own":   sign(t, statement(), issuer{}.issue(t, newKey(t), unchanged)),
+		"a nested authority":         sign(t, statement(), subordinate.issue(t, newKey(t), unchanged)),
+		"a leaf as an authority":     sign(t, statement(), genuine.issue(t, newKey(t), unchanged)),
+		"an authority as a signer":   sign(t, statement(), subordinate),
+		"an authority among signers": signedBy(func(c *x509.Certificate) { c.IsCA = true }),
+		"a certificate-signing leaf": signedBy(func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }),
+		"a TLS server": signedBy(func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		}),
+		"a TLS server as well": signedBy(func(c *x509.Certificate) {
+			c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+		}),
+		"any use":      signedBy(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }),
+		"no use named": signedBy(func(c *x509.Certificate) { c.ExtKeyUsage = nil }),
+		"another name": signedBy(func(c *x509.Certificate) {
+			c.Subject.CommonName = "x." + keyblob.SignerPrefix
+		}),
+		"a signer that is over": signedBy(func(c *x509.Certificate) { c.NotAfter = noon().Add(-time.Second) }),
+		"a signer to come":      signedBy(func(c *x509.Certificate) { c.NotBefore = noon().Add(time.Second) }),
+		"another instance":      saying(func(s *keyblob.Statement) { s.InstanceID = "i-0123456789abcdef1" }),
+		"another user":          saying(func(s *keyblob.Statement) { s.OSUser = "root" }),
+		"an expired grant":      saying(func(s *keyblob.Statement) { s.Expires = noon() }),
+		"a grant that lives too long": saying(func(s *keyblob.Statement) {
+			s.Expires = noon().Add(keyblob.Lifetime + keyblob.Slack + time.Second)
+		}),
+		"an empty text": resigned(""),
+		"no user line":  resigned(strings.Replace(good.Text, "#User=admin\n", "", 1)),
+		"a line twice": resigned(strings.Replace(good.Text, "#User=admin\n",
+			"#User=admin\n#User=admin\n", 1)),
+		"an unknown line": resigned(strings.Replace(good.Text, "#User=", "#Color=red\n#User=", 1)),
+		"lines in another order": resigned(strings.Replace(good.Text,
+			"#Instance=i-0123456789abcdef0\n#Caller=arn:aws:iam::123456789012:user/kim\n",
+			"#Caller=arn:aws:iam::123456789012:user/kim\n#Instance=i-0123456789abcdef0\n", 1)),
 		"a timestamp with a sign":       resigned(strings.Replace(good.Text, "#Timestamp=", "#Timestamp=+", 1)),
 		"a timestamp that is no number": resigned(strings.Replace(good.Text, "#Timestamp=", "#Timestamp=x", 1)),
 		"Windows line ends":             resigned(strings.ReplaceAll(good.Text, "\n", "\r\n")),
@@ -294,16 +310,19 @@ func TestRoundTrip(t *testing.T) {
 	signer := root.issue(t, newKey(t), unchanged).signer(t)
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching(`[!-~\pL\pN]{1,32}`)
+		seconds := rapid.IntRange(1, int((keyblob.Lifetime+keyblob.Slack).Seconds())).Draw(t, "seconds")
 		want := keyblob.Statement{
-			Expires:    noon().Add(time.Duration(rapid.IntRange(1, int((keyblob.Lifetime+keyblob.Slack).Seconds())).Draw(t, "seconds")) * time.Second),
-			InstanceID: word.Draw(t, "instance"), Caller: word.Draw(t, "caller"), RequestID: word.Draw(t, "request"), OSUser: word.Draw(t, "user"),
+			Expires:    noon().Add(time.Duration(seconds) * time.Second),
+			InstanceID: word.Draw(t, "instance"), Caller: word.Draw(t, "caller"), RequestID: word.Draw(t, "request"),
+			OSUser:    word.Draw(t, "user"),
 			PublicKey: rapid.StringMatching(`[a-z0-9@.-]{1,20} [A-Za-z0-9+/]{1,40}={0,2}`).Draw(t, "key"),
 		}
 		blob, err := keyblob.Sign(want, signer)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob, keyblob.Expectation{InstanceID: want.InstanceID, OSUser: want.OSUser, Now: noon()})
+		got, err := (&keyblob.Verifier{Root: root.certificate}).Verify(blob,
+			keyblob.Expectation{InstanceID: want.InstanceID, OSUser: want.OSUser, Now: noon()})
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Fatalf("%v (-want +got):\n%s", err, diff)
 		}

@@ -11,30 +11,33 @@ import (
 	"time"
 )
 
-// What makes a certificate that of a signer, beside being issued by the root itself.
+// The marks of a signer's certificate. The root itself must have issued it, too.
 const (
-	// SignerPrefix begins a signer's common name, which goes on with REGION.DOMAIN.
+	// SignerPrefix begins a signer's common name. REGION.DOMAIN follows it.
 	SignerPrefix = "managed-ssh-signer."
-	// SignerUsage is a signer's only extended key usage. It keeps signers apart from TLS servers, which the
-	// same root certifies.
+	// SignerUsage is a signer's only extended key usage. It distinguishes signers from TLS servers, which the same
+	// root certifies.
 	SignerUsage = x509.ExtKeyUsageCodeSigning
 )
 
-// ErrExpired is in the chain of Verifier.Verify's error for a blob that is good in all else, but over.
+// ErrExpired is in the chain of the error that Verifier.Verify returns for a blob that has expired but is
+// otherwise valid.
 var ErrExpired = errors.New("keyblob: the grant has expired")
 
 // Signer signs blobs with the key of its certificate. It must be safe for concurrent use.
 type Signer interface {
-	// Certificate is the signer's own, issued by the root. Its kind of key chooses the blob's format.
+	// Certificate returns the signer's certificate, issued by the root. The kind of its key determines the
+	// blob's format.
 	Certificate() *x509.Certificate
-	// Sign signs the text whole, not a digest of it.
+	// Sign signs the whole text, not a digest of it.
 	Sign(text []byte) ([]byte, error)
 }
 
 // NewSigner returns a Signer with an Ed25519 key, which signs in 20 microseconds. It refuses a key that is not the
 // certificate's.
 func NewSigner(certificate *x509.Certificate, key ed25519.PrivateKey) (Signer, error) {
-	if certificate == nil || len(key) != ed25519.PrivateKeySize || !key.Public().(ed25519.PublicKey).Equal(certificate.PublicKey) {
+	if certificate == nil || len(key) != ed25519.PrivateKeySize ||
+		!key.Public().(ed25519.PublicKey).Equal(certificate.PublicKey) {
 		return nil, errors.New("keyblob: a signer needs a certificate and the Ed25519 key it certifies")
 	}
 	return &ed25519Signer{certificate, key}, nil
@@ -51,17 +54,18 @@ func (s *ed25519Signer) Sign(text []byte) ([]byte, error) { return ed25519.Sign(
 // String implements fmt.Stringer, so that no log prints the key.
 func (s *ed25519Signer) String() string { return s.certificate.Subject.CommonName }
 
-// formatOf returns the format of blobs that the certificate's key signs, and how to verify its signatures.
-// Another kind of signer is one more case here.
+// formatOf returns the format of the blobs that the certificate's key signs, and a function that verifies its
+// signatures. Another kind of signer is one more case here.
 func formatOf(certificate *x509.Certificate) (format, func(text, signature []byte) bool, error) {
 	switch key := certificate.PublicKey.(type) {
 	case ed25519.PublicKey:
 		return boundToUser(), func(text, signature []byte) bool { return ed25519.Verify(key, text, signature) }, nil
 	}
-	return nil, nil, fmt.Errorf("keyblob: a signer with a key of kind %s is not known here", certificate.PublicKeyAlgorithm)
+	return nil, nil, fmt.Errorf("keyblob: a signer with a key of kind %s is not known here",
+		certificate.PublicKeyAlgorithm)
 }
 
-// Sign makes the statement a blob. It refuses a statement with an empty field or one that would break its line.
+// Sign makes a blob of the statement. It refuses a statement with a field that is empty or would break its line.
 func Sign(statement Statement, signer Signer) (Blob, error) {
 	if signer == nil {
 		return Blob{}, errors.New("keyblob: there is no signer")
@@ -82,27 +86,27 @@ func Sign(statement Statement, signer Signer) (Blob, error) {
 	return Blob{Text: text, Signature: signature, Signer: certificate.Raw}, nil
 }
 
-// Expectation is what a blob must say to be of use here and now. Every field must be set.
+// Expectation is what a blob must say to be accepted. Every field must be set.
 type Expectation struct {
 	InstanceID string
 	OSUser     string
-	Now        time.Time // by the server's clock, as far as the host knows it
+	Now        time.Time // the server's time, as far as the host knows it
 }
 
-// Verifier verifies blobs under one root. It remembers the last signer that the root stood behind, so that many
-// blobs of one signer cost one signature check each instead of two. It is safe for concurrent use; the zero
-// Verifier refuses everything.
+// Verifier verifies blobs under one root. It remembers the last signer that it accepted, so that further blobs
+// of that signer cost one signature check instead of two. It is safe for concurrent use. The zero Verifier
+// refuses everything.
 type Verifier struct {
 	Root *x509.Certificate
 
 	known atomic.Pointer[x509.Certificate] // a signer that passed checkSigner
 }
 
-// Verify returns what the blob says if all of this holds: its signer's certificate was issued by the root
-// directly, for signing and nothing else, and is valid now; the signature is over the whole text; the text is in
-// canonical form, for this instance and OS user, has not expired, and ends no later than a grant that
-// is signed now would. Otherwise it returns the zero Statement
-// and an error, which is ErrExpired only if nothing but the time is wrong. The zero Expectation is refused.
+// Verify returns what the blob says, if its signer and its text are valid. The root itself must have issued the
+// signer's certificate, for signing and nothing else, and the certificate must be valid now. The signature must cover
+// the whole text. The text must be canonical, be for this instance and OS user, not have expired, and end no later
+// than a grant that is signed now would. Otherwise Verify returns the zero Statement and an error, which is
+// ErrExpired only if nothing but the time is wrong. It refuses the zero Expectation.
 func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
 	if v.Root == nil || want.InstanceID == "" || want.OSUser == "" || want.Now.IsZero() {
 		return Statement{}, errors.New("keyblob: verifying needs a root, an instance, an OS user and the time")
@@ -124,7 +128,8 @@ func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
 	}
 	switch {
 	case statement.InstanceID != want.InstanceID:
-		return Statement{}, fmt.Errorf("keyblob: the grant is for the instance %s, not %s", statement.InstanceID, want.InstanceID)
+		return Statement{}, fmt.Errorf("keyblob: the grant is for the instance %s, not %s",
+			statement.InstanceID, want.InstanceID)
 	case statement.OSUser != want.OSUser:
 		return Statement{}, fmt.Errorf("keyblob: the grant is for the user %s, not %s", statement.OSUser, want.OSUser)
 	case statement.Expires.Sub(want.Now) > Lifetime+Slack:
@@ -136,10 +141,11 @@ func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
 	return statement, nil
 }
 
-// signer returns the certificate if the root stands behind it now. What is remembered is the whole certificate,
-// byte for byte, so nothing but the time can have changed since it was checked.
+// signer returns the certificate if the root vouches for it now. It compares a remembered certificate byte for byte,
+// so that only the time can have changed since it was checked.
 func (v *Verifier) signer(der []byte, now time.Time) (*x509.Certificate, error) {
-	if known := v.known.Load(); known != nil && bytes.Equal(known.Raw, der) && validAt(known, now) && validAt(v.Root, now) {
+	known := v.known.Load()
+	if known != nil && bytes.Equal(known.Raw, der) && validAt(known, now) && validAt(v.Root, now) {
 		return known, nil
 	}
 	signer, err := x509.ParseCertificate(der)
@@ -157,12 +163,14 @@ func validAt(certificate *x509.Certificate, now time.Time) bool {
 	return !now.Before(certificate.NotBefore) && !now.After(certificate.NotAfter)
 }
 
-// checkSigner holds the certificate against the root. A chain is exactly these two: there are no intermediates
-// that a leaf could pose as.
+// checkSigner checks the signer's certificate against the root. A chain is exactly these two: there are no
+// intermediates that a leaf could pose as.
 func checkSigner(signer, root *x509.Certificate, now time.Time) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
-	chains, err := signer.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{SignerUsage}})
+	chains, err := signer.Verify(x509.VerifyOptions{
+		Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{SignerUsage},
+	})
 	if err != nil {
 		return fmt.Errorf("keyblob: the signer's certificate: %w", err)
 	}
