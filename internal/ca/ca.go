@@ -1,7 +1,7 @@
-// Package ca is the deployment's certificate authority: one root, made once, that certifies the control plane's
-// TLS server and the signers of grants, and nothing else. Machines pin the root when they enroll.
+// Package ca is the deployment's certificate authority: one root that certifies the control plane's TLS server and
+// the signers of grants, and nothing else. Machines pin the root when they enroll.
 //
-// It does no I/O: the caller keeps the PEM, and hands in the clock and the randomness.
+// The package does no I/O: the caller keeps the PEM, and hands in the clock and the randomness.
 package ca
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/sallyport/sallyport/internal/keyblob"
 )
 
-// How long certificates are good for. All begin a day early, for clients whose clock is slow.
+// Lifetimes of certificates. Those that the root issues begin a day early, for clients whose clock is slow.
 const (
 	rootLifetime   = 20 * 365 * 24 * time.Hour
 	serverLifetime = 365 * 24 * time.Hour
@@ -36,20 +36,20 @@ const (
 	keyBlock         = "PRIVATE KEY"
 )
 
-// Authority holds the root's key. It is safe for concurrent use if its randomness is.
+// Authority holds the root's key. It is safe for concurrent use if its source of randomness is.
 type Authority struct {
 	root   *x509.Certificate
 	key    *ecdsa.PrivateKey
 	random io.Reader
 }
 
-// firstRelease is a time that no clock shows any more unless it is wrong.
+// firstRelease returns a time in the past. A clock that shows an earlier one is wrong.
 func firstRelease() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-// New makes a root for the account: ECDSA P-256, valid for 20 years, allowed to issue leaves only. It begins at the
-// first moment that certificates can name in two digits (RFC 5280, 4.1.2.5.1), so that no certificate it issues is
-// older than the root, however far the clock is set back. It refuses a clock that was never set: a root that ends in
-// 1990 would be of no use to anybody whose clock is right.
+// New makes a root for the account: ECDSA P-256, valid for 20 years, allowed to issue leaves only. The root is valid
+// from the earliest time that a certificate can write with a two-digit year (RFC 5280, 4.1.2.5.1), so that no
+// certificate it issues is older, however far the clock is set back. New refuses a clock that was never set: a root
+// that ends in 1990 is of no use to anybody whose clock is right.
 func New(account string, now time.Time, random io.Reader) (*Authority, error) {
 	if now.Before(firstRelease()) {
 		return nil, fmt.Errorf("ca: this machine's clock says %s: set it, then start again", now.UTC().Format(time.RFC3339))
@@ -74,8 +74,7 @@ func New(account string, now time.Time, random io.Reader) (*Authority, error) {
 	return a, nil
 }
 
-// Load reads what PEM returned. It refuses a key that is not the certificate's and a certificate that is not a
-// root.
+// Load reads what PEM returned. It refuses a key that is not the certificate's, and a certificate that is not a root.
 func Load(certPEM, keyPEM []byte, random io.Reader) (*Authority, error) {
 	der, err := decodePEM(certPEM, certificateBlock)
 	if err != nil {
@@ -110,14 +109,15 @@ func decodePEM(text []byte, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// PEM returns the root certificate and its key (PKCS #8) for the caller to keep. The key is the deployment's
-// greatest secret: whoever has it can sign grants for every host.
+// PEM returns the root certificate and its key (PKCS #8) for the caller to keep. The key is the deployment's greatest
+// secret: it can sign grants for every host.
 func (a *Authority) PEM() (cert, key []byte) {
 	der, err := x509.MarshalPKCS8PrivateKey(a.key)
 	if err != nil {
 		panic(fmt.Sprintf("ca: a P-256 key must be marshalable: %v", err))
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: a.root.Raw}), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der})
+	return pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: a.root.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der})
 }
 
 // Certificate returns the root certificate.
@@ -126,7 +126,7 @@ func (a *Authority) Certificate() *x509.Certificate { return a.root }
 // String implements fmt.Stringer, so that no log prints the key.
 func (a *Authority) String() string { return a.root.Subject.CommonName }
 
-// Fingerprint names a root by its key: the unpadded base64url SHA-256 of the certificate's
+// Fingerprint returns the name of a root by its key: the unpadded base64url SHA-256 of the certificate's
 // SubjectPublicKeyInfo, 43 characters. der is the certificate.
 func Fingerprint(der []byte) (string, error) {
 	certificate, err := x509.ParseCertificate(der)
@@ -141,8 +141,8 @@ func fingerprint(certificate *x509.Certificate) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Signer returns a new signer of grants with a key and certificate of its own, valid for 30 days; the key exists
-// only in memory. Signers keeps one per region and renews it.
+// Signer returns a new signer of grants with its own key and certificate, valid for 30 days. The key exists only in
+// memory. Signers keeps one signer per region and renews it.
 func (a *Authority) Signer(region, domain string, now time.Time) (keyblob.Signer, error) {
 	public, key, err := ed25519.GenerateKey(a.random)
 	if err != nil {
@@ -162,13 +162,13 @@ func (a *Authority) Signer(region, domain string, now time.Time) (keyblob.Signer
 	return keyblob.NewSigner(certificate, key)
 }
 
-// validity returns from when until when a certificate made now is good.
+// validity returns when a certificate made now begins and ends.
 func validity(now time.Time, lifetime time.Duration) (from, until time.Time) {
 	return now.Add(-backdate), now.Add(lifetime)
 }
 
-// fresh reports whether a certificate that validity dated is in the first half of its life. After that it is made
-// anew, and also when the clock was set back to before its beginning.
+// fresh reports whether a certificate dated by validity is in the first half of its life. One that is not is
+// replaced; that includes one that begins in the future, since the clock was set back.
 func fresh(certificate *x509.Certificate, now time.Time) bool {
 	half := certificate.NotAfter.Sub(certificate.NotBefore) / 2
 	return !now.Before(certificate.NotBefore) && now.Before(certificate.NotBefore.Add(half))
@@ -180,7 +180,7 @@ func (a *Authority) issue(template *x509.Certificate, public any) (*x509.Certifi
 	if _, err := io.ReadFull(a.random, serial[:]); err != nil {
 		return nil, fmt.Errorf("ca: make a serial number: %w", err)
 	}
-	serial[0] = serial[0]&0x7f | 0x40 // positive, and of one length always
+	serial[0] = serial[0]&0x7f | 0x40 // positive, and always of the same length
 	template.SerialNumber = new(big.Int).SetBytes(serial[:])
 	der, err := x509.CreateCertificate(a.random, template, a.root, public, a.key)
 	if err != nil {

@@ -125,7 +125,8 @@ func TestSignerVerifies(t *testing.T) {
 	}
 	sign := func(at time.Time) keyblob.Blob {
 		blob, err := keyblob.Sign(keyblob.Statement{
-			Expires: at.Add(keyblob.Lifetime), InstanceID: "i-1", Caller: "arn", RequestID: "r", OSUser: "kim", PublicKey: "ssh-ed25519 AAAA",
+			Expires: at.Add(keyblob.Lifetime), InstanceID: "i-1", Caller: "arn", RequestID: "r", OSUser: "kim",
+			PublicKey: "ssh-ed25519 AAAA",
 		}, signer)
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +155,9 @@ func TestServerIsNoSigner(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.Certificate())
-	_, err = server.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: noon(), KeyUsages: []x509.ExtKeyUsage{keyblob.SignerUsage}})
+	_, err = server.Leaf.Verify(x509.VerifyOptions{
+		Roots: roots, CurrentTime: noon(), KeyUsages: []x509.ExtKeyUsage{keyblob.SignerUsage},
+	})
 	if err == nil {
 		t.Error("the server's certificate may sign grants")
 	}
@@ -218,7 +221,9 @@ func TestHandshake(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.Certificate())
 	dial := func(name string) (tls.ConnectionState, error) {
-		return handshake(t, serverTLS, &tls.Config{RootCAs: roots, ServerName: name, Time: noon, MaxVersion: tls.VersionTLS12})
+		return handshake(t, serverTLS, &tls.Config{
+			RootCAs: roots, ServerName: name, Time: noon, MaxVersion: tls.VersionTLS12,
+		})
 	}
 	for _, name := range []string{"sallyport.example.test", "192.0.2.7"} {
 		state, err := dial(name)
@@ -251,7 +256,9 @@ func TestNoClockIsNeeded(t *testing.T) {
 	public, client := newClient(t)
 	now := noon()
 	serverTLS := authority.ServerTLS(nil, func() time.Time { return now })
-	for _, now = range []time.Time{noon(), noon().AddDate(0, 0, -3), time.Unix(60, 0), noon().AddDate(0, 7, 0), noon().AddDate(19, 0, 0), noon()} {
+	for _, now = range []time.Time{
+		noon(), noon().AddDate(0, 0, -3), time.Unix(60, 0), noon().AddDate(0, 7, 0), noon().AddDate(19, 0, 0), noon(),
+	} {
 		config := clientTLS(t, fingerprint(t, authority), client)
 		config.Time = func() time.Time { return time.Unix(0, 0) }
 		state, err := handshake(t, serverTLS, config)
@@ -267,7 +274,8 @@ func TestNoClockIsNeeded(t *testing.T) {
 	if _, err := handshake(t, serverTLS, clientTLS(t, fingerprint(t, authority), client)); err == nil {
 		t.Error("a root that has ended certifies")
 	}
-	if _, err := ca.New("123456789012", time.Unix(60, 0), rand.Reader); err == nil || !strings.Contains(err.Error(), "clock") {
+	_, err := ca.New("123456789012", time.Unix(60, 0), rand.Reader)
+	if err == nil || !strings.Contains(err.Error(), "clock") {
 		t.Errorf("a root was made by a clock that was never set: %v", err)
 	}
 }
@@ -291,7 +299,9 @@ func TestStolenServerCertificate(t *testing.T) {
 	if _, err := handshake(t, genuine, clientTLS(t, fingerprint(t, authority), client)); err != nil {
 		t.Fatal(err)
 	}
-	for name, stolen := range map[string]*tls.Certificate{"one that another agent was shown": shown, "the one for AWS's clients": standing} {
+	for name, stolen := range map[string]*tls.Certificate{
+		"one that another agent was shown": shown, "the one for AWS's clients": standing,
+	} {
 		impostor := &tls.Config{Certificates: []tls.Certificate{*stolen}}
 		if _, err := handshake(t, impostor, clientTLS(t, fingerprint(t, authority), client)); err == nil {
 			t.Errorf("%s: believed", name)
@@ -397,7 +407,8 @@ func TestImpostors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, pinned := range map[string]string{
-		"no fingerprint": "", "a beginning of the fingerprint": fingerprint(t, authority)[:42], "the leaf's fingerprint": leafPrint,
+		"no fingerprint": "", "a beginning of the fingerprint": fingerprint(t, authority)[:42],
+		"the leaf's fingerprint": leafPrint,
 	} {
 		if err := dial(genuine, pinned); err == nil {
 			t.Errorf("%s: accepted", name)

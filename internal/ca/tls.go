@@ -19,17 +19,17 @@ import (
 	"time"
 )
 
-// ServerName ends the names under which agents ask for the control plane, whatever address they dial: addresses
-// change, the pinned root does not. An agent puts a random label before it, a new one for each connection, and the
-// control plane certifies that name while the agent waits. Such a certificate cannot have been made before it was
-// asked for, so an agent needs no clock to tell whether it is still good, and one that was stolen is good for nothing.
+// ServerName ends the names that agents ask for, whatever address they dial: addresses change, the pinned root does
+// not. An agent puts a random label before it, a new one for each connection, and the control plane certifies that
+// name while the agent waits. Such a certificate cannot be older than the request for it. So an agent needs no clock
+// to know that the certificate is still valid, and a stolen one is worthless.
 const ServerName = "control-plane.sallyport"
 
-// labelSize is how many random bytes, in hexadecimal, make the label of one connection.
+// labelSize is the number of random bytes in the label of one connection, which is in hexadecimal.
 const labelSize = 16
 
 // ServerCertificate certifies a new P-256 key for the control plane's TLS server, valid for a year, under the given
-// DNS names and IP addresses. The root is part of the chain, for machines that know only its fingerprint.
+// DNS names and IP addresses. The chain includes the root, for machines that know only its fingerprint.
 func (a *Authority) ServerCertificate(names []string, now time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), a.random)
 	if err != nil {
@@ -56,10 +56,10 @@ func (a *Authority) ServerCertificate(names []string, now time.Time) (tls.Certif
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw, a.root.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// ServerTLS is the control plane's TLS configuration. To an agent it shows a certificate of that connection's own (see
-// ServerName); to everybody else one under the names, which it makes when the first client comes and makes anew
-// as Signers does. Clients may show a certificate, and ClientKey tells whose key they proved to have; nobody is
-// turned away here for lack of one, as AWS's clients have none.
+// ServerTLS returns the control plane's TLS configuration. An agent gets a certificate made for its connection (see
+// ServerName). All other clients get one with the names, which is made when the first of them connects and is
+// replaced as Signers replaces signers. A client may present a certificate, whose key ClientKey returns. Clients
+// without one are accepted here, since AWS's clients have none.
 func (a *Authority) ServerTLS(names []string, now func() time.Time) *tls.Config {
 	var mu sync.Mutex
 	var current *tls.Certificate
@@ -86,17 +86,17 @@ func (a *Authority) ServerTLS(names []string, now func() time.Time) *tls.Config 
 	}
 }
 
-// ofOneConnection reports whether the name is one that ClientTLS makes up. No other name of a client's choice is
-// certified.
+// ofOneConnection reports whether the name has the form that ClientTLS makes up. No other name that a client
+// chooses is certified.
 func ofOneConnection(name string) bool {
 	label, domain, _ := strings.Cut(name, ".")
 	_, err := hex.DecodeString(label)
 	return domain == ServerName && err == nil && len(label) == hex.EncodedLen(labelSize)
 }
 
-// ClientTLS returns the TLS configuration of one connection of a machine to its control plane: it trusts the one root
-// with the fingerprint (see Fingerprint), and proves itself with the certificate (see SelfSigned). The machine's
-// clock plays no part. An empty fingerprint trusts nobody.
+// ClientTLS returns the TLS configuration of one connection of a machine to its control plane. It trusts only the
+// root with the fingerprint (see Fingerprint), and presents the client certificate (see SelfSigned). It does not use
+// the machine's clock. An empty fingerprint trusts no root.
 func ClientTLS(fingerprint string, client tls.Certificate, random io.Reader) (*tls.Config, error) {
 	var label [labelSize]byte
 	if _, err := io.ReadFull(random, label[:]); err != nil {
@@ -107,8 +107,8 @@ func ClientTLS(fingerprint string, client tls.Certificate, random io.Reader) (*t
 		MinVersion:   tls.VersionTLS13,
 		ServerName:   name,
 		Certificates: []tls.Certificate{client},
-		// VerifyConnection, which runs for every connection, does the whole verification: crypto/tls would ask a
-		// clock, and could not pin a root that only the server shows.
+		// VerifyConnection runs for every connection and does the whole verification. crypto/tls would use a
+		// clock, and could not pin a root that only the server presents.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return verifyServer(state.PeerCertificates, fingerprint, name)
@@ -131,7 +131,7 @@ func verifyServer(chain []*x509.Certificate, pinned, name string) error {
 	_, err := leaf.Verify(x509.VerifyOptions{
 		Roots:       roots,
 		DNSName:     name,
-		CurrentTime: leaf.NotBefore, // the name says that it was made just now
+		CurrentTime: leaf.NotBefore, // its name shows that it was made just now
 		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
@@ -140,8 +140,8 @@ func verifyServer(chain []*x509.Certificate, pinned, name string) error {
 	return nil
 }
 
-// SelfSigned wraps an agent's key in a client certificate. Nothing in the certificate is believed; it only
-// carries the key, which the TLS handshake proves. It has no end (RFC 5280, 4.1.2.5).
+// SelfSigned wraps an agent's key in a client certificate. The certificate only carries the key, which the TLS
+// handshake proves; nothing else in it is trusted. It never expires (RFC 5280, 4.1.2.5).
 func SelfSigned(key ed25519.PrivateKey, name string) (tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -159,7 +159,7 @@ func SelfSigned(key ed25519.PrivateKey, name string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// ClientKey returns the Ed25519 key that the TLS client proved to have, and false if it showed none.
+// ClientKey returns the Ed25519 key that the TLS client proved to have, or false if it presented none.
 func ClientKey(state *tls.ConnectionState) (ed25519.PublicKey, bool) {
 	if state == nil || !state.HandshakeComplete || len(state.PeerCertificates) == 0 {
 		return nil, false
