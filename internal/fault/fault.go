@@ -1,6 +1,5 @@
-// Package fault is how the inner rooms say what went wrong. An Error has a Kind, the Subject it is
-// about and a message fit for the caller; each edge (awsapi and its services) translates it, once, into the
-// code and shape its own protocol uses.
+// Package fault defines the errors of the inner packages. An Error has a Kind, a Subject and a message for the
+// caller. Each edge (awsapi and its services) translates it, once, into the code and the format of its protocol.
 package fault
 
 import (
@@ -8,21 +7,21 @@ import (
 	"fmt"
 )
 
-// Kind says what sort of failure an Error is. The zero Kind is Internal: an error nobody classified is never
+// Kind is the sort of a failure. The zero Kind is Internal, so that an error that was not classified is never
 // shown to a caller.
 type Kind uint8
 
 const (
-	Internal        Kind = iota // our own fault: logged whole, shown to the caller without its text
+	Internal        Kind = iota // a failure of the server: the log has it all, the caller sees none of its text
 	Invalid                     // a parameter has a value we cannot accept
 	Missing                     // a required parameter is absent
-	Unsupported                 // AWS has it, we refuse it by name
+	Unsupported                 // AWS has it, and it is refused here by name
 	NotFound                    // the named resource does not exist
 	Exists                      // a resource of that name exists already
 	InUse                       // something else still depends on the resource
 	WrongState                  // the resource exists but is in the wrong state for this
 	Limit                       // a quota would be exceeded
-	Denied                      // the caller is known and may not do this
+	Denied                      // the caller is known, and is not allowed to do this
 	Unauthenticated             // the caller is not who they claim to be
 	Unavailable                 // the resource exists but cannot be reached now; trying again may help
 	Throttled                   // too many calls; trying again later helps
@@ -38,16 +37,16 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
-// Error is a failure with a public face.
+// Error is a failure with a message for the caller.
 type Error struct {
 	Kind    Kind
 	Subject Subject // what it is about
-	Code    string  // the code of AWS's API, where the resource's kind decides it and not the service; usually empty
+	Code    string  // AWS's error code where the kind of a resource decides it, not the service; usually empty
 	Message string  // for the caller: what is wrong and what to do. Never holds a secret.
 	Cause   error   // for the log only
 }
 
-// Error returns the public message followed by the cause; it is for logs. Edges send Message alone.
+// Error returns the message and the cause, for logs. Edges send only Message.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %v", e.Message, e.Cause)
@@ -63,24 +62,25 @@ func New(kind Kind, subject Subject, format string, args ...any) *Error {
 	return &Error{Kind: kind, Subject: subject, Message: fmt.Sprintf(format, args...)}
 }
 
-// Wrap is New with a cause, which is logged and never shown.
+// Wrap is like New, with a cause that is logged and never shown to the caller.
 func Wrap(cause error, kind Kind, subject Subject, format string, args ...any) *Error {
 	e := New(kind, subject, format, args...)
 	e.Cause = cause
 	return e
 }
 
-// Of returns the Error in err's chain, or an Internal one that hides err.
+// Of returns the Error in err's chain. If there is none, it returns an Internal one that hides err.
 func Of(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Kind: Internal, Message: "An internal error occurred. The server's log has the details under this request id.", Cause: err}
+	const message = "An internal error occurred. The server's log has the details under this request id."
+	return &Error{Kind: Internal, Message: message, Cause: err}
 }
 
-// Explain returns what a person may read who is at the machine where err happened: the public message of an Error, and
-// the text of any other error, which no log has for them.
+// Explain returns the text of err for a person at the machine where it happened: the message of an Error, or the
+// whole text of any other error, since no log has it for them.
 func Explain(err error) string {
 	var e *Error
 	if errors.As(err, &e) && e.Message != "" {
@@ -89,5 +89,5 @@ func Explain(err error) string {
 	return err.Error()
 }
 
-// Is reports whether err's chain holds an Error of the kind.
+// Is reports whether err's chain holds an Error of the kind. An error without one is Internal.
 func Is(err error, kind Kind) bool { return err != nil && Of(err).Kind == kind }

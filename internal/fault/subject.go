@@ -1,13 +1,13 @@
 package fault
 
-// Subject is what an Error is about. The services choose their error codes by it, so it is one of these and no text.
-// The zero Subject is nothing in particular.
+// Subject is what an Error is about. Services choose their error codes by it, so there are no others than those
+// below. The zero Subject is nothing in particular.
 type Subject struct{ name string }
 
-// String returns the subject's name, as in logs.
+// String returns the subject's name, as logs show it.
 func (s Subject) String() string { return s.name }
 
-// The subjects, in the words of the rooms that use them.
+// The subjects, in the words of the packages that use them.
 var (
 	AccessKey       = Subject{"access-key"}
 	Action          = Subject{"action"}

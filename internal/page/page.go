@@ -1,6 +1,6 @@
-// Package page cuts long listings into pages, and makes the tokens by which they are read. A token holds a position
-// in the listing and is bound to the query it continues, so that it cannot be taken for a place in another one. It is
-// no secret and grants nothing: whoever shows it may read what their policies allow, page or no page.
+// Package page splits long listings into pages and makes the tokens that continue them. A token holds a position in
+// the listing. It is bound to the listing's query, so that no other listing accepts it. It is not a secret and grants
+// nothing: the policies decide what its holder may read.
 package page
 
 import (
@@ -14,16 +14,16 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// maxToken bounds a token, in bytes; ours are shorter: the longest holds the name and the ARN of an IAM policy.
+// maxToken limits a token, in bytes. Ours are shorter: the longest holds the name and the ARN of an IAM policy.
 const maxToken = 4096
 
-// bindingSize is how many bytes of the query's hash a token carries.
+// bindingSize is the number of bytes of the query's hash in a token.
 const bindingSize = 12
 
-// Cut returns the page of things that token asks for, of at most size things (one or more), and the token of the next
-// page, which is empty on the last one. The things are sorted by key, and no two have the same. query is as in Token,
-// and the error is Position's. A thing that comes or goes between two pages is in them or not; no other thing is missed
-// or repeated.
+// Cut returns the page of things that token asks for, and the token of the next page, which is empty on the last one.
+// A page has at most size things, and size is at least one. The things must be sorted by key, and no two may have the
+// same. query is as for Token, and errors are as for Position. Between two pages, a thing that is added or removed
+// may or may not be returned; every other thing is returned exactly once.
 func Cut[T any](things []T, key func(T) string, size int, token string, query any) (cut []T, next string, err error) {
 	var after *string
 	if err := Position(token, query, &after); err != nil {
@@ -44,8 +44,8 @@ func Cut[T any](things []T, key func(T) string, size int, token string, query an
 	return things[:size], Token(query, key(things[size-1])), nil
 }
 
-// Token returns the token for the page that begins after the position. query is everything the listing depends
-// on but the page's size, which may change from page to page. Both must be fit for encoding/json.
+// Token returns the token of the page that begins after position. query is everything that the listing depends on
+// except the size of a page, which may change from page to page. Token panics if encoding/json cannot encode both.
 func Token(query, position any) string {
 	text, err := json.Marshal(position)
 	if err != nil {
@@ -54,15 +54,14 @@ func Token(query, position any) string {
 	return base64.RawURLEncoding.EncodeToString(append(binding(query), text...))
 }
 
-// Position fills in position, a pointer, from the token. An empty token leaves it alone: that is the first
-// page. A token that we did not make, or made for another query, is an Invalid fault with Subject
-// "page-token".
+// Position decodes the token into position, a pointer. An empty token means the first page and leaves position alone.
+// A token that was not made here, or was made for another query, is an Invalid fault with Subject PageToken.
 func Position(token string, query, position any) error {
 	if token == "" {
 		return nil
 	}
-	bad := fault.New(fault.Invalid, fault.PageToken, "The page token is not one of this listing's. Pass the token exactly "+
-		"as it was returned, with the same filters, or leave it out to begin at the first page.")
+	bad := fault.New(fault.Invalid, fault.PageToken, "The page token is not one of this listing's. "+
+		"Pass the token exactly as it was returned, with the same filters, or leave it out to begin at the first page.")
 	if len(token) > maxToken {
 		return bad
 	}
@@ -88,6 +87,6 @@ func binding(query any) []byte {
 
 // Page asks for a part of a listing.
 type Page struct {
-	Size  int    // the most items
-	Token string // from the page before; empty for the first
+	Size  int    // the maximum number of items
+	Token string // from the previous page; empty for the first
 }

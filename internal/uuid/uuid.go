@@ -1,7 +1,7 @@
 // Package uuid makes the ids of requests and events.
 //
-// They are of version 7, which begins with the time: rows that are written one after the other then stand one
-// after the other in every index, where random ids would touch a page of the database each.
+// The ids are of version 7, which begins with the time. Rows written one after the other are therefore neighbours in
+// every index, while random ids would each touch another page of the database.
 package uuid
 
 import (
@@ -12,7 +12,7 @@ import (
 )
 
 // New returns a UUID of version 7 (RFC 9562, section 5.7): the milliseconds since 1970, then 74 random bits. It
-// panics if randomness fails, as crypto/rand itself does.
+// panics if random fails, as crypto/rand does.
 func New(at time.Time, random io.Reader) string {
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[6:]); err != nil {
