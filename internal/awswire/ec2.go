@@ -29,7 +29,7 @@ func (c ec2) Encode(operation, requestID string, out any) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if members == 0 { // as AWS answers CreateTags and its like
+	if members == 0 { // as AWS answers CreateTags, among others
 		d.leaf("return", "true")
 	}
 	d.close(operation + "Response")

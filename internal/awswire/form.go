@@ -20,8 +20,8 @@ type form struct {
 	codec
 }
 
-// Parse takes parameters from the URL's query and from the body; a presigned GET has them all in the query.
-// There X-Amz-Algorithm and its like belong to the signature and are not parameters.
+// Parse takes parameters from the URL's query and from the body. A presigned GET has all of them in the query, beside
+// X-Amz-Algorithm and others that belong to the signature and are not parameters.
 func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 	if strings.Count(r.URL.RawQuery, "&")+bytes.Count(body, []byte("&")) >= maxParameters {
 		return nil, tooMany()
@@ -61,7 +61,7 @@ func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 	return &Request{Operation: operation, form: values}, nil
 }
 
-// operationName checks that a request names one operation.
+// operationName returns the one operation that a request must name. none is the message for a request without one.
 func operationName(given []string, none string) (string, error) {
 	if len(given) == 0 || given[0] == "" {
 		return "", fault.New(fault.Invalid, fault.Operation, "%s", none)
@@ -93,14 +93,15 @@ func (f form) Decode(request *Request, in any) ([]string, error) {
 	return shape.setNames(given), nil
 }
 
-// node is a parameter's place in the tree that the dots in the names make. It has a value or children.
+// node is a place in the tree that the dots in the parameters' names form. It has a value or children.
 type node struct {
 	value    string
 	given    bool
 	children map[string]*node
 }
 
-// tree splits the parameters' names at their dots. Its size is that of the names: a list's index costs nothing.
+// tree splits the parameters' names at their dots. Its size is proportional to theirs: a large index of a list
+// costs nothing.
 func tree(values url.Values) (*node, error) {
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -132,7 +133,7 @@ func tree(values url.Values) (*node, error) {
 	return root, nil
 }
 
-// names returns the names of the node's children in order.
+// names returns the names of the node's children, sorted.
 func (n *node) names() []string {
 	names := make([]string, 0, len(n.children))
 	for name := range n.children {
@@ -147,7 +148,7 @@ type formDecoder struct {
 	operation string // for messages
 }
 
-// fields fills a struct and returns which of the shape's fields were given.
+// fields fills a struct and returns, for each of the shape's fields, whether it was given.
 func (d formDecoder) fields(v reflect.Value, s *shape, n *node, path string) ([]bool, error) {
 	set := make([]bool, len(s.fields))
 	for _, name := range n.names() {
@@ -265,7 +266,7 @@ func (d formDecoder) only(n *node, name, path string) (*node, string, error) {
 	return child, join(path, name), nil
 }
 
-// indices returns the numbers of a list's elements in order. They may begin anywhere and leave gaps.
+// indices returns the numbers of a list's elements, sorted. They may begin anywhere and have gaps.
 func (d formDecoder) indices(n *node, path string) ([]int, error) {
 	indices := make([]int, 0, len(n.children))
 	for _, name := range n.names() {

@@ -12,10 +12,10 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// JSON returns the JSON 1.1 protocol of a service: its X-Amz-Target prefix ("AWSEC2InstanceConnectService") and
-// the member that holds an error's text ("message", for EC2 Instance Connect "Message"). Of a prefix only what
-// follows its last dot counts: for CloudTrail some clients send "CloudTrail_20131101", others put
-// "com.amazonaws.cloudtrail.v20131101." before it.
+// JSON returns the JSON 1.1 protocol of a service. targetPrefix begins its X-Amz-Target
+// ("AWSEC2InstanceConnectService"). messageMember holds the text of an error ("message"; "Message" for EC2 Instance
+// Connect). Only what follows the last dot of the prefix counts: for CloudTrail, some clients send
+// "CloudTrail_20131101", and others put "com.amazonaws.cloudtrail.v20131101." before it.
 func JSON(targetPrefix, messageMember string) Codec {
 	target := targetPrefix[strings.LastIndexByte(targetPrefix, '.')+1:]
 	return jsonCodec{target: target, message: messageMember, codec: newCodec()}
@@ -44,7 +44,7 @@ func (c jsonCodec) Parse(r *http.Request, body []byte) (*Request, error) {
 	return &Request{Operation: operation, json: body}, nil
 }
 
-// Decode takes an empty body for {}, as some clients send it.
+// Decode reads an empty body as {}, since some clients send one.
 func (c jsonCodec) Decode(request *Request, in any) ([]string, error) {
 	v, shape, err := c.in.ofPointer(in)
 	if err != nil {

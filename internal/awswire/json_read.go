@@ -11,15 +11,16 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// jsonReader fills structs from the tokens of a JSON text. What it meets first is refused first; nothing
-// unknown is skipped over.
+// jsonReader fills structs from the tokens of a JSON text. It stops at the first mistake, and skips nothing
+// that is unknown.
 type jsonReader struct {
 	tokens    *json.Decoder
 	operation string // for messages
 	values    int    // read so far
 }
 
-// document reads the whole text, one object, and returns which of the shape's fields it has.
+// document reads the whole text, which must be one object. It returns, for each of the shape's fields,
+// whether it is there.
 func (d *jsonReader) document(v reflect.Value, s *shape) ([]bool, error) {
 	start, err := d.tokens.Token()
 	if err != nil {
@@ -41,7 +42,7 @@ func (d *jsonReader) document(v reflect.Value, s *shape) ([]bool, error) {
 // key reads the next member's name.
 func (d *jsonReader) key() (string, error) {
 	token, err := d.tokens.Token()
-	name, _ := token.(string) // the decoder takes nothing but a string there
+	name, _ := token.(string) // the decoder accepts only a string here
 	return name, err
 }
 
@@ -70,7 +71,7 @@ func (d *jsonReader) members(v reflect.Value, s *shape, path string, depth int) 
 	return set, err
 }
 
-// value reads one value into v; null leaves v as it is and counts as absent.
+// value reads one value into v and reports whether there was one. null leaves v as it is and counts as absent.
 func (d *jsonReader) value(v reflect.Value, s *shape, path string, depth int) (bool, error) {
 	if d.values++; d.values > maxParameters {
 		return false, tooMany()
@@ -145,7 +146,7 @@ func (d *jsonReader) mapping(v reflect.Value, s *shape, path string, depth int) 
 	return err
 }
 
-// element is value where null means nothing.
+// element is like value, but refuses null.
 func (d *jsonReader) element(v reflect.Value, s *shape, path string, depth int) error {
 	present, err := d.value(v, s, path, depth)
 	if err == nil && !present {
@@ -154,7 +155,7 @@ func (d *jsonReader) element(v reflect.Value, s *shape, path string, depth int) 
 	return err
 }
 
-// setToken fills v, of the scalar kind.
+// setToken fills v, which is of the scalar kind k.
 func setToken(v reflect.Value, k kind, path string, token json.Token) error {
 	switch k {
 	case text, blob:
@@ -185,7 +186,7 @@ func setToken(v reflect.Value, k kind, path string, token json.Token) error {
 	return nil
 }
 
-// epoch reads seconds since 1970, to the millisecond, in years 1 to 9999.
+// epoch reads seconds since 1970, to the millisecond, in the years 1 to 9999.
 func epoch(token json.Token) (time.Time, bool) {
 	number, ok := token.(json.Number)
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// appendJSON writes a value, members in the order of their declaration in Go.
+// appendJSON appends a value. Members are in the order of their declaration in Go.
 func appendJSON(b []byte, v reflect.Value, s *shape) []byte {
 	switch s.kind {
 	case structure:
@@ -54,7 +54,7 @@ func appendJSON(b []byte, v reflect.Value, s *shape) []byte {
 	}
 }
 
-// appendString writes a JSON string; what is not UTF-8 becomes U+FFFD.
+// appendString appends a JSON string. What is not UTF-8 becomes U+FFFD.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')

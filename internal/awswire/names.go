@@ -10,20 +10,20 @@ import (
 	"github.com/aws/smithy-go/traits"
 )
 
-// The SDK says in one of two ways what a field is called on the wire. The newer modules (iam, sts,
-// ec2instanceconnect, lightsail) ship schemas, which their types hand to whoever serializes them. The older ones (ec2,
-// cloudtrail) say it in the code of their serializers and deserializers, from which go generate makes names.txt.
-// Types of our own are called on the wire as they are in Go.
+// The SDK has the wire names of fields in one of two places. Its newer modules (iam, sts, ec2instanceconnect,
+// lightsail) have schemas, which their types hand to a serializer. Its older ones (ec2, cloudtrail) have the names in
+// the code of their serializers and deserializers, from which go generate makes names.txt. Fields of our own types
+// have their Go names on the wire.
 
-// names has a line for each shape of the older modules, with the fields whose names no rule gives:
-// "request ec2/types.Filter Values=Value". Where a list's elements are called otherwise than its protocol's, their name
-// follows: "Groups=groupSet/groupId".
+// names has a line for each shape of the older modules that has fields whose names follow no rule:
+// "request ec2/types.Filter Values=Value". If the elements of a list have another name than the protocol's, it follows
+// a slash: "Groups=groupSet/groupId".
 //
 //go:embed names.txt
 var names string
 
-// direction tells the two halves of names apart: a shape has other names in a request than in a response
-// ("Tag.1.Key" and "<tagSet><item><key>").
+// direction selects one half of names. A shape has other names in a request than in a response ("Tag.1.Key" and
+// "<tagSet><item><key>").
 type direction string
 
 const (
@@ -31,10 +31,10 @@ const (
 	inResponse direction = "response"
 )
 
-// model completes a field with what the API's model says of it.
+// model fills in what the API's model says about a field.
 type model func(*field) error
 
-// model returns the model of a struct, which may have a schema.
+// model returns the model of a struct. schema is nil if the struct has none.
 func (d direction) model(t reflect.Type, schema *smithy.Schema) model {
 	if schema != nil {
 		return bySchema(schema)
@@ -42,8 +42,8 @@ func (d direction) model(t reflect.Type, schema *smithy.Schema) model {
 	return d.byName(t)
 }
 
-// schemaOf returns the schema of a struct that serializes itself. It is nil for any other, and for an Output that the
-// API does not have.
+// schemaOf returns the schema of a struct that serializes itself. It returns nil for any other struct, and for an
+// Output that the API does not have.
 func schemaOf(t reflect.Type) *smithy.Schema {
 	var found schemaFinder
 	if s, ok := reflect.New(t).Interface().(smithy.Serializable); ok {
@@ -52,7 +52,7 @@ func schemaOf(t reflect.Type) *smithy.Schema {
 	return found.schema
 }
 
-// schemaFinder is given the schema of a struct that serializes itself and has nothing set.
+// schemaFinder receives the schema of a struct that serializes itself and has no field set.
 type schemaFinder struct {
 	smithy.ShapeSerializer
 	schema *smithy.Schema
@@ -61,14 +61,14 @@ type schemaFinder struct {
 func (f *schemaFinder) WriteStruct(s *smithy.Schema) { f.schema = s }
 func (*schemaFinder) CloseStruct()                   {}
 
-// Fields without a pointer are written even if they are zero.
+// Fields without a pointer are written even if they are zero. These methods ignore them.
 func (*schemaFinder) WriteBool(*smithy.Schema, bool)       {}
 func (*schemaFinder) WriteInt32(*smithy.Schema, int32)     {}
 func (*schemaFinder) WriteInt64(*smithy.Schema, int64)     {}
 func (*schemaFinder) WriteFloat32(*smithy.Schema, float32) {}
 func (*schemaFinder) WriteFloat64(*smithy.Schema, float64) {}
 
-// bySchema is the model of a struct with a schema, whose members begin in upper or in lower case.
+// bySchema returns the model of a struct with a schema, whose members begin in upper or in lower case.
 func bySchema(schema *smithy.Schema) model {
 	return func(f *field) error {
 		member := schema.Member(f.name)
@@ -86,7 +86,7 @@ func bySchema(schema *smithy.Schema) model {
 
 const sdk = "github.com/aws/aws-sdk-go-v2/service/"
 
-// byName is the model of any other struct. EC2's responses begin names in lower case.
+// byName returns the model of any other struct. Names in EC2's responses begin in lower case.
 func (d direction) byName(t reflect.Type) model {
 	shape, isSDK := strings.CutPrefix(t.PkgPath(), sdk)
 	renamed := map[string]string{}

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// kind is how a Go type travels.
+// kind is how a Go type is carried on the wire.
 type kind uint8
 
 const (
@@ -39,13 +39,13 @@ type shape struct {
 type field struct {
 	name   string // in Go
 	wire   string
-	item   string // the element of an XML list; empty for the protocol's own
+	item   string // the name of an XML list's elements; empty for the protocol's own
 	secret bool   // the trail must not show it
 	index  int    // in the Go struct
 	shape  *shape
 }
 
-// codec is what the protocols share: their shapes.
+// codec holds what the protocols share: the plans of requests and responses.
 type codec struct {
 	in, out *plans
 	ec2     bool
@@ -64,13 +64,13 @@ func (c codec) Prepare(in, out reflect.Type) error {
 	return err
 }
 
-// plans makes the shapes of one direction and keeps them.
+// plans builds the shapes of one direction and keeps them.
 type plans struct {
 	direction direction
 	built     sync.Map // reflect.Type -> *shape
 }
 
-// of returns the shape of the type. An error is a mistake of ours: a type no codec can carry.
+// of returns the shape of the type. An error is a mistake in the program: no codec carries the type.
 func (p *plans) of(t reflect.Type) (*shape, error) {
 	if s, ok := p.built.Load(t); ok {
 		return s.(*shape), nil
@@ -86,7 +86,7 @@ func (p *plans) of(t reflect.Type) (*shape, error) {
 	return s, nil
 }
 
-// ofPointer returns the struct behind a pointer to one, with its shape.
+// ofPointer returns the struct that in points to, and its shape.
 func (p *plans) ofPointer(in any) (reflect.Value, *shape, error) {
 	v := reflect.ValueOf(in)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
@@ -96,7 +96,7 @@ func (p *plans) ofPointer(in any) (reflect.Value, *shape, error) {
 	return v.Elem(), s, err
 }
 
-// build makes a shape; draft holds those begun, so that recursive types end.
+// build makes a shape. draft holds the shapes that were begun, so that recursive types end.
 func (p *plans) build(t reflect.Type, draft map[reflect.Type]*shape) (*shape, error) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -121,7 +121,7 @@ func (p *plans) build(t reflect.Type, draft map[reflect.Type]*shape) (*shape, er
 	return s, err
 }
 
-// kindOf returns how a type travels; 0 for one that does not.
+// kindOf returns the kind of a type, or 0 if no codec carries it.
 func kindOf(t reflect.Type) kind {
 	switch t.Kind() {
 	case reflect.Struct:
@@ -156,7 +156,7 @@ func (p *plans) buildFields(s *shape, t reflect.Type, draft map[reflect.Type]*sh
 	s.byWire = map[string]int{}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if !f.IsExported() || f.Name == "ResultMetadata" { // the SDK's notes about a call, not part of the message
+		if !f.IsExported() || f.Name == "ResultMetadata" { // about the call, not part of the message
 			continue
 		}
 		planned := field{name: f.Name, index: i}
@@ -183,7 +183,7 @@ func (s *shape) setNames(given []bool) []string {
 	return set
 }
 
-// settle returns the value to fill: v itself, or what a fresh pointer in v points to.
+// settle returns the value to fill: v itself or, if v is a pointer, the new value that it then points to.
 func settle(v reflect.Value) reflect.Value {
 	if v.Kind() != reflect.Pointer {
 		return v
@@ -192,9 +192,9 @@ func settle(v reflect.Value) reflect.Value {
 	return v.Elem()
 }
 
-// given returns the value to write, and whether there is one. Nil is absent; so is, where the Go type has no
-// pointer, an empty string (an enum not set) and a zero time. A false and a 0 without a pointer are written:
-// the SDK has none where the API always answers.
+// given returns the value to write, and whether there is one. Nil is absent. In a field without a pointer, so are an
+// empty string (an enum that is not set) and a zero time. A false and a 0 without a pointer are written: the SDK has
+// no pointer where the API always answers.
 func given(v reflect.Value) (reflect.Value, bool) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -211,13 +211,13 @@ func given(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// entry is one of a map's.
+// entry is an entry of a map.
 type entry struct {
 	key   string
 	value reflect.Value
 }
 
-// entries returns a map's, in the order of their keys.
+// entries returns the entries of a map, sorted by key.
 func entries(v reflect.Value) []entry {
 	var all []entry
 	for key, value := range v.Seq2() {

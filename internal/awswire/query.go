@@ -2,8 +2,8 @@ package awswire
 
 import "net/http"
 
-// Query returns the query protocol of a service: its XML namespace ("https://iam.amazonaws.com/doc/2010-05-08/")
-// and version ("2010-05-08").
+// Query returns the query protocol of a service with the XML namespace ("https://iam.amazonaws.com/doc/2010-05-08/")
+// and the version ("2010-05-08").
 func Query(namespace, version string) Codec {
 	c := newCodec()
 	return query{
@@ -26,7 +26,8 @@ func (c query) Encode(operation, requestID string, out any) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if len(shape.fields) > 0 || shape.schema != nil { // a promised result must be there, even empty: clients fail without
+	// Clients fail if a result that the API promises is missing, even an empty one.
+	if len(shape.fields) > 0 || shape.schema != nil {
 		d.open(operation + "Result")
 		if _, err := c.xml.members(d, out); err != nil {
 			return Response{}, err

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// hidden stands in a request where a secret was, in AWS's own words.
+// hidden replaces a secret in a request, in AWS's own words.
 const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
-// secret reports whether the trail must not show a field, by its Go name. Some services have schemas that mark secrets;
-// EC2 has none, and STS's do not mark a session token.
+// secret reports whether the trail must not show a field, by its Go name. Some services have schemas that mark
+// secrets. EC2 has none, and STS's do not mark session tokens.
 func secret(field string) bool {
 	switch field {
 	case "Password", "OldPassword", "NewPassword", "SecretAccessKey", "SessionToken", "Token", "TokenCode",
@@ -38,7 +38,7 @@ func (c codec) ResponseElements(requestID string, out any) (map[string]any, erro
 	elements := rendering{ec2: c.ec2, response: true}.fields(v, shape)
 	if c.ec2 {
 		elements["requestId"] = requestID
-		if len(shape.fields) == 0 { // as AWS answers CreateTags and its like
+		if len(shape.fields) == 0 { // as AWS answers CreateTags, among others
 			elements["_return"] = true
 		}
 	}
@@ -52,7 +52,7 @@ func orNil(fields map[string]any) map[string]any {
 	return fields
 }
 
-// rendering makes JSON of a request or a response. EC2's lists are sets there:
+// rendering turns a request or a response into JSON. EC2's lists become sets:
 // {"instancesSet": {"items": [{"instanceId": "i-1"}]}}.
 type rendering struct{ ec2, response bool }
 
@@ -61,7 +61,7 @@ func (r rendering) fields(v reflect.Value, s *shape) map[string]any {
 	for _, f := range s.fields {
 		value, ok := given(v.Field(f.index))
 		if !ok || !r.response && v.Field(f.index).IsZero() {
-			continue // a false without a pointer is an answer in a response, and nothing in a request
+			continue // a false without a pointer is an answer in a response, and not set in a request
 		}
 		switch {
 		case f.secret && r.response:
@@ -103,8 +103,7 @@ func (r rendering) value(v reflect.Value, s *shape) any {
 	}
 }
 
-// time renders a time as CloudTrail does: a response's in the manner of the program that answered, which for EC2 is
-// another one than for the rest.
+// time renders a time as CloudTrail does. In a response, EC2's format differs from that of other services.
 func (r rendering) time(t time.Time) any {
 	switch {
 	case !r.response:
@@ -123,7 +122,7 @@ func (r rendering) items(v reflect.Value, s *shape) []any {
 	return items
 }
 
-// set renders a list of EC2's. An item of a request that is no structure becomes one: {"instanceId": "i-1"}.
+// set renders one of EC2's lists. In a request, an item that is not a structure becomes one: {"instanceId": "i-1"}.
 func (r rendering) set(v reflect.Value, f field) map[string]any {
 	items := r.items(v, f.shape)
 	if len(items) == 0 {
@@ -134,7 +133,7 @@ func (r rendering) set(v reflect.Value, f field) map[string]any {
 		case r.response:
 		case !isStructure:
 			items[i] = map[string]any{lowerFirst(strings.TrimPrefix(f.wire, "Security")): item}
-		case f.wire == "TagSpecification": // whose tags are no set
+		case f.wire == "TagSpecification": // its tags are not a set
 			if tags, ok := fields["tagSet"].(map[string]any); ok {
 				fields["tags"] = tags["items"]
 				delete(fields, "tagSet")
@@ -144,9 +143,9 @@ func (r rendering) set(v reflect.Value, f field) map[string]any {
 	return map[string]any{"items": items}
 }
 
-// setName returns what CloudTrail calls an EC2 list. A response has the name already: "instancesSet". In a request wire
-// names an item, InstanceId or Filter; the set is called as in EC2's XML, by the thing in the singular and "Set". What
-// has the plural for a name keeps it: IpPermissions.
+// setName returns CloudTrail's name for an EC2 list. In a response, wire is that name already: "instancesSet". In a
+// request, wire names an item, such as InstanceId or Filter. The set then has the name that it has in EC2's XML: the
+// thing in the singular, and "Set". A plural name stays as it is: IpPermissions.
 func (r rendering) setName(wire string) string {
 	switch {
 	case r.response:

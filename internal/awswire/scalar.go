@@ -11,23 +11,23 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// refuse is the fault of a parameter that cannot be read. What the caller wrote appears cut short.
+// refuse returns the fault for a parameter that cannot be read. It cuts the caller's text short.
 func refuse(path, problem string) error {
 	return fault.New(fault.Invalid, fault.ParameterValue, "The parameter %s %s.", short(path), problem)
 }
 
-// unknown is the fault of a parameter the operation does not have.
+// unknown returns the fault for a parameter that the operation does not have.
 func unknown(path, operation string) error {
 	return fault.New(fault.Invalid, fault.Parameter, "The parameter %s is not recognized by %s.", short(path), operation)
 }
 
-// tooMany is the fault of a request over maxParameters.
+// tooMany returns the fault for a request with more than maxParameters values.
 func tooMany() error {
 	return fault.New(fault.Invalid, fault.Request,
 		"The request has more than %d parameters. Split it into several.", maxParameters)
 }
 
-// short makes a name from a request fit for a message.
+// short returns a name from a request in a form that is fit for a message.
 func short(name string) string {
 	if len(name) > 200 {
 		name = name[:200] + "…"
@@ -40,7 +40,7 @@ func short(name string) string {
 	return name
 }
 
-// setText fills v, of the scalar kind, from text as forms carry it.
+// setText fills v, which is of the scalar kind k, from text as forms carry it.
 func setText(v reflect.Value, k kind, path, value string) error {
 	switch k {
 	case text:
@@ -83,7 +83,8 @@ func setText(v reflect.Value, k kind, path, value string) error {
 	return nil
 }
 
-// textProblem says why a string cannot be taken: neither the databases nor the trail can hold such text.
+// textProblem returns why a string is refused, or "" if it is not. Neither the databases nor the trail can
+// hold such text.
 func textProblem(value string) string {
 	switch {
 	case !utf8.ValidString(value):
@@ -94,7 +95,7 @@ func textProblem(value string) string {
 	return ""
 }
 
-// parseTime reads ISO 8601, of the years JSON and SQL can carry.
+// parseTime reads ISO 8601, in the years that JSON and SQL can carry: 1 to 9999.
 func parseTime(value string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, value)
 	if err != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
@@ -103,7 +104,7 @@ func parseTime(value string) (time.Time, bool) {
 	return t.UTC(), true
 }
 
-// scalarText is setText's reverse.
+// scalarText is the inverse of setText.
 func scalarText(v reflect.Value, k kind) string {
 	switch k {
 	case boolean:

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// document is an XML response in the making.
+// document is an XML response that is being written.
 type document struct{ bytes.Buffer }
 
 func newDocument() *document {
@@ -31,7 +31,7 @@ func (d *document) tag(parts ...string) {
 // openIn opens the root element with its namespace.
 func (d *document) openIn(name, namespace string) { d.tag("<", name, ` xmlns="`, namespace, `">`) }
 
-// leaf writes an element that holds text. What XML cannot hold (control characters) becomes U+FFFD.
+// leaf writes an element that holds text. Characters that XML cannot hold (control characters) become U+FFFD.
 func (d *document) leaf(name, text string) {
 	d.open(name)
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`<>&'"`, r) }) {
@@ -46,7 +46,7 @@ func (d *document) response(status int, requestID string) Response {
 	return Response{Status: status, Header: header("text/xml;charset=UTF-8", requestID), Body: d.Bytes()}
 }
 
-// header returns what every response has.
+// header returns the headers that every response has.
 func header(contentType, requestID string) http.Header {
 	h := make(http.Header, 4)
 	h["Content-Type"] = []string{contentType}
@@ -54,13 +54,13 @@ func header(contentType, requestID string) http.Header {
 	return h
 }
 
-// xmlWriter writes values as the ec2 and query protocols do, which differ in the element of a list.
+// xmlWriter writes values as the ec2 and query protocols do. They differ in item, the name of a list's elements.
 type xmlWriter struct {
 	item string
 	out  *plans
 }
 
-// members writes the fields of the struct that out points to, and returns how many such a struct can have.
+// members writes the fields of the struct that out points to. It returns how many fields such a struct has.
 func (x xmlWriter) members(d *document, out any) (int, error) {
 	v, shape, err := x.out.ofPointer(out)
 	if err != nil {
@@ -78,7 +78,7 @@ func (x xmlWriter) fields(d *document, v reflect.Value, s *shape) {
 	}
 }
 
-// element writes a value; item is the element of a list's.
+// element writes a value. item is the name of a list's elements.
 func (x xmlWriter) element(d *document, name, item string, v reflect.Value, s *shape) {
 	switch s.kind {
 	case structure:
@@ -109,5 +109,5 @@ func (x xmlWriter) element(d *document, name, item string, v reflect.Value, s *s
 	}
 }
 
-// timeText is how ec2 and query write a time: "2026-11-22T02:02:10.000Z".
+// timeText returns a time as ec2 and query write it: "2026-11-22T02:02:10.000Z".
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

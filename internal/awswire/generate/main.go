@@ -1,6 +1,6 @@
-// Command generate writes the names on the wire of the services whose SDK modules have serializers and deserializers,
-// as their source says them. It reads no more Go than the SDK's generator writes. That the names are right is shown by
-// tests, which send the input and output of every operation through the SDK.
+// Command generate writes the wire names of the services whose SDK modules have serializers and deserializers, as the
+// source of those has them. It understands only the Go that the SDK's generator writes. Tests show that the names are
+// right: they send the input and output of every operation through the SDK.
 package main
 
 import (
@@ -28,8 +28,7 @@ func main() {
 	}
 }
 
-// generate returns a line for each shape of the services with fields that are called otherwise than the codec takes for
-// granted.
+// generate returns a line for each shape of the services that has fields with other names than the codec assumes.
 func generate(services ...string) (string, error) {
 	var lines []string
 	for _, service := range services {
@@ -52,7 +51,7 @@ func generate(services ...string) (string, error) {
 	return "Written from the AWS SDK's source by go generate; do not edit.\n" + strings.Join(lines, "\n") + "\n", nil
 }
 
-// moduleDir returns where the module's source is.
+// moduleDir returns the directory of the module's source.
 func moduleDir(module string) (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
@@ -66,7 +65,7 @@ var (
 	function = regexp.MustCompile(`(?ms)^func (\w+erialize(?:Op)?Document\w+)\(v \**(\S+), .*?\n(.*?)^}`)
 	// A field of a struct that is written: if v.Field != nil { … Key("Name").
 	written = regexp.MustCompile(`(?ms)^\tif .*?\bv\.([A-Z]\w*).*?Key\("(\w+)"\)`)
-	// One that is read: case "name": … sv.Field, which a function may do.
+	// A field of a struct that is read: case "name": … sv.Field, or a call of a function that reads it.
 	read = regexp.MustCompile(`(?ms)^\t\tcase \S*?"(\w+)"(?::|, t\.).*?(?:(\w+)\(&)?\bsv\.(\w+)`)
 	// The element of a list that is read.
 	element = regexp.MustCompile(`EqualFold\("(\w+)"`)
@@ -86,7 +85,7 @@ func requests(service, source string) []string {
 	return lines
 }
 
-// responses adds to the name of a list, after a "/", that of its elements where they are not called item.
+// responses appends "/" and the name of the elements to the name of a list whose elements are not called item.
 func responses(service, source string) []string {
 	functions := function.FindAllStringSubmatch(source, -1)
 	items := map[string]string{} // by the function that reads the list
@@ -112,7 +111,7 @@ func responses(service, source string) []string {
 	return lines
 }
 
-// line returns the line of a shape, if it needs one.
+// line returns the line of a shape, or nil if it needs none.
 func line(direction, service, shape string, renamed []string) []string {
 	if len(renamed) == 0 {
 		return nil

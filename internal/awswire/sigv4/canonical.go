@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// canonicalRequest writes the request as its signer saw it.
+// canonicalRequest returns the canonical request that the signer signed.
 func (c *Claim) canonicalRequest(r *http.Request, payloadHash string) (string, error) {
 	query, err := canonicalQuery(r.URL.RawQuery, c.Presigned)
 	if err != nil {
@@ -32,8 +32,8 @@ func (c *Claim) canonicalRequest(r *http.Request, payloadHash string) (string, e
 	return b.String(), nil
 }
 
-// canonicalPath normalizes a path as it stood in the request line (redundant slashes and dots go) and encodes
-// it once more: every service but S3 does so.
+// canonicalPath removes redundant slashes and dots from the path of a request line, and encodes it once more, as
+// every service but S3 does.
 func canonicalPath(escaped string) string {
 	var kept []string
 	parts := strings.Split(escaped, "/")
@@ -53,8 +53,8 @@ func canonicalPath(escaped string) string {
 	return path
 }
 
-// canonicalQuery sorts the parameters by their encoded names, then values. A presigned request's own signature
-// is left out. A plus sign is read as a space, as it is when the parameters are decoded.
+// canonicalQuery sorts the parameters by their encoded names, then values. It omits a presigned request's own
+// signature. It reads a plus sign as a space, as the parameters are decoded.
 func canonicalQuery(raw string, presigned bool) (string, error) {
 	if raw == "" {
 		return "", nil
@@ -86,7 +86,7 @@ func canonicalQuery(raw string, presigned bool) (string, error) {
 	return b.String(), nil
 }
 
-// headerValue returns a header's values joined, each trimmed and with runs of spaces made one.
+// headerValue returns a header's values, joined by commas. Each is trimmed and has single spaces.
 func headerValue(r *http.Request, name string) (string, bool) {
 	if name == "host" {
 		return r.Host, true
@@ -116,7 +116,7 @@ func trim(value string) string {
 	return value
 }
 
-// encode is RFC 3986's percent-encoding of all but the unreserved characters.
+// encode percent-encodes all characters but the unreserved ones of RFC 3986.
 func encode(text string) string {
 	const hex = "0123456789ABCDEF"
 	plain := func(c byte) bool {

@@ -1,6 +1,6 @@
 // Package sigv4 verifies AWS Signature Version 4, in the Authorization header and in presigned URLs. It holds no
-// secrets and knows no users: Parse says who a request claims to be from, the caller finds that one's secret,
-// and Verify says whether the claim is true.
+// secrets and knows no users. Parse returns who a request claims to be from, the caller finds the secret of that
+// access key, and Verify checks the claim with it.
 //
 // Source: "Signing AWS API requests" in AWS's IAM User Guide.
 package sigv4
@@ -36,16 +36,16 @@ type Claim struct {
 	SessionToken string        // empty for long-term keys; the signature covers it
 	Time         time.Time     // when it was signed, UTC
 	Presigned    bool          // signed in the URL, not in the Authorization header
-	Expires      time.Duration // after Time, of a presigned request
+	Expires      time.Duration // the lifetime of a presigned request, from Time on
 
 	signed    []string // the signed headers' names, in order
 	signature []byte
 }
 
-// Parse reads the signature of a request and checks what needs no secret: form, scope, time, and that host and
-// every x-amz- header are signed. Errors are Unauthenticated faults whose Resource is "missing-token" (not
-// signed at all), "incomplete" (signed in a way that cannot be read), "skew" (the clocks differ by more than 15
-// minutes) or "expired-request" (a presigned request past its time).
+// Parse reads the signature of a request and checks what needs no secret: its form, scope and time, and that the host
+// and every x-amz- header are signed. Errors are Unauthenticated faults with Subject MissingToken (the request is not
+// signed), Incomplete (the signature cannot be read), Skew (the clocks differ by more than 15 minutes) or
+// ExpiredRequest (a presigned request is past its time).
 func Parse(r *http.Request, now time.Time) (*Claim, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -56,7 +56,8 @@ func Parse(r *http.Request, now time.Time) (*Claim, error) {
 	var c *Claim
 	switch {
 	case len(header) == 0 && !presigned:
-		return nil, fault.New(fault.Unauthenticated, fault.MissingToken, "The request is not signed. Configure an access key, for example as a profile of the AWS CLI.")
+		return nil, fault.New(fault.Unauthenticated, fault.MissingToken,
+			"The request is not signed. Configure an access key, for example as a profile of the AWS CLI.")
 	case len(header) > 1 || len(header) == 1 && presigned:
 		return nil, incomplete("The request is signed more than once. Sign it in the Authorization header or in the URL.")
 	case presigned:
@@ -128,7 +129,7 @@ func fromQuery(query url.Values) (*Claim, error) {
 	return c, nil
 }
 
-// single returns a header that may be there once at most.
+// single returns the value of a header that may be given at most once.
 func single(header http.Header, name string) (string, error) {
 	values := header.Values(name)
 	if len(values) > 1 {
@@ -140,7 +141,8 @@ func single(header http.Header, name string) (string, error) {
 // newClaim reads what both ways of signing have in common.
 func newClaim(credential, signedHeaders, signature, date, token string) (*Claim, error) {
 	scope := strings.Split(credential, "/")
-	if len(scope) != 5 || scope[4] != terminator || slices.ContainsFunc(scope, func(part string) bool { return !isPlain(part) }) {
+	if len(scope) != 5 || scope[4] != terminator ||
+		slices.ContainsFunc(scope, func(part string) bool { return !isPlain(part) }) {
 		return nil, incomplete("The credential must be ACCESSKEY/YYYYMMDD/REGION/SERVICE/%s.", terminator)
 	}
 	at, err := time.Parse(timeFormat, date)
@@ -166,14 +168,14 @@ func newClaim(credential, signedHeaders, signature, date, token string) (*Claim,
 	}, nil
 }
 
-// isPlain reports whether a part of a credential has only the characters that keys, regions and services have.
+// isPlain reports whether a part of a credential has only characters of access keys, regions and services.
 func isPlain(part string) bool {
 	return part != "" && len(part) <= 128 && !strings.ContainsFunc(part, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
 }
 
-// checkSignedHeaders refuses a request in which somebody could have changed the host or an x-amz- header.
+// checkSignedHeaders refuses a request whose host or x-amz- headers somebody could have changed.
 func (c *Claim) checkSignedHeaders(header http.Header) error {
 	if _, ok := slices.BinarySearch(c.signed, "host"); !ok {
 		return incomplete("The header host must be signed.")
@@ -187,11 +189,13 @@ func (c *Claim) checkSignedHeaders(header http.Header) error {
 	return nil
 }
 
-// checkTime begins its refusals with AWS's own words: the SDK for JavaScript knows a wrong clock by them.
+// checkTime refuses a request that is not valid at the time. The messages begin with AWS's own words, by which the
+// SDK for JavaScript recognizes a wrong clock.
 func (c *Claim) checkTime(now time.Time) error {
 	now = now.UTC()
 	skew := func(what string) error {
-		return fault.New(fault.Unauthenticated, fault.Skew, "%s: the request was signed at %s; the time here is %s. They may differ by %d minutes at most: set the machine's clock right.",
+		return fault.New(fault.Unauthenticated, fault.Skew, "%s: the request was signed at %s; the time here is %s. "+
+			"They may differ by %d minutes at most: set the machine's clock right.",
 			what, c.Time.Format(time.RFC3339), now.Format(time.RFC3339), int(maxSkew.Minutes()))
 	}
 	switch ahead := c.Time.Sub(now); {
@@ -201,7 +205,8 @@ func (c *Claim) checkTime(now time.Time) error {
 		return skew("Signature expired")
 	}
 	if c.Presigned && now.After(c.Time.Add(c.Expires)) {
-		return fault.New(fault.Unauthenticated, fault.ExpiredRequest, "The presigned request expired at %s; the time here is %s. Sign a new one.",
+		return fault.New(fault.Unauthenticated, fault.ExpiredRequest,
+			"The presigned request expired at %s; the time here is %s. Sign a new one.",
 			c.Time.Add(c.Expires).Format(time.RFC3339), now.Format(time.RFC3339))
 	}
 	return nil

@@ -57,7 +57,8 @@ func check(t interface{ Fatalf(string, ...any) }, r *http.Request, body, secret 
 // Examples AWS publishes, for the service "service" (its Signature Version 4 test suite) and for IAM (its guide).
 func TestPublishedExamples(t *testing.T) {
 	suite := func(signedHeaders, signature string) string {
-		return "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=" + signedHeaders + ", Signature=" + signature
+		return "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=" +
+			signedHeaders + ", Signature=" + signature
 	}
 	const form = "application/x-www-form-urlencoded"
 	for name, test := range map[string]struct {
@@ -75,10 +76,14 @@ func TestPublishedExamples(t *testing.T) {
 			suite("host;x-amz-date", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31")},
 		"get-slash-dot-slash (normalized)": {"GET", "/./", "example.amazonaws.com", "", nil,
 			suite("host;x-amz-date", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31")},
-		"post-x-www-form-urlencoded": {"POST", "/", "example.amazonaws.com", "Param1=value1", http.Header{"Content-Type": {form}},
+		"post-x-www-form-urlencoded": {"POST", "/", "example.amazonaws.com", "Param1=value1",
+			http.Header{"Content-Type": {form}},
 			suite("content-type;host;x-amz-date", "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a")},
-		"IAM ListUsers": {"GET", "/?Action=ListUsers&Version=2010-05-08", "iam.amazonaws.com", "", http.Header{"Content-Type": {form + "; charset=utf-8"}},
-			"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"},
+		"IAM ListUsers": {"GET", "/?Action=ListUsers&Version=2010-05-08", "iam.amazonaws.com", "",
+			http.Header{"Content-Type": {form + "; charset=utf-8"}},
+			"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, " +
+				"SignedHeaders=content-type;host;x-amz-date, " +
+				"Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := request(test.method, test.target, test.host, test.body, test.header)
@@ -144,11 +149,13 @@ func anyRequest(t *rapid.T, presign bool) signed {
 		path = (&url.URL{Path: "/" + strings.Join(segments, "/")}).EscapedPath()
 	}
 	query := url.Values{}
-	for name, value := range rapid.MapOfN(rapid.StringMatching(`[A-Za-z0-9._~-]{1,12}`), rapid.String(), 0, 5).Draw(t, "query") {
+	parameter := rapid.StringMatching(`[A-Za-z0-9._~-]{1,12}`)
+	for name, value := range rapid.MapOfN(parameter, rapid.String(), 0, 5).Draw(t, "query") {
 		query.Set(name, value)
 	}
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	for name, value := range rapid.MapOfN(rapid.StringMatching(`X-Amz-Meta-[a-z]{1,5}|X-[a-z]{1,5}`), rapid.StringMatching(`[ -~]{1,20}`), 0, 3).Draw(t, "headers") {
+	names, values := rapid.StringMatching(`X-Amz-Meta-[a-z]{1,5}|X-[a-z]{1,5}`), rapid.StringMatching(`[ -~]{1,20}`)
+	for name, value := range rapid.MapOfN(names, values, 0, 3).Draw(t, "headers") {
 		header.Set(name, value)
 	}
 	method := rapid.SampledFrom([]string{"GET", "POST", "PUT", "DELETE"}).Draw(t, "method")
@@ -174,7 +181,8 @@ func TestSDKSignatures(t *testing.T) {
 			if err := claim.Verify(secret, r, []byte(s.body)); err != nil {
 				t.Fatalf("Verify: %v", err)
 			}
-			if claim.AccessKeyID != keyID || claim.Region != "on-prem-1" || claim.Service != "ec2" || claim.Presigned != presign || !claim.Time.Equal(moment) {
+			if claim.AccessKeyID != keyID || claim.Region != "on-prem-1" || claim.Service != "ec2" ||
+				claim.Presigned != presign || !claim.Time.Equal(moment) {
 				t.Fatalf("claim %+v", claim)
 			}
 		}))
@@ -238,50 +246,69 @@ func TestRefusals(t *testing.T) {
 		want    string
 		says    string
 	}{
-		"as signed":                      {want: ""},
-		"presigned, as signed":           {presign: true, want: ""},
-		"clocks 15 minutes apart":        {after: 15 * minute, want: ""},
-		"signed too long ago":            {after: 15*minute + 1, want: "skew", says: "Signature expired: the request was signed at 2015-08-30T12:36:00Z; the time here is 2015-08-30T12:51:00Z"},
-		"signed in the future":           {after: -16 * minute, want: "skew", says: "Signature not yet current"},
-		"presigned, its last moment":     {presign: true, after: minute, want: ""},
-		"presigned, too late":            {presign: true, after: minute + 1, want: "expired-request", says: "expired at 2015-08-30T12:37:00Z"},
-		"presigned in the future":        {presign: true, after: -16 * minute, want: "skew"},
-		"not signed":                     {change: func(r *http.Request) { r.Header = http.Header{} }, want: "missing-token"},
-		"signed twice":                   {change: func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, want: "incomplete"},
-		"signed in both ways":            {presign: true, change: func(r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x=y") }, want: "incomplete"},
-		"basic authentication":           {change: setHeader("Authorization", "Basic dXNlcjpwYXNz"), want: "incomplete"},
-		"signature version 4A":           {change: replaceAuthorization("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), want: "incomplete"},
-		"no date":                        {change: func(r *http.Request) { r.Header.Del("X-Amz-Date") }, want: "incomplete"},
-		"a date of another day":          {change: setHeader("X-Amz-Date", "20150831T000000Z"), want: "incomplete", says: "20150830"},
-		"two dates":                      {change: func(r *http.Request) { r.Header.Add("X-Amz-Date", "20150830T123600Z") }, want: "incomplete"},
-		"another moment of the day":      {change: setHeader("X-Amz-Date", "20150830T123601Z"), want: "signature"},
-		"another service":                {change: replaceAuthorization("/ec2/", "/iam/"), want: "signature"},
-		"another region":                 {change: replaceAuthorization("/on-prem-1/", "/on-prem-2/"), want: "signature"},
-		"a scope without end":            {change: replaceAuthorization("/aws4_request", ""), want: "incomplete"},
-		"a scope with a line feed":       {change: replaceAuthorization("/ec2/", "/ec2\n/"), want: "incomplete"},
-		"an empty access key":            {change: replaceAuthorization(keyID, ""), want: "incomplete"},
-		"host not signed":                {change: replaceAuthorization("host;", ""), want: "incomplete", says: "host must be signed"},
-		"headers out of order":           {change: replaceAuthorization("host;x-amz-date", "x-amz-date;host"), want: "incomplete"},
-		"a header in upper case":         {change: replaceAuthorization("host;", "Host;"), want: "incomplete"},
-		"an x-amz header not signed":     {change: setHeader("X-Amz-Target", "Service.Operation"), want: "incomplete", says: "x-amz-target must be signed"},
-		"a signed header lost":           {change: func(r *http.Request) { r.Header.Del("Content-Type") }, want: "signature", says: "content-type"},
-		"a short signature":              {change: func(r *http.Request) { a := r.Header.Get("Authorization"); r.Header.Set("Authorization", a[:len(a)-2]) }, want: "incomplete"},
-		"another body":                   {body: "Action=TerminateInstances", want: "signature"},
-		"presigned, another body":        {presign: true, body: "Action=TerminateInstances", want: "signature"},
-		"presigned for ever":             {presign: true, change: setQuery("X-Amz-Expires", "604801"), want: "incomplete"},
-		"presigned for no time":          {presign: true, change: setQuery("X-Amz-Expires", "0"), want: "incomplete"},
-		"presigned for negative time":    {presign: true, change: setQuery("X-Amz-Expires", "-1"), want: "incomplete"},
-		"presigned, no expiry":           {presign: true, change: setQuery("X-Amz-Expires", ""), want: "incomplete"},
-		"presigned for longer":           {presign: true, change: setQuery("X-Amz-Expires", "120"), after: 90 * time.Second, want: "signature"},
-		"presigned, another algorithm":   {presign: true, change: setQuery("X-Amz-Algorithm", "none"), want: "incomplete"},
-		"presigned, a parameter twice":   {presign: true, change: func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Date=20150830T123600Z" }, want: "incomplete"},
-		"presigned, token added":         {presign: true, change: setQuery("X-Amz-Security-Token", "stolen"), want: "signature"},
+		"as signed":               {want: ""},
+		"presigned, as signed":    {presign: true, want: ""},
+		"clocks 15 minutes apart": {after: 15 * minute, want: ""},
+		"signed too long ago": {after: 15*minute + 1, want: "skew",
+			says: "Signature expired: the request was signed at 2015-08-30T12:36:00Z; the time here is 2015-08-30T12:51:00Z"},
+		"signed in the future":       {after: -16 * minute, want: "skew", says: "Signature not yet current"},
+		"presigned, its last moment": {presign: true, after: minute, want: ""},
+		"presigned, too late": {presign: true, after: minute + 1, want: "expired-request",
+			says: "expired at 2015-08-30T12:37:00Z"},
+		"presigned in the future": {presign: true, after: -16 * minute, want: "skew"},
+		"not signed":              {change: func(r *http.Request) { r.Header = http.Header{} }, want: "missing-token"},
+		"signed twice": {change: func(r *http.Request) {
+			r.Header.Add("Authorization", r.Header.Get("Authorization"))
+		}, want: "incomplete"},
+		"signed in both ways": {presign: true,
+			change: func(r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x=y") }, want: "incomplete"},
+		"basic authentication": {change: setHeader("Authorization", "Basic dXNlcjpwYXNz"), want: "incomplete"},
+		"signature version 4A": {change: replaceAuthorization("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
+			want: "incomplete"},
+		"no date": {change: func(r *http.Request) { r.Header.Del("X-Amz-Date") }, want: "incomplete"},
+		"a date of another day": {change: setHeader("X-Amz-Date", "20150831T000000Z"), want: "incomplete",
+			says: "20150830"},
+		"two dates": {change: func(r *http.Request) { r.Header.Add("X-Amz-Date", "20150830T123600Z") },
+			want: "incomplete"},
+		"another moment of the day": {change: setHeader("X-Amz-Date", "20150830T123601Z"), want: "signature"},
+		"another service":           {change: replaceAuthorization("/ec2/", "/iam/"), want: "signature"},
+		"another region":            {change: replaceAuthorization("/on-prem-1/", "/on-prem-2/"), want: "signature"},
+		"a scope without end":       {change: replaceAuthorization("/aws4_request", ""), want: "incomplete"},
+		"a scope with a line feed":  {change: replaceAuthorization("/ec2/", "/ec2\n/"), want: "incomplete"},
+		"an empty access key":       {change: replaceAuthorization(keyID, ""), want: "incomplete"},
+		"host not signed": {change: replaceAuthorization("host;", ""), want: "incomplete",
+			says: "host must be signed"},
+		"headers out of order": {change: replaceAuthorization("host;x-amz-date", "x-amz-date;host"),
+			want: "incomplete"},
+		"a header in upper case": {change: replaceAuthorization("host;", "Host;"), want: "incomplete"},
+		"an x-amz header not signed": {change: setHeader("X-Amz-Target", "Service.Operation"), want: "incomplete",
+			says: "x-amz-target must be signed"},
+		"a signed header lost": {change: func(r *http.Request) { r.Header.Del("Content-Type") }, want: "signature",
+			says: "content-type"},
+		"a short signature": {change: func(r *http.Request) {
+			a := r.Header.Get("Authorization")
+			r.Header.Set("Authorization", a[:len(a)-2])
+		}, want: "incomplete"},
+		"another body":                {body: "Action=TerminateInstances", want: "signature"},
+		"presigned, another body":     {presign: true, body: "Action=TerminateInstances", want: "signature"},
+		"presigned for ever":          {presign: true, change: setQuery("X-Amz-Expires", "604801"), want: "incomplete"},
+		"presigned for no time":       {presign: true, change: setQuery("X-Amz-Expires", "0"), want: "incomplete"},
+		"presigned for negative time": {presign: true, change: setQuery("X-Amz-Expires", "-1"), want: "incomplete"},
+		"presigned, no expiry":        {presign: true, change: setQuery("X-Amz-Expires", ""), want: "incomplete"},
+		"presigned for longer": {presign: true, change: setQuery("X-Amz-Expires", "120"), after: 90 * time.Second,
+			want: "signature"},
+		"presigned, another algorithm": {presign: true, change: setQuery("X-Amz-Algorithm", "none"), want: "incomplete"},
+		"presigned, a parameter twice": {presign: true,
+			change: func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Date=20150830T123600Z" }, want: "incomplete"},
+		"presigned, token added": {presign: true, change: setQuery("X-Amz-Security-Token", "stolen"),
+			want: "signature"},
 		"a query string that is broken":  {change: func(r *http.Request) { r.URL.RawQuery = "a=%zz" }, want: "incomplete"},
 		"a query string with semicolons": {change: func(r *http.Request) { r.URL.RawQuery = "a=1;b=2" }, want: "incomplete"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const body = "Action=DescribeInstances&Version=2016-11-15"
-			s, err := sign("POST", "/", body, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "", test.presign, moment)
+			s, err := sign("POST", "/", body, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "",
+				test.presign, moment)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -336,15 +363,18 @@ func TestPayload(t *testing.T) {
 		body    string
 		want    string
 	}{
-		"declared":                    {method: "POST", hash: sum("a body"), body: "a body"},
-		"declared, another body":      {method: "POST", hash: sum("a body"), body: "another", want: "signature"},
-		"unsigned":                    {method: "POST", hash: "UNSIGNED-PAYLOAD", body: "a body", want: "incomplete"},
-		"unsigned, empty":             {method: "GET", hash: "UNSIGNED-PAYLOAD", want: "incomplete"},
-		"streaming":                   {method: "PUT", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", body: "4;chunk-signature=…", want: "incomplete"},
-		"presigned GET, unsigned":     {method: "GET", presign: true, hash: "UNSIGNED-PAYLOAD"},
-		"presigned GET, empty":        {method: "GET", presign: true, hash: sum("")},
-		"presigned GET, then a body":  {method: "GET", presign: true, hash: "UNSIGNED-PAYLOAD", body: "Action=X", want: "signature"},
-		"presigned POST, unsigned":    {method: "POST", presign: true, hash: "UNSIGNED-PAYLOAD", body: "Action=X", want: "signature"},
+		"declared":               {method: "POST", hash: sum("a body"), body: "a body"},
+		"declared, another body": {method: "POST", hash: sum("a body"), body: "another", want: "signature"},
+		"unsigned":               {method: "POST", hash: "UNSIGNED-PAYLOAD", body: "a body", want: "incomplete"},
+		"unsigned, empty":        {method: "GET", hash: "UNSIGNED-PAYLOAD", want: "incomplete"},
+		"streaming": {method: "PUT", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+			body: "4;chunk-signature=…", want: "incomplete"},
+		"presigned GET, unsigned": {method: "GET", presign: true, hash: "UNSIGNED-PAYLOAD"},
+		"presigned GET, empty":    {method: "GET", presign: true, hash: sum("")},
+		"presigned GET, then a body": {method: "GET", presign: true, hash: "UNSIGNED-PAYLOAD", body: "Action=X",
+			want: "signature"},
+		"presigned POST, unsigned": {method: "POST", presign: true, hash: "UNSIGNED-PAYLOAD", body: "Action=X",
+			want: "signature"},
 		"presigned POST, body signed": {method: "POST", presign: true, hash: sum("Action=X"), body: "Action=X"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -379,7 +409,10 @@ func sum(body string) string {
 func TestZeroRefuses(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	var none *sigv4.Claim
-	for name, err := range map[string]error{"zero": (&sigv4.Claim{}).Verify(secret, r, nil), "nil": none.Verify(secret, r, nil)} {
+	for name, err := range map[string]error{
+		"zero": (&sigv4.Claim{}).Verify(secret, r, nil),
+		"nil":  none.Verify(secret, r, nil),
+	} {
 		if fault.Of(err).Subject.String() != "signature" {
 			t.Errorf("%s claim: %v", name, err)
 		}
@@ -427,7 +460,11 @@ func FuzzParse(f *testing.F) {
 
 func BenchmarkVerify(b *testing.B) {
 	body := strings.Repeat("x", 600)
-	s, err := sign("POST", "/", body, http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"AWSEC2InstanceConnectService.SendSSHPublicKey"}}, "", false, moment)
+	header := http.Header{
+		"Content-Type": {"application/x-amz-json-1.1"},
+		"X-Amz-Target": {"AWSEC2InstanceConnectService.SendSSHPublicKey"},
+	}
+	s, err := sign("POST", "/", body, header, "", false, moment)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 
 const unsignedPayload = "UNSIGNED-PAYLOAD"
 
-// Verify checks that the signature was made with the secret over the request and its whole body. The request
-// must be the one the Claim was parsed from. Errors are Unauthenticated faults with Resource "signature", or
-// "incomplete" for a body signed in a way we do not take: the chunks of aws-chunked, or not at all.
+// Verify checks that the signature was made with the secret over the request and its whole body. The request must be
+// the one that the Claim was parsed from. Errors are Unauthenticated faults with Subject Signature, or Incomplete for
+// a body that was signed in chunks (aws-chunked) or not at all, which is not supported.
 func (c *Claim) Verify(secret string, r *http.Request, body []byte) error {
 	if c == nil || len(c.signature) != sha256.Size || secret == "" {
 		return mismatch("There is nothing to verify the request by.")
@@ -34,15 +34,16 @@ func (c *Claim) Verify(secret string, r *http.Request, body []byte) error {
 			return nil
 		}
 	}
-	return mismatch("The signature does not match. Check the secret access key; if it is right, something on the way has changed the request.")
+	return mismatch("The signature does not match. Check the secret access key; if it is right, " +
+		"something on the way has changed the request.")
 }
 
 func mismatch(format string, args ...any) error {
 	return fault.New(fault.Unauthenticated, fault.Signature, format, args...)
 }
 
-// payloadHashes returns what the signer may have written for the body: the hash of the body as it arrived, and for
-// a presigned GET, which has none, also UNSIGNED-PAYLOAD.
+// payloadHashes returns what the signer may have written for the body: the hash of the body as it arrived and, for a
+// presigned GET, which has no body, also UNSIGNED-PAYLOAD.
 func (c *Claim) payloadHashes(r *http.Request, body []byte) ([]string, error) {
 	declared, err := single(r.Header, "X-Amz-Content-Sha256")
 	if err != nil {
@@ -64,7 +65,8 @@ func (c *Claim) payloadHashes(r *http.Request, body []byte) ([]string, error) {
 	case declared == unsignedPayload:
 		return nil, incomplete("The body must be signed; %s is taken for presigned GET requests only.", unsignedPayload)
 	case strings.HasPrefix(declared, "STREAMING-"):
-		return nil, incomplete("Bodies in signed chunks (aws-chunked, %.60s) are not supported; sign the body as a whole.", declared)
+		return nil, incomplete("Bodies in signed chunks (aws-chunked, %.60s) are not supported; sign the body as a whole.",
+			declared)
 	}
 	return nil, mismatch("The body does not have the hash that the header x-amz-content-sha256 gives.")
 }
