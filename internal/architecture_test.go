@@ -1,4 +1,4 @@
-// Package internal_test holds the house to its plan: docs/ARCHITECTURE.md in a form that can fail.
+// Package internal_test checks the code against docs/ARCHITECTURE.md.
 package internal_test
 
 import (
@@ -21,9 +21,9 @@ import (
 
 const module = "github.com/sallyport/sallyport/"
 
-// mayImport says, for every room, which rooms of ours it may import. A room that stands below another in the
-// list of folders (internal/awsapi/ec2 below internal/awsapi) follows the longest name that fits. A room that is
-// not listed fails the test: a new one has to say where it stands.
+// mayImport lists for every room which of our rooms it may import. A room inside of another (internal/awsapi/ec2 in
+// internal/awsapi) follows the longest name that fits. A room that is not listed fails the test, so that a new one has
+// to say where it belongs.
 var mayImport = map[string][]string{
 	// leaves
 	"internal/fault":      {},
@@ -92,7 +92,7 @@ var mayImport = map[string][]string{
 	"bench":                 {"internal"},
 }
 
-// architecture returns the page that mayImport has in words.
+// architecture returns the page that says in words what mayImport says.
 func architecture(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
@@ -102,7 +102,7 @@ func architecture(t *testing.T) string {
 	return string(text)
 }
 
-// TestThePageNamesEveryRoom: the list of rooms and mayImport have the same ones.
+// TestThePageNamesEveryRoom checks that the page's list of rooms and mayImport have the same ones.
 func TestThePageNamesEveryRoom(t *testing.T) {
 	var named []string
 	room := regexp.MustCompile(`(?m)^ {4}( {2})?([a-z0-9/-]+)/ {2}`)
@@ -118,7 +118,8 @@ func TestThePageNamesEveryRoom(t *testing.T) {
 	}
 }
 
-// TestEachStepIsWhereThePageSays: a row of the table names functions, and the file that has them.
+// TestEachStepIsWhereThePageSays checks that each function named in a row of the page's table is in the file that the
+// row names.
 func TestEachStepIsWhereThePageSays(t *testing.T) {
 	steps := 0
 	step := regexp.MustCompile("(?m)^\\| [^|]*\\| (`.*?`) in \\[[^]]*\\]\\(\\.\\./([^)]*)\\)")
@@ -141,12 +142,12 @@ func TestEachStepIsWhereThePageSays(t *testing.T) {
 	}
 }
 
-// inner is what no room of the domain reaches.
+// inner is what no room of the domain may import, directly or indirectly.
 var inner = []string{module + "internal/awsapi", module + "internal/hostlink", "net/http", "github.com/aws/"}
 
-// neverReach says what must not be in a program or room at all, however it would get there.
+// neverReach lists what a program or room may not import, directly or indirectly.
 var neverReach = map[string][]string{
-	// sshd waits for the keys helper at each login: what it links, it pays for.
+	// sshd waits for the keys helper at each login, and each package that the helper links costs time.
 	"cmd/sallyport-keys": {"fmt", "net", "os/exec", "encoding/json", "crypto", "regexp", "golang.org/x/crypto"},
 	"cmd/sallyport-host": {
 		module + "internal/db", module + "internal/awsapi", module + "internal/gate", "database/sql", "github.com/aws/",
@@ -246,14 +247,13 @@ func TestOnlyTheEdgesKnowAWSTypes(t *testing.T) {
 	}
 }
 
-// readsThePerson are the packages that look at the home directory and the environment of whoever runs the program, or
-// start programs that do.
+// readsThePerson are the packages that read the user's home directory or environment, or start programs that do.
 var readsThePerson = []string{
 	"os/exec", "github.com/aws/aws-sdk-go-v2/config", "github.com/jackc/pgx/v5",
 	module + "internal/awsprofile", module + "internal/testkit", module + "internal/db",
 }
 
-// TestTestsAreIsolated: where a test could read the tester's own files, a TestMain sees to it that it does not.
+// TestTestsAreIsolated checks that tests that could read the tester's own files have a TestMain that prevents it.
 func TestTestsAreIsolated(t *testing.T) {
 	held := 0
 	for _, p := range packages(t) {
@@ -267,7 +267,7 @@ func TestTestsAreIsolated(t *testing.T) {
 		}
 		held++
 		if !slices.ContainsFunc(files, func(name string) bool {
-			text, _ := os.ReadFile(filepath.Join(p.Dir, name)) // without it, there is none
+			text, _ := os.ReadFile(filepath.Join(p.Dir, name)) // "" if there is none
 			return bytes.Contains(text, []byte("isolated.Run(m)")) || bytes.Contains(text, []byte("debian.Main(m)"))
 		}) {
 			t.Errorf("%s has tests that could read the tester's files: give it a TestMain with isolated.Run", p.ImportPath)
@@ -286,8 +286,8 @@ func TestEveryRoomSaysWhatItIs(t *testing.T) {
 	}
 }
 
-// TestRoomsStayTheirSize holds the guide of the plan with some slack: a file of 600 lines or a package of 3,000
-// is a place to ask whether it is still one concept.
+// TestRoomsStayTheirSize allows some more than the guide: a file of 600 lines or a package of 3,000 may be more than
+// one concept.
 func TestRoomsStayTheirSize(t *testing.T) {
 	for _, p := range packages(t) {
 		total := 0
@@ -317,7 +317,7 @@ func ruleFor(room string) (allowed []string, ok bool) {
 	return mayImport[best], best != ""
 }
 
-// within tells whether path is room or stands below it.
+// within reports whether path is room or inside of it.
 func within(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
 
 func countLines(t *testing.T, path string) int {
@@ -336,8 +336,8 @@ func countLines(t *testing.T, path string) int {
 	return n
 }
 
-// TestOneRuleFoldsKeys: in the rooms that compare keys and names without regard to case, nothing does so but by
-// policy.Fold. Two rules would differ in some rune, and what a policy forbids would pass as another key.
+// TestOneRuleFoldsKeys checks that the rooms that compare keys and names without regard to case do so only by
+// policy.Fold. Two rules would differ for some character, and a key that a policy forbids would pass as another key.
 func TestOneRuleFoldsKeys(t *testing.T) {
 	another := regexp.MustCompile(`strings\.(EqualFold|ToLower|ToUpper)\(|unicode\.(ToLower|SimpleFold)\(|` +
 		`\(\?i\)|(?i)\b(lower|upper)\([a-z$]|COLLATE +NOCASE|ILIKE`)
@@ -366,7 +366,7 @@ func TestOneRuleFoldsKeys(t *testing.T) {
 	}
 }
 
-// TestOnlyTheGateWrites: a write that the gate did not open would leave no event.
+// TestOnlyTheGateWrites checks that only the gate opens write transactions: any other write would leave no event.
 func TestOnlyTheGateWrites(t *testing.T) {
 	for _, p := range packages(t) {
 		room := strings.TrimPrefix(p.ImportPath, module)

@@ -39,7 +39,7 @@ func pages(t *testing.T) map[string]string {
 	return found
 }
 
-// lines returns a page's lines of prose and of code, which is what stands indented.
+// lines returns a page's lines of prose and its lines of code, which are indented.
 func lines(page string) (prose, code []string) {
 	for line := range strings.Lines(page) {
 		line = strings.TrimRight(line, "\n")
@@ -52,7 +52,7 @@ func lines(page string) (prose, code []string) {
 	return prose, code
 }
 
-// TestLinksLeadSomewhere: every link from a page to a file, or to a heading in one.
+// TestLinksLeadSomewhere checks every link from a page to a file, or to a heading in one.
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	all := pages(t)
@@ -85,7 +85,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// headings returns the names by which a page's headings are linked to.
+// headings returns the anchors of a page's headings.
 func headings(page string) []string {
 	var names []string
 	drop := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
@@ -99,7 +99,7 @@ func headings(page string) []string {
 	return names
 }
 
-// TestBothREADMEsNameTheSameCommands: a README that is behind the other would send people astray.
+// TestBothREADMEsNameTheSameCommands checks that neither README is out of date against the other.
 func TestBothREADMEsNameTheSameCommands(t *testing.T) {
 	command := regexp.MustCompile(
 		`^(make|cat|export|ssh|scp|ssh-keygen|aws|bin/sallyport|sallyport|sallyport-host|[A-Z_]+=\S*) `)

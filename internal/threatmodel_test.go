@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestThreatModelNamesTests: a claim of docs/THREATMODEL.md is worth the test that shows it. Every test it names
-// must be there.
+// TestThreatModelNamesTests checks that every test that docs/THREATMODEL.md names exists, since a claim of it is worth
+// as much as the test that shows it.
 func TestThreatModelNamesTests(t *testing.T) {
 	page, err := os.ReadFile("../docs/THREATMODEL.md")
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestTransactionsHaveOneContext: what runs in a transaction knows no other context than the transaction's. One that
-// began another transaction with its caller's context would wait for itself: with its own, it is refused (package db).
+// TestTransactionsHaveOneContext checks that code in a transaction uses no other context than the transaction's. A
+// second transaction that began with the caller's context would wait for the first; with the transaction's, it is
+// refused (package db).
 func TestTransactionsHaveOneContext(t *testing.T) {
 	held := 0
 	files := token.NewFileSet()
@@ -39,8 +40,8 @@ func TestTransactionsHaveOneContext(t *testing.T) {
 	}
 }
 
-// contextsIn returns where a function that takes a transaction names a context that is not its own. It counts such
-// functions.
+// contextsIn returns the places where a function that takes a transaction names a context other than the transaction's.
+// It counts such functions in held.
 func contextsIn(n ast.Node, held *int) (found []token.Pos) {
 	var kind *ast.FuncType
 	var body *ast.BlockStmt

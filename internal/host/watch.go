@@ -72,7 +72,8 @@ func NewWatch(config Config, directory string, log *slog.Logger) *Watch {
 	}
 }
 
-// Run looks at sshd every few seconds until the context is done, and sends to changed when the view has changed.
+// Run looks at sshd every few seconds until the context is done, and sends to changed when the view has changed. It
+// looks every second while sshd accepts no pushed key, so that an enrollment's beginning lasts no longer.
 func (w *Watch) Run(ctx context.Context, changed chan<- struct{}) error {
 	for before := w.Look(ctx); ; {
 		wait := lookEvery

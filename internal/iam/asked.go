@@ -10,20 +10,21 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// This file finds what policies are asked about before a call is authorized: there is no Pass yet, and nothing here
-// tells a caller whether a thing exists. A name is looked up because policies know an identity by its path and its own
-// spelling: a Deny on user/admins/* must hold for a request that says only "Bob", and one on user/bob for "BOB".
+// This file finds what policies are asked about before a call is authorized. There is no Pass yet, and nothing here
+// tells a caller whether something exists. A name is looked up because policies know an identity by its path and by the
+// spelling it was created with: a Deny on user/admins/* must apply to a request that only says "Bob", and one on
+// user/bob to "BOB".
 
-// RootARN is the name of the account's root user.
+// RootARN returns the ARN of the account's root user.
 func (s *Service) RootARN() string { return "arn:aws:iam::" + s.account + ":root" }
 
-// NewARN is the name that something of the kind ("user", "group", "policy") will have. An empty path is "/".
+// NewARN returns the ARN that a new resource of the kind ("user", "group", "policy") gets. An empty path is "/".
 func (s *Service) NewARN(kind, path, name string) string {
 	return "arn:aws:iam::" + s.account + ":" + kind + cmp.Or(path, rootPath) + name
 }
 
-// Asked returns the identity that a request names. One that does not exist has the ARN that it would have without a
-// path, and no tags. Tags are never nil.
+// Asked returns the identity that a request names. An identity that does not exist has the ARN that it would have
+// without a path, and no tags. Tags are never nil.
 func (s *Service) Asked(ctx context.Context, owner Owner) (Identity, error) {
 	return db.Get(ctx, s.db, func(tx *db.Tx) (Identity, error) { return s.asked(tx, owner) })
 }
@@ -39,8 +40,8 @@ func (s *Service) asked(tx *db.Tx, owner Owner) (Identity, error) {
 	return i, err
 }
 
-// AskedByKey returns the user whose access key a request names: for a key of the root user's one with its ARN, and for
-// an unknown key one with the ARN "*". Tags are never nil.
+// AskedByKey returns the user whose access key a request names. For a key of the root user it has the root user's ARN,
+// for an unknown key the ARN "*". Tags are never nil.
 func (s *Service) AskedByKey(ctx context.Context, accessKeyID string) (Identity, error) {
 	return db.Get(ctx, s.db, func(tx *db.Tx) (Identity, error) {
 		key, err := findKey(tx, accessKeyID)
@@ -59,8 +60,8 @@ func (s *Service) AskedByKey(ctx context.Context, accessKeyID string) (Identity,
 var policyARNForm = regexp.MustCompile(
 	`^arn:aws:iam::(aws|[0-9]{12}):policy/(?:[\x21-\x7e]*/)?[\w+=,.@-]{1,128}$`)
 
-// CheckPolicyARN refuses what cannot be the ARN of a managed policy of this account or of AWS's own: an Invalid fault
-// with Resource "arn".
+// CheckPolicyARN returns an Invalid fault, Subject "arn", unless arn can be the ARN of a managed policy of this account
+// or of AWS.
 func (s *Service) CheckPolicyARN(arn string) error {
 	match := policyARNForm.FindStringSubmatch(arn)
 	if match == nil || match[1] != "aws" && match[1] != s.account {
@@ -71,8 +72,8 @@ func (s *Service) CheckPolicyARN(arn string) error {
 	return nil
 }
 
-// ResourceTags implements gate.Tags: it returns the tags of the identity or policy with the ARN, and none for what has
-// no tags or does not exist.
+// ResourceTags implements gate.Tags: it returns the tags of the identity or policy with the ARN. Something that does
+// not exist has none.
 func (s *Service) ResourceTags(ctx context.Context, arn string) (map[string]string, error) {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(arn, "arn:aws:iam::"+s.account+":"), "/")
 	tags, err := db.Get(ctx, s.db, func(tx *db.Tx) (map[string]string, error) {
@@ -93,5 +94,5 @@ func (s *Service) ResourceTags(ctx context.Context, arn string) (map[string]stri
 	return tags, err
 }
 
-// nameOf is the name in an ARN: what follows the last "/".
+// nameOf returns the name in an ARN: what follows the last "/".
 func nameOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }

@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// AttachPolicy attaches a managed policy to a user or group, which has at most ten; one that is attached already is no
-// error.
+// AttachPolicy attaches a managed policy to a user or group, which can have ten. It does nothing if the policy is
+// already attached.
 func (s *Service) AttachPolicy(tx *gate.Tx, owner Owner, arn string) error {
 	if err := s.begin(tx); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Service) AttachedPolicies(
 		for _, arn := range arns {
 			p, err := s.policy(tx, arn)
 			if fault.Is(err, fault.NotFound) {
-				continue // AWS's own in another release of ours
+				continue // AWS's own, of another release of Sallyport
 			}
 			if err != nil {
 				return nil, err

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// awsPolicyPrefix begins the ARNs of the policies that AWS itself manages. People know them by name and scripts attach
-// them by ARN, so the useful ones are here; they can be read and attached, and not changed.
+// awsPolicyPrefix is the beginning of the ARNs of AWS managed policies. People know these policies by name and scripts
+// attach them by ARN, so the useful ones exist here. They can be read and attached, but not changed.
 const awsPolicyPrefix = "arn:aws:iam::aws:policy/"
 
 func ofAWS(arn string) bool { return strings.HasPrefix(arn, awsPolicyPrefix) }
 
-// builtIn is one of AWS's policies, as far as its actions exist here.
+// builtIn is an AWS managed policy, with those of its actions that exist here.
 type builtIn struct {
 	ManagedPolicy
 	document string
 }
 
-// builtInSince is the date all of them bear.
+// builtInSince is the creation date of all of them.
 var builtInSince = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 func awsPolicies() []builtIn {
@@ -66,7 +66,7 @@ func awsPolicies() []builtIn {
 	}
 }
 
-// newBuiltIn makes a policy whose id follows from its name, so that it is the same everywhere and for ever.
+// newBuiltIn returns a policy whose id is derived from its name, so that it is the same on every deployment.
 func newBuiltIn(name, description, document string) builtIn {
 	sum := sha256.Sum256([]byte(name))
 	return builtIn{document: document, ManagedPolicy: ManagedPolicy{
@@ -79,7 +79,7 @@ func (b builtIn) version() PolicyVersion {
 	return PolicyVersion{Number: 1, Document: b.document, Created: b.Created, Default: true}
 }
 
-// awsPolicy finds one of AWS's policies.
+// awsPolicy returns the AWS managed policy with the ARN.
 func awsPolicy(arn string) (builtIn, bool) {
 	if ofAWS(arn) {
 		for _, b := range awsPolicies() {

@@ -6,18 +6,18 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// maxCached bounds the cache of principals. Beyond it a request pays for one read of the database.
+// maxCached bounds the cache of principals. Beyond it a request costs one read of the database.
 const maxCached = 10_000
 
 // principalCache keeps principals until the next change of any identity.
 type principalCache struct {
 	mu      sync.RWMutex
-	entries map[string]gate.Principal // by access key id; all were loaded after the last change
-	changes uint64                    // how often drop was called
+	entries map[string]gate.Principal // by access key id; loaded after the last change
+	changes uint64                    // how many times drop was called
 }
 
-// get returns the principal of an access key, and loads it if need be. What was loaded while drop was called is
-// returned and not kept: it may be of before the change.
+// get returns the principal of an access key, and loads it if it is not cached. A principal that was loaded while drop
+// was called is returned but not cached, as it may be older than the change.
 func (c *principalCache) get(accessKeyID string, load func() (gate.Principal, error)) (gate.Principal, error) {
 	c.mu.RLock()
 	p, ok := c.entries[accessKeyID]
@@ -40,7 +40,7 @@ func (c *principalCache) get(accessKeyID string, load func() (gate.Principal, er
 
 func (c *principalCache) put(accessKeyID string, p gate.Principal) {
 	if len(c.entries) >= maxCached {
-		for any := range c.entries { // one at random makes room
+		for any := range c.entries { // make room by removing one at random
 			delete(c.entries, any)
 			break
 		}

@@ -7,13 +7,13 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// A load that read before a change and ends after it must not leave what it read in the cache: a user who was removed
-// from a group would keep what the group may.
+// A load that reads before a change and ends after it must not leave what it read in the cache: a user who was removed
+// from a group would keep the group's permissions.
 func TestALoadThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 	var c principalCache
 	old, fresh := gate.Principal{Secret: "old"}, gate.Principal{Secret: "new"}
 	p, err := c.get("AKIA", func() (gate.Principal, error) {
-		c.drop() // the change, while the load is under way
+		c.drop() // the change, during the load
 		return old, nil
 	})
 	if err != nil || p.Secret != old.Secret {

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/internal/iam"
 )
 
-// crowd runs fn at the same time in n goroutines and returns what each answered.
+// crowd runs fn in n goroutines at the same time and returns their errors.
 func crowd(n int, fn func(i int) error) []error {
 	errs := make([]error, n)
 	gate := make(chan struct{})
@@ -25,7 +25,7 @@ func crowd(n int, fn func(i int) error) []error {
 	return errs
 }
 
-// succeeded fails the test unless n of the errors are nil and the others are such faults.
+// succeeded fails the test unless n of the errors are nil and the others are faults of the kind and resource.
 func (w *world) succeeded(errs []error, n int, kind fault.Kind, resource string) {
 	w.Helper()
 	for _, err := range errs {
@@ -40,8 +40,8 @@ func (w *world) succeeded(errs []error, n int, kind fault.Kind, resource string)
 	}
 }
 
-// Whoever asks for the last free place while others do gets it alone: quotas and names are checked in the transaction
-// that takes the place.
+// Of several callers who ask for the last free place at once, one gets it: quotas and names are checked in the
+// transaction that takes the place.
 func TestTheLastPlaceIsTakenOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.user("mina") // with an access key
@@ -103,7 +103,8 @@ func TestTheLastPlaceIsTakenOnce(t *testing.T) {
 	})
 }
 
-// Whoever listed the versions of a policy while it was deleted was told that it had none, which no policy ever has.
+// A caller who listed the versions of a policy while it was deleted was told that it had none, which no policy ever
+// has.
 func TestAPolicyThatComesAndGoesHasAVersion(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		gone := make(chan struct{})
@@ -137,7 +138,7 @@ func TestAPolicyThatComesAndGoesHasAVersion(t *testing.T) {
 	})
 }
 
-// A user who is given a policy, a group or a key while somebody deletes them does not leave any of it behind.
+// A user is given a policy, a group or a key while being deleted. None of it is left behind.
 func TestNothingIsLeftOfADeletedUser(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.group("team")

@@ -9,25 +9,26 @@ import (
 	"github.com/sallyport/sallyport/internal/db"
 )
 
-// credential is what is stored of an access key or session that works, of its user, and of what the user may do.
+// credential is what is stored of an active access key or session, of its user, and of the policies that apply to the
+// user.
 type credential struct {
 	userID   string // empty for the root user
 	secret   []byte // sealed
 	user     Identity
 	policies []ownedPolicy
 
-	// Of a session:
+	// Only for a session:
 	token   []byte // sealed
 	issued  clock.Reading
 	expires time.Time
 }
 
-// ownedPolicy is a policy text that applies to a user, and how it came to.
+// ownedPolicy is a policy that applies to a user, and who has it.
 type ownedPolicy struct {
-	owner    Owner  // who it is attached to or inline in
-	arn      string // of a managed policy; empty for an inline one
+	owner    Owner  // the user or group that has it
+	arn      string // of a managed policy; empty for an inline policy
 	name     string
-	document string // empty for AWS's own
+	document string // empty for an AWS managed policy
 }
 
 const selectCredential = `
@@ -45,8 +46,8 @@ func scanCredential(row db.Scanner) (c credential, err error) {
 	return c, err
 }
 
-// selectOwnedPolicies reads the policies of a user and of the user's groups. CROSS JOIN with a condition is a plain
-// join that SQLite does in the order written: from the one user to what belongs to it, by index all the way.
+// selectOwnedPolicies selects the policies of a user and of the user's groups. CROSS JOIN with a condition is a plain
+// join that SQLite does in the order written: from the one user to what belongs to it, using an index at every step.
 const selectOwnedPolicies = `
 	WITH owner AS MATERIALIZED (
 		SELECT id, kind, name FROM iam_identity WHERE id = $1
@@ -68,15 +69,15 @@ func scanOwnedPolicy(row db.Scanner) (p ownedPolicy, err error) {
 	return p, err
 }
 
-// findCredential returns what the gate needs to know about an access key or session, or a NotFound fault if there is
-// none that is active. The policies come by owner, users before groups, then by name.
+// findCredential returns what the gate must know of an active access key or session. The error is NotFound if there is
+// none. The policies are ordered by owner, users before groups, and then by name.
 func findCredential(tx *db.Tx, accessKeyID string) (credential, error) {
 	absent := noAccessKey(accessKeyID)
 	c, err := db.One(tx, absent, scanCredential, selectCredential, accessKeyID)
 	if err != nil || c.userID == "" {
 		return c, err
 	}
-	// The key of a user who does not exist must not pass for the root user's.
+	// The key of a user who does not exist must not be taken for the root user's.
 	c.user, err = db.One(tx, absent, scanIdentity,
 		`SELECT `+identityColumns+` FROM iam_identity i WHERE i.id = $1`, c.userID)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/internal/db/dbtest"
 )
 
-// What is read of a principal does not grow with the number of users.
+// Reading a principal takes no longer with more users.
 func TestCredentialUsesIndexes(t *testing.T) {
 	w := dbtest.SQLite(t)
 	for _, query := range []string{selectCredential, selectOwnedPolicies} {
@@ -26,7 +26,7 @@ func TestCredentialUsesIndexes(t *testing.T) {
 			t.Fatalf("%d steps, %v", len(steps), err)
 		}
 		for _, step := range steps {
-			// owner is materialized: at most the user and their groups.
+			// owner is materialized; it has at most the user and their groups.
 			scans := strings.HasPrefix(step, "SCAN ") && step != "SCAN owner"
 			if scans || strings.Contains(step, "AUTOMATIC") {
 				t.Errorf("%s\nin the plan\n%s", step, strings.Join(steps, "\n"))

@@ -5,7 +5,7 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// checkManagedDocument refuses a document that no managed policy can have: a fault with Subject "policy-document".
+// checkManagedDocument returns a fault, Subject "policy-document", if no managed policy can have the document.
 func checkManagedDocument(document string) error {
 	if err := policy.Validate(document, true); err != nil {
 		return err
@@ -18,7 +18,7 @@ func checkManagedDocument(document string) error {
 	return nil
 }
 
-// checkInlineSize refuses more text than all inline policies of an identity may have together.
+// checkInlineSize returns an error if the inline policies together are longer than the identity's kind permits.
 func checkInlineSize(i Identity, all []InlinePolicy) error {
 	kind, err := kindOf(i.Kind)
 	if err != nil {
@@ -36,7 +36,7 @@ func checkInlineSize(i Identity, all []InlinePolicy) error {
 	return nil
 }
 
-// size is a document's length as IAM counts it: in characters, without white space.
+// size returns a document's length as IAM counts it: in characters, without white space.
 func size(document string) int {
 	n := 0
 	for _, r := range document {

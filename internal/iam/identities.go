@@ -17,14 +17,14 @@ import (
 // Identity is a user or a group.
 type Identity struct {
 	Owner
-	ID      string // AIDA…, AGPA…
+	ID      string // AIDA… or AGPA…
 	Path    string // begins and ends with "/"
 	ARN     string
 	Created time.Time
-	Tags    map[string]string // of users
+	Tags    map[string]string // only of users
 }
 
-// rootPath is where users, groups and policies are that were given no path.
+// rootPath is the path of users, groups and policies that were created without one.
 const rootPath = "/"
 
 func (i Identity) resource() trail.Resource { return trail.Resource{ARN: i.ARN, Type: i.Kind.Type()} }
@@ -42,7 +42,7 @@ func scanIdentity(row db.Scanner) (i Identity, err error) {
 	return i, err
 }
 
-// find returns the identity of the name, or a NotFound fault.
+// find returns the identity with the name. The error is NotFound if there is none.
 func find(tx *db.Tx, owner Owner) (Identity, error) {
 	if _, err := kindOf(owner.Kind); err != nil {
 		return Identity{}, err
@@ -52,14 +52,14 @@ func find(tx *db.Tx, owner Owner) (Identity, error) {
 		string(owner.Kind), policy.Fold(owner.Name))
 }
 
-// NewIdentity is a user or group to be created. Path is "/" if empty.
+// NewIdentity describes a user or group to create. An empty Path is "/".
 type NewIdentity struct {
 	Owner
 	Path string
-	Tags map[string]string // of a user
+	Tags map[string]string // only of a user
 }
 
-// Create creates a user who may do nothing yet, or a group without members.
+// Create creates a user without permissions, or a group without members.
 func (s *Service) Create(tx *gate.Tx, in NewIdentity) (Identity, error) {
 	if err := s.begin(tx); err != nil {
 		return Identity{}, err
@@ -86,7 +86,7 @@ func (s *Service) Create(tx *gate.Tx, in NewIdentity) (Identity, error) {
 		i.ID, string(i.Kind), i.Name, policy.Fold(i.Name), i.Path, i.ARN, db.Micros(i.Created), tags)
 }
 
-// Identities returns the users or groups whose path has the prefix, by name. The prefix is "/" if empty.
+// Identities returns the users or groups whose path has the prefix, ordered by name. An empty prefix is "/".
 func (s *Service) Identities(
 	ctx context.Context, pass gate.Pass, kind OwnerKind, pathPrefix string,
 ) ([]Identity, error) {
@@ -100,7 +100,7 @@ func (s *Service) Identities(
 	})
 }
 
-// byName sorts identities that were read by their kind, and those of a kind by name.
+// byName sorts identities by kind, and those of one kind by name.
 func byName(identities []Identity, err error) ([]Identity, error) {
 	slices.SortFunc(identities, func(a, b Identity) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), compareNames(a.Name, b.Name))
@@ -108,11 +108,11 @@ func byName(identities []Identity, err error) ([]Identity, error) {
 	return identities, err
 }
 
-// compareNames orders names as they are compared, without regard to case.
+// compareNames compares names without regard to case.
 func compareNames(a, b string) int { return strings.Compare(policy.Fold(a), policy.Fold(b)) }
 
-// User returns a user; the caller if the name is empty. The root user has no name and no path, and is as old as its
-// oldest access key.
+// User returns the user with the name, or the caller if the name is empty. The root user has no name and no path, and
+// was created when its oldest access key was.
 func (s *Service) User(ctx context.Context, pass gate.Pass, name string) (Identity, error) {
 	return read(ctx, s, pass, func(tx *db.Tx) (Identity, error) {
 		user, err := subject(tx, pass, name)
@@ -125,9 +125,9 @@ func (s *Service) User(ctx context.Context, pass gate.Pass, name string) (Identi
 	})
 }
 
-// subject is the user a call is about: the one it names, or the caller. For the root user it is the zero Identity,
-// whose ID is what the root user's access keys and sessions have as their user's. A caller who was renamed a moment ago
-// is not taken for whoever has the name now.
+// subject returns the user that a call is about: the one that it names, or the caller. For the root user it returns the
+// zero Identity, whose ID is the user id of the root user's access keys and sessions. A caller who was just renamed is
+// not found, even if another user has the old name now.
 func subject(tx *db.Tx, pass gate.Pass, name string) (Identity, error) {
 	caller := pass.Identity()
 	switch {
@@ -145,8 +145,8 @@ func subject(tx *db.Tx, pass gate.Pass, name string) (Identity, error) {
 	return user, err
 }
 
-// Update gives a user or group another name or path or both; what is empty stays. It keeps its id, members, groups,
-// policies and access keys, and is known to policies under the new ARN at once.
+// Update changes the name or path, or both, of a user or group; an empty one is not changed. The identity keeps its id,
+// members, groups, policies and access keys, and policies know it under the new ARN at once.
 func (s *Service) Update(tx *gate.Tx, owner Owner, newName, newPath string) error {
 	return s.change(tx, owner, func(i *Identity) error {
 		i.Name, i.Path = cmp.Or(newName, i.Name), cmp.Or(newPath, i.Path)
@@ -160,7 +160,7 @@ func (s *Service) Update(tx *gate.Tx, owner Owner, newName, newPath string) erro
 	})
 }
 
-// existing begins a write about an identity, and finds it.
+// existing begins a write of an identity, and returns the identity.
 func (s *Service) existing(tx *gate.Tx, owner Owner) (Identity, error) {
 	if err := s.begin(tx); err != nil {
 		return Identity{}, err
@@ -168,7 +168,7 @@ func (s *Service) existing(tx *gate.Tx, owner Owner) (Identity, error) {
 	return find(tx.Tx, owner)
 }
 
-// change reads an identity, lets fn work on it, and writes name, path, ARN and tags back.
+// change reads an identity, calls fn to change it, and writes name, path, ARN and tags back.
 func (s *Service) change(tx *gate.Tx, owner Owner, fn func(*Identity) error) error {
 	i, err := s.existing(tx, owner)
 	if err != nil {
@@ -186,9 +186,9 @@ func (s *Service) change(tx *gate.Tx, owner Owner, fn func(*Identity) error) err
 	return err
 }
 
-// Delete deletes a user who has no access keys, policies and groups any more, or a group that has no members and
-// policies; an InUse fault says what is left. A user's sessions end, and do not become those of another user of the
-// same name.
+// Delete deletes a user that has no access keys, policies or groups, or a group that has no members or policies.
+// Otherwise an InUse fault says what is left. A deleted user's sessions end, and a new user of the same name does not
+// get them.
 func (s *Service) Delete(tx *gate.Tx, owner Owner) error {
 	i, err := s.existing(tx, owner)
 	if err != nil {

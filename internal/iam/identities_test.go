@@ -77,7 +77,7 @@ func TestTags(t *testing.T) {
 	})
 }
 
-// Whoever is renamed or moved keeps key, groups and policies, and is at once the new name to policies.
+// A user who is renamed or moved keeps keys, groups and policies, and policies know the user by the new name at once.
 func TestRenamedUserStaysTheSame(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")
@@ -94,7 +94,7 @@ func TestRenamedUserStaysTheSame(t *testing.T) {
 		}
 		w.refused(w.do(w.service.Update, userNamed("robert"), "EVE", ""), fault.Exists, "already exists")
 		w.refused(w.do(w.service.Update, userNamed("bob"), "x", ""), fault.NotFound, "bob cannot be found")
-		w.ok(w.do(w.service.Update, userNamed("robert"), "ROBERT", "")) // only the spelling
+		w.ok(w.do(w.service.Update, userNamed("robert"), "ROBERT", "")) // changes only the spelling
 	})
 }
 
@@ -175,11 +175,11 @@ func TestAUserIsInTenGroupsAtMost(t *testing.T) {
 			w.ok(w.do(w.service.AddMember, fmt.Sprint("g", i), "bob"))
 		}
 		w.refused(w.do(w.service.AddMember, "g10", "bob"), fault.Limit, "GroupsPerUser: 10")
-		w.ok(w.do(w.service.AddMember, "g3", "bob")) // is one already
+		w.ok(w.do(w.service.AddMember, "g3", "bob")) // already a member
 	})
 }
 
-// Policies are asked about the ARN something has, however the request spells its name.
+// Policies are asked about the ARN of a resource, however the request spells its name.
 func TestARNsOfWhatARequestNames(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, err := w.create(userNamed("Ann"), "/admins/")
@@ -234,7 +234,8 @@ func TestListsAreByNameAndPath(t *testing.T) {
 	})
 }
 
-// A kind of identity that the table of kinds does not have is an error everywhere, and not one without rights or rules.
+// A kind of identity that is not in the table of kinds is an error everywhere, and not an identity without rights or
+// rules.
 func TestThereAreNoOtherKinds(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for _, owner := range []iam.Owner{{}, {Kind: "role", Name: "r"}, {Kind: "User", Name: "bob"}} {

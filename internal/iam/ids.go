@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// The prefixes of ids say what they are of. Those of identities stand in kind.go.
+// Prefixes of ids, which say what the id is of. Those of identities are in kind.go. See
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
 const (
 	policyPrefix    = "ANPA"
@@ -18,7 +18,7 @@ const (
 	sessionPrefix   = "ASIA"
 )
 
-// idAlphabet is that of AWS's ids: the upper-case base32 of RFC 4648.
+// idAlphabet is the alphabet of AWS's ids: upper-case base32 (RFC 4648).
 var idAlphabet = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // newID returns the id of an identity or a policy: the prefix and 17 random characters.

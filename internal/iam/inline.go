@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// InlinePolicy is a policy that lives and dies with its owner.
+// InlinePolicy is a policy that belongs to one user or group and is deleted with it.
 type InlinePolicy struct {
 	Name     string
 	Document string // as it was given
@@ -25,8 +25,8 @@ func noInline(owner Owner, name string) error {
 	return fault.New(fault.NotFound, fault.Policy, "The %s policy with name %s cannot be found.", owner.Kind, name)
 }
 
-// PutInlinePolicy gives the owner a policy of its own, in place of one of the same name. A bad document is an Invalid
-// fault with Subject "policy-document".
+// PutInlinePolicy adds an inline policy to the owner, or replaces the one of the same name. An invalid document is
+// Invalid "policy-document".
 func (s *Service) PutInlinePolicy(tx *gate.Tx, owner Owner, p InlinePolicy) error {
 	if err := s.begin(tx); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *Service) PutInlinePolicy(tx *gate.Tx, owner Owner, p InlinePolicy) erro
 	return err
 }
 
-// InlinePolicy returns one inline policy of the owner.
+// InlinePolicy returns the owner's inline policy with the name.
 func (s *Service) InlinePolicy(ctx context.Context, pass gate.Pass, owner Owner, name string) (InlinePolicy, error) {
 	return read(ctx, s, pass, func(tx *db.Tx) (InlinePolicy, error) {
 		i, err := find(tx, owner)
@@ -65,7 +65,7 @@ func (s *Service) InlinePolicy(ctx context.Context, pass gate.Pass, owner Owner,
 	})
 }
 
-// InlinePolicies returns the owner's inline policies, by name.
+// InlinePolicies returns the owner's inline policies, ordered by name.
 func (s *Service) InlinePolicies(ctx context.Context, pass gate.Pass, owner Owner) ([]InlinePolicy, error) {
 	return read(ctx, s, pass, func(tx *db.Tx) ([]InlinePolicy, error) {
 		i, err := find(tx, owner)

@@ -9,17 +9,17 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// AccessKey is a long-lived pair of id and secret. The secret stays in the database, sealed with the deployment's key:
-// the database alone cannot sign.
+// AccessKey is a long-lived pair of an id and a secret. The secret is stored sealed with the deployment's key, so a
+// stolen database cannot sign.
 type AccessKey struct {
 	ID       string // AKIA…
-	UserName string // as it is now; empty for the account's root user
+	UserName string // the present one; empty for the root user
 	Active   bool
 	Created  time.Time
 	LastUsed LastUse
 }
 
-// IssuedKey is an access key at the only moment its secret is known.
+// IssuedKey is a new access key with its secret, which is known only now.
 type IssuedKey struct {
 	AccessKey
 	PlainSecret gate.Secret
@@ -44,8 +44,8 @@ func findKey(tx *db.Tx, id string) (AccessKey, error) {
 	return db.One(tx, noAccessKey(id), scanKey, selectKeys+`WHERE k.id = $1`, id)
 }
 
-// CreateAccessKey gives a user an access key; the caller if the name is empty. A user has at most two. The secret is
-// returned here and never again.
+// CreateAccessKey creates an access key of the user, or of the caller if the name is empty. A user can have two. The
+// secret is returned only here.
 func (s *Service) CreateAccessKey(tx *gate.Tx, userName string) (IssuedKey, error) {
 	if err := s.begin(tx); err != nil {
 		return IssuedKey{}, err
@@ -57,7 +57,7 @@ func (s *Service) CreateAccessKey(tx *gate.Tx, userName string) (IssuedKey, erro
 	return s.issueKey(tx, user)
 }
 
-// issueKey gives a user an access key; the root user if it is the zero Identity.
+// issueKey creates an access key of the user, or of the root user if user is the zero Identity.
 func (s *Service) issueKey(tx *gate.Tx, user Identity) (IssuedKey, error) {
 	var present int
 	if err := tx.Row(`SELECT COUNT(*) FROM iam_access_key WHERE user_id = $1`, user.ID).Scan(&present); err != nil {
@@ -79,7 +79,7 @@ func (s *Service) issueKey(tx *gate.Tx, user Identity) (IssuedKey, error) {
 	return IssuedKey{key, secret}, err
 }
 
-// draw makes the id of an access key or session, and a secret, as it is and sealed.
+// draw makes the id of an access key or session, and a secret, in clear and sealed.
 func (s *Service) draw(prefix string) (id string, secret gate.Secret, sealed []byte, err error) {
 	if id, err = newKeyID(s.random, prefix); err != nil {
 		return "", "", nil, err
@@ -91,7 +91,7 @@ func (s *Service) draw(prefix string) (id string, secret gate.Secret, sealed []b
 	return id, secret, sealed, err
 }
 
-// AccessKeys returns the access keys of a user, oldest first; the caller's if the name is empty.
+// AccessKeys returns the access keys of the user, or of the caller if the name is empty, oldest first.
 func (s *Service) AccessKeys(ctx context.Context, pass gate.Pass, userName string) ([]AccessKey, error) {
 	unsaved := s.uses.unsaved()
 	return read(ctx, s, pass, func(tx *db.Tx) ([]AccessKey, error) {
@@ -107,7 +107,7 @@ func (s *Service) AccessKeys(ctx context.Context, pass gate.Pass, userName strin
 	})
 }
 
-// AccessKeyLastUsed returns the access key with the id, whoever's it is.
+// AccessKeyLastUsed returns the access key with the id, of any user.
 func (s *Service) AccessKeyLastUsed(ctx context.Context, pass gate.Pass, id string) (AccessKey, error) {
 	unsaved := s.uses.unsaved()
 	return read(ctx, s, pass, func(tx *db.Tx) (AccessKey, error) {
@@ -117,8 +117,8 @@ func (s *Service) AccessKeyLastUsed(ctx context.Context, pass gate.Pass, id stri
 	})
 }
 
-// SetAccessKeyActive switches an access key on or off. One that is off signs nothing from then on. It is found only
-// under its own user's name; the caller's if that is empty.
+// SetAccessKeyActive activates or deactivates an access key. An inactive key signs nothing from then on. The key must
+// be the named user's, or the caller's if the name is empty.
 func (s *Service) SetAccessKeyActive(tx *gate.Tx, userName, id string, active bool) error {
 	user, err := s.keyOwner(tx, userName, id)
 	if err != nil {
@@ -128,8 +128,7 @@ func (s *Service) SetAccessKeyActive(tx *gate.Tx, userName, id string, active bo
 		id, user.ID, active)
 }
 
-// DeleteAccessKey deletes an access key for ever. It is found only under its own user's name; the caller's if that is
-// empty.
+// DeleteAccessKey deletes an access key. The key must be the named user's, or the caller's if the name is empty.
 func (s *Service) DeleteAccessKey(tx *gate.Tx, userName, id string) error {
 	user, err := s.keyOwner(tx, userName, id)
 	if err != nil {
@@ -138,7 +137,7 @@ func (s *Service) DeleteAccessKey(tx *gate.Tx, userName, id string) error {
 	return tx.Change(noAccessKey(id), `DELETE FROM iam_access_key WHERE id = $1 AND user_id = $2`, id, user.ID)
 }
 
-// keyOwner begins a write of an access key, which policies were asked about by its user.
+// keyOwner begins a write of an access key, and returns its user, whom policies were asked about.
 func (s *Service) keyOwner(tx *gate.Tx, userName, id string) (Identity, error) {
 	if err := s.begin(tx); err != nil {
 		return Identity{}, err

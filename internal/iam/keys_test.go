@@ -33,7 +33,7 @@ func TestKeyRotation(t *testing.T) {
 		w.ok(w.do(w.service.DeleteAccessKey, "bob", first.ID))
 		_, err = w.ask(first.ID, "", "", "*")
 		w.refused(err, fault.Unauthenticated, "not known")
-		w.clock.Pass(time.Second) // keys bear whole seconds, and come oldest first
+		w.clock.Pass(time.Second) // creation times are whole seconds, and order the keys
 		w.key("bob")
 		w.refused(w.do(w.service.DeleteAccessKey, "bob", first.ID), fault.NotFound, first.ID)
 		keys, err := w.service.AccessKeys(w.ctx, w.pass(), "bob")
@@ -83,7 +83,7 @@ func TestKeysBelongToTheirOwner(t *testing.T) {
 	})
 }
 
-// Whoever is renamed while their call is under way does not act for the one who has the name by then.
+// A caller who is renamed during a call does not act for the user who has the old name by then.
 func TestAPassIsNotForWhoeverHasTheName(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		bob := w.user("bob")
@@ -107,7 +107,7 @@ func TestEnsureRoot(t *testing.T) {
 		w.serve()
 		w.ok(w.ensureRoot(again))
 		w.ok(w.do(w.service.SetAccessKeyActive, "", w.root.ID, false))
-		w.ok(w.ensureRoot(again)) // switched off on purpose is not lost
+		w.ok(w.ensureRoot(again)) // a deactivated key is not a lost one
 
 		entries := w.trail()
 		if len(entries) != 2 {
@@ -128,7 +128,7 @@ func TestEnsureRoot(t *testing.T) {
 	})
 }
 
-// If the key cannot be put where its owner finds it, it never begins to work.
+// If the key cannot be stored where its owner finds it, it never becomes valid.
 func TestEnsureRootKeepsBeforeItCommits(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.ok(w.do(w.service.DeleteAccessKey, "", w.root.ID))
@@ -200,13 +200,13 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 		if left > 0 {
 			t.Errorf("%d sessions are left", left)
 		}
-		w.user("bob") // somebody else
+		w.user("bob") // another user
 		_, err = w.service.Principal(w.ctx, session.AccessKeyID)
 		w.refused(err, fault.NotFound, "")
 	})
 }
 
-// The key and the session of a user who is not there, whatever took them away, are nobody's, and least of all the root
+// The key and the session of a user who does not exist, for whatever reason, are not valid, and are not the root
 // user's.
 func TestCredentialsWithoutAUserAreNobodys(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
@@ -225,7 +225,7 @@ func TestCredentialsWithoutAUserAreNobodys(t *testing.T) {
 	})
 }
 
-// What is over for a day is forgotten, a batch at a time, and nothing else is.
+// Prune deletes sessions a day after they expired, a batch at a time, and nothing else.
 func TestPrune(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")
@@ -281,7 +281,7 @@ func TestSessionDurations(t *testing.T) {
 	})
 }
 
-// No secret is in the trail or, in clear, in the database.
+// The trail holds no secret, and the database none in clear.
 func TestSecretsAreNowhere(t *testing.T) {
 	url := dbtest.SQLiteURL(t)
 	w := newWorld(t, dbtest.Open(t, url))
@@ -315,7 +315,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 }
 
-// A session that was over came back to life when somebody set the clock back.
+// An expired session became valid again when somebody set the clock back.
 func TestSessionsStayOverWhateverTheClockSays(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")
@@ -330,7 +330,7 @@ func TestSessionsStayOverWhateverTheClockSays(t *testing.T) {
 		}
 		w.clock.Set(-20 * time.Minute)
 		_, err = w.ask(session.AccessKeyID, session.PlainToken.Reveal(), "", "*")
-		w.ok(err) // its hour is not over
+		w.ok(err) // within its hour
 		w.clock.Pass(time.Hour)
 		refused("after an hour, of which the clock shows 40 minutes")
 		w.serve()

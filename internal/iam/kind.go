@@ -6,13 +6,13 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Owner names a user or a group: whatever can have policies.
+// Owner names a user or a group, which can have policies.
 type Owner struct {
 	Kind OwnerKind
 	Name string
 }
 
-// OwnerKind is a kind of identity, as in an ARN.
+// OwnerKind is a kind of identity, named as in ARNs.
 type OwnerKind string
 
 // The kinds of identities.
@@ -21,15 +21,15 @@ const (
 	OwnerGroup OwnerKind = "group"
 )
 
-// kind is what sets the identities of one kind apart from the others.
+// kind has what differs between the kinds of identities.
 type kind struct {
-	title     string // as in AWS::IAM::User
+	title     string // "User", as in AWS::IAM::User
 	subject   fault.Subject
 	idPrefix  string
-	maxInline int // characters of all inline policies of one identity together, without white space
+	maxInline int // characters of all inline policies of one identity, without white space
 }
 
-// kindOf is the table of kinds. What is none is an error.
+// kindOf returns the entry of the table of kinds. An unknown kind is an error.
 func kindOf(k OwnerKind) (kind, error) {
 	switch k {
 	case OwnerUser:
@@ -41,7 +41,7 @@ func kindOf(k OwnerKind) (kind, error) {
 	}
 }
 
-// Type is what the trail calls identities of the kind, AWS::IAM::User; empty for what is no kind.
+// Type returns the type of the kind's identities in the trail, such as AWS::IAM::User; empty for an unknown kind.
 func (k OwnerKind) Type() string {
 	kind, err := kindOf(k)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// ManagedPolicy is a policy of its own, attached to users and groups. It is the account's, or one of AWS's.
+// ManagedPolicy is a policy that can be attached to users and groups. It is the account's, or AWS's.
 type ManagedPolicy struct {
 	ID             string // ANPA…
-	Name           string // unique without regard to case, among the account's
+	Name           string // unique among the account's, without regard to case
 	Path           string
 	ARN            string
 	Description    string
@@ -48,12 +48,12 @@ func noPolicy(arn string) error {
 	return fault.New(fault.NotFound, fault.Policy, "Policy %s was not found.", arn)
 }
 
-// findPolicy returns a policy of the account.
+// findPolicy returns the account's policy with the ARN.
 func findPolicy(tx *db.Tx, arn string) (ManagedPolicy, error) {
 	return db.One(tx, noPolicy(arn), scanPolicy, selectPolicies+`WHERE p.arn = $1`, arn)
 }
 
-// policy returns a policy of the account or one of AWS's.
+// policy returns the account's or AWS's policy with the ARN.
 func (s *Service) policy(tx *db.Tx, arn string) (ManagedPolicy, error) {
 	if err := s.CheckPolicyARN(arn); err != nil {
 		return ManagedPolicy{}, err
@@ -69,7 +69,7 @@ func (s *Service) policy(tx *db.Tx, arn string) (ManagedPolicy, error) {
 	return p, tx.Row(`SELECT COUNT(*) FROM iam_attachment WHERE policy_arn = $1`, arn).Scan(&p.Attachments)
 }
 
-// attachable is policy with the words that IAM has where a policy is to be used or changed, and not only looked at.
+// attachable is policy with the error message that IAM has when a policy is used or changed, and not only read.
 func (s *Service) attachable(tx *db.Tx, arn string) (ManagedPolicy, error) {
 	p, err := s.policy(tx, arn)
 	if fault.Is(err, fault.NotFound) {
@@ -78,7 +78,7 @@ func (s *Service) attachable(tx *db.Tx, arn string) (ManagedPolicy, error) {
 	return p, err
 }
 
-// changeable begins a write of a policy, and refuses one that is AWS's own or does not exist.
+// changeable begins a write of a policy. It returns an error if the policy is AWS's or does not exist.
 func (s *Service) changeable(tx *gate.Tx, arn string) (ManagedPolicy, error) {
 	if err := s.begin(tx); err != nil {
 		return ManagedPolicy{}, err
@@ -90,14 +90,14 @@ func (s *Service) changeable(tx *gate.Tx, arn string) (ManagedPolicy, error) {
 	return s.attachable(tx.Tx, arn)
 }
 
-// NewPolicy is a managed policy to be created. Path is "/" if empty.
+// NewPolicy describes a managed policy to create. An empty Path is "/".
 type NewPolicy struct {
 	Name, Path, Description string
 	Document                string
 	Tags                    map[string]string
 }
 
-// CreatePolicy creates a managed policy, attached to nobody, whose version v1 has the document.
+// CreatePolicy creates a managed policy, which is not attached, with the document as version v1.
 func (s *Service) CreatePolicy(tx *gate.Tx, in NewPolicy) (ManagedPolicy, error) {
 	if err := s.begin(tx); err != nil {
 		return ManagedPolicy{}, err
@@ -135,15 +135,15 @@ func (s *Service) CreatePolicy(tx *gate.Tx, in NewPolicy) (ManagedPolicy, error)
 	return p, insertVersion(tx, p, PolicyVersion{Number: 1, Document: in.Document, Created: now})
 }
 
-// Policy returns a managed policy, the account's or AWS's own.
+// Policy returns the account's or AWS's managed policy with the ARN.
 func (s *Service) Policy(ctx context.Context, pass gate.Pass, arn string) (ManagedPolicy, error) {
 	return read(ctx, s, pass, func(tx *db.Tx) (ManagedPolicy, error) { return s.policy(tx, arn) })
 }
 
-// PolicyScope says whose managed policies are meant.
+// PolicyScope selects managed policies by whose they are.
 type PolicyScope string
 
-// The scopes, in IAM's words.
+// Scopes, named as in IAM's API.
 const (
 	AllPolicies   PolicyScope = "All"
 	AWSPolicies   PolicyScope = "AWS"
@@ -157,7 +157,7 @@ type PolicyFilter struct {
 	PathPrefix   string // "/" if empty
 }
 
-// Policies returns the managed policies that pass the filter, by name.
+// Policies returns the managed policies that match the filter, ordered by name.
 func (s *Service) Policies(ctx context.Context, pass gate.Pass, filter PolicyFilter) ([]ManagedPolicy, error) {
 	return read(ctx, s, pass, func(tx *db.Tx) (found []ManagedPolicy, err error) {
 		if filter.Scope != AWSPolicies {
@@ -182,13 +182,13 @@ func (s *Service) Policies(ctx context.Context, pass gate.Pass, filter PolicyFil
 	})
 }
 
-// comparePolicies orders by name; one of AWS's may have the same as one of the account's.
+// comparePolicies compares by name and then by ARN: an AWS managed policy may have the name of one of the account's.
 func comparePolicies(a, b ManagedPolicy) int {
 	return cmp.Or(compareNames(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
 }
 
-// DeletePolicy deletes a managed policy that is attached to nobody and has no versions but the default one; an InUse
-// fault says what is left.
+// DeletePolicy deletes a managed policy that is attached to no user or group and has only its default version.
+// Otherwise an InUse fault says what is left.
 func (s *Service) DeletePolicy(tx *gate.Tx, arn string) error {
 	p, err := s.changeable(tx, arn)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// AddMember adds a user to a group; a member already is no error. A user is in ten groups at most.
+// AddMember adds a user to a group. It does nothing if the user is a member. A user can be in ten groups.
 func (s *Service) AddMember(tx *gate.Tx, group, user string) error {
 	g, u, err := s.pair(tx, group, user)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Service) AddMember(tx *gate.Tx, group, user string) error {
 	return err
 }
 
-// RemoveMember removes a user from a group, and with it what the group's policies allowed.
+// RemoveMember removes a user from a group, and so from the group's policies.
 func (s *Service) RemoveMember(tx *gate.Tx, group, user string) error {
 	g, u, err := s.pair(tx, group, user)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Service) RemoveMember(tx *gate.Tx, group, user string) error {
 	return tx.Change(absent, `DELETE FROM iam_member WHERE user_id = $1 AND group_id = $2`, u.ID, g.ID)
 }
 
-// pair begins a write about a member of a group, which policies were asked about by the group alone.
+// pair begins a write of a membership. Policies were asked about the group alone.
 func (s *Service) pair(tx *gate.Tx, group, user string) (g, u Identity, err error) {
 	if err := s.begin(tx); err != nil {
 		return g, u, err
@@ -51,7 +51,7 @@ func (s *Service) pair(tx *gate.Tx, group, user string) (g, u Identity, err erro
 	return g, u, err
 }
 
-// Group returns a group and its members, by name.
+// Group returns the group with the name and its members, ordered by name.
 func (s *Service) Group(
 	ctx context.Context, pass gate.Pass, name string,
 ) (group Identity, members []Identity, err error) {
@@ -65,7 +65,7 @@ func (s *Service) Group(
 	return group, members, err
 }
 
-// GroupsOf returns the groups a user is in, by name.
+// GroupsOf returns the user's groups, ordered by name.
 func (s *Service) GroupsOf(ctx context.Context, pass gate.Pass, user string) ([]Identity, error) {
 	return read(ctx, s, pass, func(tx *db.Tx) ([]Identity, error) {
 		u, err := find(tx, Owner{OwnerUser, user})

@@ -10,6 +10,6 @@ import (
 func TestNothingWithoutAPass(t *testing.T) {
 	gatetest.NeedsPass(t, newWorld(t, dbtest.SQLite(t)).service,
 		"Principal", "Used", // the gate, to authenticate
-		"Asked", "AskedByKey", "ResourceTags", // what policies are asked about
+		"Asked", "AskedByKey", "ResourceTags", // the gate, to evaluate policies
 	)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// padded is allowPush with spaces, which do not count, and grown to the size in characters, which do.
+// padded returns allowPush with spaces, which do not count, extended to the number of characters, which do.
 func padded(characters int) string {
 	name := strings.Repeat("P", characters-len(allowPush)+len("Push"))
 	return "\n\t " + strings.Replace(allowPush, "Push", name, 1) + " \r\n"
@@ -25,7 +25,7 @@ func TestDocumentsAreLimitedAsIAMDoes(t *testing.T) {
 			return w.do(w.service.PutInlinePolicy, owner, iam.InlinePolicy{Name: name, Document: padded(characters)})
 		}
 		w.ok(put(userNamed("bob"), "A", 2048))
-		w.ok(put(userNamed("bob"), "a", 1000)) // in its place
+		w.ok(put(userNamed("bob"), "a", 1000)) // replaces it
 		w.ok(put(userNamed("bob"), "b", 1048))
 		w.refused(put(userNamed("bob"), "b", 1049), fault.Limit, "2048 bytes exceeded for user bob")
 		w.ok(put(groupNamed("team"), "a", 5120))
@@ -145,7 +145,7 @@ func TestAttachments(t *testing.T) {
 		}
 		w.refused(w.do(w.service.AttachPolicy, userNamed("bob"), administrator), fault.Limit, "PoliciesPerUser: 10")
 		p3 := "arn:aws:iam::111122223333:policy/p3"
-		w.ok(w.do(w.service.AttachPolicy, userNamed("bob"), p3)) // is attached already
+		w.ok(w.do(w.service.AttachPolicy, userNamed("bob"), p3)) // already attached
 		w.ok(w.do(w.service.AttachPolicy, groupNamed("team"), p3))
 		owners, err := w.service.PolicyOwners(w.ctx, w.pass(), p3)
 		w.ok(err)
@@ -172,7 +172,7 @@ func TestAttachments(t *testing.T) {
 	})
 }
 
-// A policy whose name differs in case only is another one's; a policy of a user is not a group's of the same name.
+// Another user's policy may have the same name in another case, and a user's policy is not a group's of the same name.
 func TestPoliciesAreTheirOwners(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.policy("Read", allowPush)
@@ -186,7 +186,7 @@ func TestPoliciesAreTheirOwners(t *testing.T) {
 		}
 		put(userNamed("Same"), "b", allowPush)
 		put(userNamed("same"), "A", allowPush)
-		put(userNamed("same"), "B", denyPush) // in place of b
+		put(userNamed("same"), "B", denyPush) // replaces b
 		put(groupNamed("same"), "b", allowPush)
 		for owner, want := range map[iam.Owner][]iam.InlinePolicy{
 			userNamed("same"):  {{Name: "A", Document: allowPush}, {Name: "B", Document: denyPush}},

@@ -11,12 +11,12 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// Principal implements gate.Principals: it returns the owner of an active access key or session as of the last change
-// that was committed, or a NotFound fault.
+// Principal implements gate.Principals: it returns the owner of an active access key or session as of the last
+// committed change. The error is NotFound if there is none.
 func (s *Service) Principal(ctx context.Context, accessKeyID string) (gate.Principal, error) {
 	return s.principals.get(accessKeyID, func() (gate.Principal, error) {
 		if !keyIDForm.MatchString(accessKeyID) {
-			return gate.Principal{}, noAccessKey(accessKeyID) // what we cannot have issued costs no read
+			return gate.Principal{}, noAccessKey(accessKeyID) // an id that was never issued costs no read
 		}
 		c, err := db.Get(ctx, s.db, func(tx *db.Tx) (credential, error) { return findCredential(tx, accessKeyID) })
 		if err != nil {
@@ -55,8 +55,8 @@ func (s *Service) principal(accessKeyID string, c credential) (p gate.Principal,
 	return p, err
 }
 
-// parsePolicies parses what applies to a user. A document that does not parse any more fails them all: leaving it out
-// could leave out a Deny. Root, whom no policy limits, can mend it.
+// parsePolicies parses the policies that apply to a user. If one does not parse, it fails: leaving the policy out could
+// leave out a Deny. The root user, whom no policy limits, can repair it.
 func parsePolicies(owned []ownedPolicy) ([]policy.Policy, error) {
 	parsed := make([]policy.Policy, 0, len(owned))
 	for _, o := range owned {
@@ -67,7 +67,7 @@ func parsePolicies(owned []ownedPolicy) ([]policy.Policy, error) {
 		if ofAWS(o.arn) {
 			builtIn, ok := awsPolicy(o.arn)
 			if !ok {
-				continue // of another release of ours: it allows nothing here, and none of AWS's denies
+				continue // of another release of Sallyport; it allows nothing here, and no AWS managed policy denies
 			}
 			text = builtIn.document
 		}

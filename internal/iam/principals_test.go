@@ -49,7 +49,7 @@ func TestPrincipalsAreWhoTheyAre(t *testing.T) {
 	})
 }
 
-// A policy reaches a user in four ways; each decision names the policy as AWS's messages do.
+// A policy applies to a user in four ways. Each decision names the policy as AWS's messages do.
 func TestPoliciesReachTheUser(t *testing.T) {
 	bob, team := userNamed("bob"), groupNamed("team")
 	put := func(w *world, owner iam.Owner) error {
@@ -89,8 +89,8 @@ func TestPoliciesReachTheUser(t *testing.T) {
 	}
 }
 
-// What applies to a user is their own and their groups' policies, in an order that does not change: the user's before
-// the groups', each by name. What others have does not.
+// A user's own and their groups' policies apply, in a fixed order: the user's before the groups', each by name.
+// Policies of others do not apply.
 func TestPoliciesOfAUser(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		mina, eng, others := userNamed("mina"), groupNamed("eng"), groupNamed("others")
@@ -127,7 +127,7 @@ func TestPoliciesOfAUser(t *testing.T) {
 				t.Error(diff)
 			}
 		}
-		_, err := w.ask(key.ID, "", push, host) // by version 2, the default one
+		_, err := w.ask(key.ID, "", push, host) // version 2, the default, allows it
 		w.ok(err)
 	})
 }
@@ -167,8 +167,8 @@ func TestRemovedFromTheGroupIsDeniedAtOnce(t *testing.T) {
 	})
 }
 
-// Principals come from memory, and what is there ends with the next write: a change that was made behind the service's
-// back is seen after the next one that is not, though that one fails.
+// Principals come from the cache, which the next write empties: a change that was made without the service is seen
+// after the next write through it, even if that write fails.
 func TestPrincipalsAreCachedUntilAWrite(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")
@@ -184,7 +184,7 @@ func TestPrincipalsAreCachedUntilAWrite(t *testing.T) {
 	})
 }
 
-// Every write of the service, whatever becomes of it, ends what was remembered before it.
+// Every write of the service empties the cache, whether it succeeds or not.
 func TestEveryWriteDropsTheCache(t *testing.T) {
 	w := newWorld(t, dbtest.SQLite(t))
 	service := reflect.ValueOf(w.service)
@@ -204,7 +204,7 @@ func TestEveryWriteDropsTheCache(t *testing.T) {
 			args = append(args, reflect.Zero(method.Type().In(i)).Interface())
 		}
 		_ = w.doAs(w.gate.Self(gate.Call{Name: name}), method.Interface(), args...)
-		if kept := iam.Cached(w.service) > 0; kept != (name == "SaveUses") { // which changes no principal
+		if kept := iam.Cached(w.service) > 0; kept != (name == "SaveUses") { // it changes no principal
 			t.Errorf("%s: remembered after it: %v", name, kept)
 		}
 	}
@@ -213,7 +213,7 @@ func TestEveryWriteDropsTheCache(t *testing.T) {
 	}
 }
 
-// A stored document that does not parse any more could have been a Deny: its user is refused, not the document.
+// A stored document that no longer parses may have been a Deny. The user is refused; the document is not ignored.
 func TestAPolicyThatDoesNotParseFailsClosed(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")

@@ -7,12 +7,12 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// EnsureRoot gives the root user an access key if it has none: on a new deployment, or after somebody deleted them
-// all. Otherwise it does nothing, and leaves no event. It is a write of the deployment itself.
+// EnsureRoot creates an access key of the root user if it has none, on a new deployment or after all were deleted.
+// Otherwise it does nothing, and records no event. It is a write of the deployment itself.
 //
-// keep must put the key where its owner finds it. It is called before the key begins to work, so that a crash in
-// between leaves a file that is written again rather than a key nobody has; and it may be called again with another
-// key, which replaces the first.
+// keep must store the key where the root user finds it. EnsureRoot calls it before it commits the key, so that a crash
+// in between leaves a file that is replaced later rather than a key that nobody has. It may call keep again with
+// another key, which replaces the first.
 func (s *Service) EnsureRoot(tx *gate.Tx, keep func(IssuedKey) error) error {
 	if err := s.begin(tx); err != nil {
 		return err

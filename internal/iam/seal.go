@@ -13,15 +13,15 @@ import (
 // SealKeySize is the size of the deployment's key, in bytes.
 const SealKeySize = 32
 
-// Seal encrypts secrets before they reach the database, with AES-256-GCM and the deployment's key, so that a
-// stolen database signs nothing. A sealed secret is bound to its access key id and to its purpose: moved to
-// another row or column it does not open. The zero Seal refuses to work.
+// Seal encrypts secrets for the database, with AES-256-GCM and the deployment's key, so that a stolen database cannot
+// sign. A sealed secret is bound to its access key id and its purpose: in another row or column it cannot be opened.
+// The zero Seal refuses to work.
 type Seal struct {
 	aead   cipher.AEAD
 	random io.Reader
 }
 
-// purpose is what a sealed secret is for.
+// purpose is what a sealed secret is used for.
 type purpose string
 
 const (
@@ -29,7 +29,7 @@ const (
 	sessionToken  purpose = "token"
 )
 
-// NewSeal returns a Seal with the deployment's key of SealKeySize bytes.
+// NewSeal returns a Seal with the deployment's key, which has SealKeySize bytes.
 func NewSeal(key []byte, random io.Reader) (*Seal, error) {
 	if len(key) != SealKeySize {
 		return nil, fmt.Errorf("the deployment's key has %d bytes instead of %d", len(key), SealKeySize)
@@ -48,7 +48,7 @@ func NewSeal(key []byte, random io.Reader) (*Seal, error) {
 	return &Seal{aead: aead, random: random}, nil
 }
 
-// close encrypts the secret: a fresh nonce, then the ciphertext with its tag.
+// close encrypts the secret. It returns a fresh nonce, followed by the ciphertext with its tag.
 func (s *Seal) close(secret gate.Secret, accessKeyID string, p purpose) ([]byte, error) {
 	if s.aead == nil {
 		return nil, errors.New("the zero Seal seals nothing")
@@ -60,7 +60,7 @@ func (s *Seal) close(secret gate.Secret, accessKeyID string, p purpose) ([]byte,
 	return s.aead.Seal(nonce, nonce, []byte(secret.Reveal()), binding(accessKeyID, p)), nil
 }
 
-// open decrypts what close made with the same key, access key id and purpose.
+// open decrypts what close returned for the same key, access key id and purpose.
 func (s *Seal) open(sealed []byte, accessKeyID string, p purpose) (gate.Secret, error) {
 	if s.aead == nil {
 		return "", errors.New("the zero Seal opens nothing")
@@ -77,5 +77,5 @@ func (s *Seal) open(sealed []byte, accessKeyID string, p purpose) (gate.Secret, 
 	return gate.Secret(secret), nil
 }
 
-// binding is the associated data. An access key id holds no "/".
+// binding returns the associated data. Access key ids do not contain "/".
 func binding(accessKeyID string, p purpose) []byte { return []byte(accessKeyID + "/" + string(p)) }

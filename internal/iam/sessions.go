@@ -10,16 +10,16 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// How long the credentials of GetSessionToken live.
+// The lifetime of the credentials of GetSessionToken, see
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
 const (
 	DefaultSession = 12 * time.Hour
 	minSession     = 15 * time.Minute
 	maxSession     = 36 * time.Hour
-	maxRootSession = time.Hour // of the root user: longer ones are cut to it
+	maxRootSession = time.Hour // of the root user; longer ones are shortened to it
 )
 
-// IssuedSession is a session at the only moment its secrets are known.
+// IssuedSession is a new session with its secrets, which are known only now.
 type IssuedSession struct {
 	AccessKeyID             string // ASIA…
 	PlainSecret, PlainToken gate.Secret
@@ -27,9 +27,9 @@ type IssuedSession struct {
 	Expires                 time.Time
 }
 
-// NewSession gives the caller temporary credentials that may do what the caller may, policies changed later included.
-// They end when they expire or the user is deleted. Credentials of a session cannot make another one: it would outlive
-// the first.
+// NewSession issues temporary credentials of the caller. Policies apply to them as to the caller, including later
+// changes. They end when they expire or the user is deleted. The credentials of a session cannot issue others, which
+// would outlive them.
 func (s *Service) NewSession(tx *gate.Tx, duration time.Duration) (IssuedSession, error) {
 	if err := s.begin(tx); err != nil {
 		return IssuedSession{}, err
@@ -55,7 +55,7 @@ func (s *Service) NewSession(tx *gate.Tx, duration time.Duration) (IssuedSession
 	return issued, s.issueSession(tx, user, &issued)
 }
 
-// issueSession draws the session's credentials and keeps it.
+// issueSession makes the session's credentials and stores the session.
 func (s *Service) issueSession(tx *gate.Tx, user Identity, n *IssuedSession) (err error) {
 	var secret, token []byte
 	if n.AccessKeyID, n.PlainSecret, secret, err = s.draw(sessionPrefix); err != nil {
@@ -75,14 +75,15 @@ func (s *Service) issueSession(tx *gate.Tx, user Identity, n *IssuedSession) (er
 }
 
 const (
-	// keepSessions is how long after its end a session is still known, so that who uses it is told that it expired.
+	// keepSessions is how long an expired session is kept, so that a call with it is told that it expired.
 	keepSessions = 24 * time.Hour
-	// pruneBatch bounds how many sessions one transaction deletes, so that nobody waits long behind it.
+	// pruneBatch is how many sessions one transaction deletes, so that others do not wait long for it.
 	pruneBatch = 1000
 )
 
-// Prune forgets some of the sessions that are over at the time, and returns how many. It is to be called now and then,
-// each time in a transaction of its own, until that is none: every user can make any number of sessions.
+// Prune deletes up to pruneBatch sessions that expired longer than keepSessions ago, and returns how many it deleted.
+// Call it at intervals, and each time, in a transaction of its own, until it returns 0: a user can make any number of
+// sessions.
 func (s *Service) Prune(tx *gate.Tx, now time.Time) (int64, error) {
 	if err := s.begin(tx); err != nil {
 		return 0, err

@@ -17,7 +17,7 @@ func (s *Service) Tag(tx *gate.Tx, owner Owner, tags map[string]string) error {
 	})
 }
 
-// Untag removes tags from a user; those the user does not have are no error.
+// Untag removes tags from a user. It ignores tags that the user does not have.
 func (s *Service) Untag(tx *gate.Tx, owner Owner, keys []string) error {
 	return s.change(tx, owner, func(i *Identity) error {
 		for _, key := range keys {
@@ -27,8 +27,8 @@ func (s *Service) Untag(tx *gate.Tx, owner Owner, keys []string) error {
 	})
 }
 
-// mergeTags returns old with the new tags set. Tag keys are compared without regard to case, and keep the spelling
-// they first had. The result is never nil.
+// mergeTags returns old with the new tags set. Tag keys are compared without regard to case, and keep the spelling that
+// they had first. The result is never nil.
 func mergeTags(old, set map[string]string) (map[string]string, error) {
 	merged := maps.Clone(old)
 	if merged == nil {
@@ -46,7 +46,7 @@ func mergeTags(old, set map[string]string) (map[string]string, error) {
 	return merged, nil
 }
 
-// spelling returns the key as the tags have it, or as it is if they do not.
+// spelling returns the key as it is spelled in tags, or as given if it is not there.
 func spelling(tags map[string]string, key string) string {
 	for present := range tags {
 		if policy.Fold(present) == policy.Fold(key) {

@@ -11,14 +11,14 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// LastUse is when and for what an access key was last used; zero for never.
+// LastUse says when, where from and for which service an access key was last used. It is zero if it never was.
 type LastUse struct {
 	Time    time.Time
 	Service string
 	Region  string
 }
 
-// or returns the later of the two; other if they are equally late.
+// or returns the later of u and other, and other if they are equally late.
 func (u LastUse) or(other LastUse) LastUse {
 	if other.Time.Before(u.Time) {
 		return u
@@ -26,14 +26,14 @@ func (u LastUse) or(other LastUse) LastUse {
 	return other
 }
 
-// uses holds the last uses of access keys that are not in the database yet. There are as many uses as requests, and of
-// those of a key only the last one matters. What is pending is lost in a crash.
+// uses holds the last uses of access keys that are not in the database yet. Every request is a use, and only the last
+// use of a key matters. A crash loses the pending ones.
 type uses struct {
 	mu      sync.Mutex
 	pending map[string]LastUse // by access key id
 }
 
-// unsaved returns what is pending. It is to be called before the database is read: what is missing here by then was
+// unsaved returns the pending uses. Call it before reading the database: a use that is no longer pending by then was
 // saved before.
 func (u *uses) unsaved() map[string]LastUse {
 	u.mu.Lock()
@@ -50,7 +50,7 @@ func (u *uses) add(id string, use LastUse) {
 	u.pending[id] = u.pending[id].or(use)
 }
 
-// saved forgets what was saved, but for keys that were used again since.
+// saved removes the uses that were saved, except of keys that were used again since.
 func (u *uses) saved(uses map[string]LastUse) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -61,7 +61,7 @@ func (u *uses) saved(uses map[string]LastUse) {
 	}
 }
 
-// Used implements gate.Uses: it remembers when and for what an access key was last used.
+// Used implements gate.Uses: it records the last use of an access key.
 func (s *Service) Used(_ context.Context, accessKeyID, source, region string) {
 	if strings.HasPrefix(accessKeyID, accessKeyPrefix) {
 		service, _, _ := strings.Cut(source, ".")
@@ -69,10 +69,10 @@ func (s *Service) Used(_ context.Context, accessKeyID, source, region string) {
 	}
 }
 
-// SaveUses writes the last uses of access keys into the database. Reads of access keys show them before. It is to be
-// called now and then, and at the end.
+// SaveUses writes the last uses of access keys to the database. Reads of access keys also show unsaved ones. Call it at
+// intervals, and when the control plane stops.
 func (s *Service) SaveUses(tx *gate.Tx) error {
-	if err := tx.Check(); err != nil { // no principal depends on it: none is dropped
+	if err := tx.Check(); err != nil { // not begin: no principal depends on uses
 		return err
 	}
 	unsaved := s.uses.unsaved()

@@ -25,7 +25,7 @@ func (w *world) lastUse(key iam.AccessKey) iam.LastUse {
 
 func (w *world) saveUses() { w.Helper(); w.ok(w.gate.Maintain(w.ctx, w.service.SaveUses)) }
 
-// Uses are shown at once, though they are written only now and then, and they outlast the process that wrote them.
+// Uses are shown at once, though they are saved only at intervals, and survive a restart once they are saved.
 func TestLastUseOfAccessKeys(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")
@@ -59,8 +59,8 @@ func TestLastUseOfAccessKeys(t *testing.T) {
 	})
 }
 
-// A use that came before another one does not replace it, in memory or in the database; and what could not be saved is
-// saved the next time.
+// An earlier use does not replace a later one, in memory or in the database, and what could not be saved is saved the
+// next time.
 func TestOnlyTheLastUseCounts(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		key := w.user("bob")

@@ -10,15 +10,15 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// PolicyVersion is one text of a managed policy.
+// PolicyVersion is one version of a managed policy.
 type PolicyVersion struct {
-	Number   int64  // from 1 on; never used again after deletion
+	Number   int64  // from 1; not used again after deletion
 	Document string // as it was given
 	Created  time.Time
-	Default  bool // the one that applies
+	Default  bool // this version applies
 }
 
-// ID is the version's name: "v1", "v2", …
+// ID returns the version's name: "v1", "v2", …
 func (v PolicyVersion) ID() string { return versionID(v.Number) }
 
 func versionID(number int64) string { return fmt.Sprintf("v%d", number) }
@@ -30,7 +30,7 @@ func scanVersion(row db.Scanner) (v PolicyVersion, err error) {
 	return v, err
 }
 
-// findVersions returns the versions of a policy of the account, newest first.
+// findVersions returns the versions of the account's policy, newest first.
 func findVersions(tx *db.Tx, p ManagedPolicy) ([]PolicyVersion, error) {
 	return db.Collect(tx, scanVersion, `
 		SELECT v.number, v.document, v.created, v.number = p.default_version
@@ -54,8 +54,8 @@ func insertVersion(tx *gate.Tx, p ManagedPolicy, v PolicyVersion) error {
 	return err
 }
 
-// CreatePolicyVersion adds a version to a managed policy of the account, which has at most five, and makes it the one
-// that applies if makeDefault is set.
+// CreatePolicyVersion adds a version to a managed policy of the account, which can have five. If makeDefault is set,
+// the version applies from now on.
 func (s *Service) CreatePolicyVersion(
 	tx *gate.Tx, arn, document string, makeDefault bool,
 ) (PolicyVersion, error) {
@@ -94,7 +94,7 @@ func setDefault(tx *gate.Tx, p ManagedPolicy, v PolicyVersion) error {
 	return err
 }
 
-// PolicyVersion returns one version of a managed policy.
+// PolicyVersion returns a version of a managed policy.
 func (s *Service) PolicyVersion(ctx context.Context, pass gate.Pass, arn, version string) (PolicyVersion, error) {
 	versions, err := s.PolicyVersions(ctx, pass, arn)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Service) PolicyVersions(ctx context.Context, pass gate.Pass, arn string
 	})
 }
 
-// SetDefaultPolicyVersion makes a version the one that applies, for everybody the policy is attached to.
+// SetDefaultPolicyVersion makes the version the one that applies, for all users and groups with the policy.
 func (s *Service) SetDefaultPolicyVersion(tx *gate.Tx, arn, version string) error {
 	p, v, err := s.changeableVersion(tx, arn, version)
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Service) DeletePolicyVersion(tx *gate.Tx, arn, version string) error {
 	return err
 }
 
-// changeableVersion begins a write of a policy's version.
+// changeableVersion begins a write of a policy's version, and returns the policy and the version.
 func (s *Service) changeableVersion(tx *gate.Tx, arn, version string) (ManagedPolicy, PolicyVersion, error) {
 	p, err := s.changeable(tx, arn)
 	if err != nil {

@@ -26,7 +26,7 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is the room of identities with a real gate before it and a real database behind it.
+// world is the service with a real gate and a real database.
 type world struct {
 	testing.TB
 	ctx     context.Context
@@ -37,7 +37,8 @@ type world struct {
 	root    iam.IssuedKey
 }
 
-// each runs a test on each database. On SQLite every write is run twice, the first time in vain: see dbtest.SQLite.
+// each runs a test on each database. On SQLite every write is run twice, and the first run is undone: see
+// dbtest.SQLite.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	dbtest.Each(t, func(t *testing.T, database *db.Writer) { test(t, newWorld(t, database)) })
 }
@@ -53,14 +54,14 @@ func newWorld(t testing.TB, database *db.Writer) *world {
 	return w
 }
 
-// serve starts the service anew, with an empty cache.
+// serve replaces the service by a new one with an empty cache.
 func (w *world) serve() {
 	w.Helper()
 	seal, err := iam.NewSeal(bytes.Repeat([]byte{7}, iam.SealKeySize), rand.Reader)
 	w.ok(err)
 	w.service = iam.New(account, w.db.DB, seal, w.clock.Read, rand.Reader)
 	w.gate = gate.New(account, w.service, w.service, w.db, w.clock.Read, rand.Reader)
-	w.gate.LimitCalls(1_000_000) // the tests ask as fast as they can
+	w.gate.LimitCalls(1_000_000) // the tests call as fast as they can
 }
 
 func (w *world) ensureRoot(keep func(iam.IssuedKey) error) error {
@@ -68,7 +69,7 @@ func (w *world) ensureRoot(keep func(iam.IssuedKey) error) error {
 	return w.doAs(pass, w.service.EnsureRoot, keep)
 }
 
-// ticking is a machine's clocks, in which time passes whenever they are read.
+// ticking is a machine's clocks, which advance whenever they are read.
 type ticking struct{ *clocktest.Machine }
 
 func (t ticking) Read() clock.Reading {
@@ -91,7 +92,7 @@ func (w *world) refused(err error, kind fault.Kind, text string) {
 	}
 }
 
-// ask lets the key's owner do the action, or says why not. Without an action, everybody may.
+// ask authorizes the key's owner for the action. An empty action needs no permission.
 func (w *world) ask(keyID, token, action, resource string) (gate.Pass, error) {
 	call := gate.Call{
 		RequestID: uuid.New(time.Now(), rand.Reader), Source: "iam.amazonaws.com", Name: "Test", Region: region,
@@ -104,7 +105,7 @@ func (w *world) ask(keyID, token, action, resource string) (gate.Pass, error) {
 	return w.gate.Authorize(w.ctx, caller, call)
 }
 
-// as is a pass for the key's owner, who needs no permission for it.
+// as returns a pass of the key's owner that needs no permission.
 func (w *world) as(keyID string) gate.Pass {
 	w.Helper()
 	pass, err := w.ask(keyID, "", "", "*")
@@ -114,13 +115,13 @@ func (w *world) as(keyID string) gate.Pass {
 
 func (w *world) pass() gate.Pass { w.Helper(); return w.as(w.root.ID) }
 
-// do runs a method of the service that writes, as root: method(tx, args...).
+// do calls a method of the service that writes, as the root user: method(tx, args...).
 func (w *world) do(method any, args ...any) error {
 	w.Helper()
 	return w.doAs(w.pass(), method, args...)
 }
 
-// doAs is do as somebody else.
+// doAs is do with another user's pass.
 func (w *world) doAs(pass gate.Pass, method any, args ...any) error {
 	_, err := made[any](w, pass, method, args...)
 	return err
@@ -175,7 +176,7 @@ func (w *world) policy(name, document string) iam.ManagedPolicy {
 	return p
 }
 
-// trail is every event so far, newest first.
+// trail returns all events, newest first.
 func (w *world) trail() []trail.Entry {
 	w.Helper()
 	entries, err := trail.NewLog(w.db.DB).Events(w.ctx, trail.Query{Limit: 10_000})
