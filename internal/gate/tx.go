@@ -91,8 +91,9 @@ func (t *Tx) record() error {
 }
 
 // Write runs fn in a transaction and commits the call's event with it. When it returns nil, both are durable, and what
-// fn registered with After is done. After any error the call has failed, and nothing of it lasts. A Pass whose event
-// was committed is refused: the second write would have none of its own.
+// fn registered with After is done. After any error the call has failed. Nothing of it lasts then, unless the database
+// did not say whether it committed and there is no Undo. A Pass whose event was committed is refused: the second write
+// would have none of its own.
 func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 	if err := pass.Check(); err != nil {
 		return err
