@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// debian11 are scenarios on Debian 11, whose ssh.socket starts an sshd for each connection, and takes /run/sshd away
-// with each that ends.
+// debian11 returns the scenarios for Debian 11, whose ssh.socket starts an sshd for each connection and removes
+// /run/sshd whenever one ends.
 func debian11() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"an sshd for each connection": perConnection,
@@ -51,8 +51,8 @@ func perConnection(t *testing.T) {
 	m.units(t)
 }
 
-// unitOptions: an AuthorizedKeysCommand stands in the options with which systemd starts each sshd. No daemon runs that
-// could be asked for them: enrollment succeeded, and every push was denied.
+// unitOptions: an AuthorizedKeysCommand was among the options with which systemd starts each sshd. No daemon ran whose
+// options could be read: enrollment succeeded, and every push was denied.
 func unitOptions(t *testing.T) {
 	const defaults, dropIn = "/etc/default/ssh", "/etc/systemd/system/ssh@.service.d/keys.conf"
 	m := bootPerConnection(t)
@@ -85,7 +85,7 @@ func unitOptions(t *testing.T) {
 	must(t, os.Remove(dropIn))
 	m.run(t, "systemctl", "daemon-reload")
 
-	// Later, on an enrolled machine, the status says what beats us, and whoever pushes is told.
+	// If that happens to an enrolled machine, its status names the option, and a push is refused with the reason.
 	m.mustEnroll(t)
 	m.bothWork(t)
 	inDefaults()

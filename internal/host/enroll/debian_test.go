@@ -13,10 +13,10 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/debian"
 )
 
-// scenario names, in the environment, what to run inside the Debian.
+// scenario is the environment variable that names the scenario to run inside the Debian.
 const scenario = "SALLYPORT_TEST_SCENARIO"
 
-// hostProgram is where a scenario finds sallyport-host.
+// hostProgram is the path of sallyport-host for the scenarios.
 const hostProgram = "/root/sallyport-host"
 
 func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
@@ -24,10 +24,10 @@ func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
 // TestDebian enrolls Debian machines made for it, one for each scenario.
 func TestDebian(t *testing.T) { onDebian(t, debian.Bookworm, all()) }
 
-// TestDebian11 enrolls what Debian 11 does in a way of its own.
+// TestDebian11 runs the scenarios that only Debian 11 has.
 func TestDebian11(t *testing.T) { onDebian(t, debian.Bullseye, debian11()) }
 
-// onDebian runs each of the scenarios in a Debian of the suite.
+// onDebian runs each scenario in a Debian of the suite.
 func onDebian(t *testing.T, suite debian.Suite, scenarios map[string]func(*testing.T)) {
 	t.Helper()
 	if debian.Inside() {
@@ -44,7 +44,7 @@ func onDebian(t *testing.T, suite debian.Suite, scenarios map[string]func(*testi
 	}
 }
 
-// all are the scenarios.
+// all returns the scenarios for every Debian.
 func all() map[string]func(*testing.T) {
 	found := scenarios()
 	maps.Copy(found, setups())

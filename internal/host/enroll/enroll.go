@@ -1,6 +1,6 @@
-// Package enroll makes a machine a host of Sallyport and takes it back, so that nobody is ever locked out: every
-// change is written down before it is made, sshd's new configuration is tried by a real login before the
-// running sshd hears of it, and whatever goes wrong is rolled back.
+// Package enroll makes a machine a host of Sallyport and undoes that again, so that nobody is ever locked out. It
+// records every change before it makes it, tries sshd's new configuration by a real login before it reloads the running
+// sshd, and rolls back after any error.
 package enroll
 
 import (
@@ -20,24 +20,24 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// Options says how to enroll. Token, Program, Now and Random are required; every other zero value is the usual
-// choice.
+// Options configures an enrollment. Token, Program, Now and Random are required; for every other field the zero value
+// is the usual choice.
 type Options struct {
 	Token string // as `sallyport host-token` printed it
-	// Directory is host.DefaultDirectory if it is empty. An enrollment under another one touches nothing outside of
-	// it but sshd's configuration, the service manager's files and, where KeysUser leaves it to us, the system's users.
+	// Directory is host.DefaultDirectory if it is empty. Outside another directory, an enrollment touches only sshd's
+	// configuration, the service manager's files and, if KeysUser is empty, the system's users.
 	Directory string
 	Program   string // the sallyport-host to install; a running sallyport-host passes its own path
-	Version   string // of it, to report
+	Version   string // Program's version, to report
 
-	SSHDConfig string       // another than that of the sshd that runs, for a private one
-	PIDFile    string       // of the running sshd; what the configuration says if empty
-	Port       int          // the port to report; what the configuration says if zero
-	Addresses  []netip.Addr // to report; those that sshd is bound to if empty, the machine's own if it is bound to none
+	SSHDConfig string       // the configuration of a private sshd; empty for the sshd that runs
+	PIDFile    string       // of the running sshd; taken from the configuration if empty
+	Port       int          // the port to report; taken from the configuration if zero
+	Addresses  []netip.Addr // to report; if empty, those that sshd is bound to, or else all of the machine's
 
-	KeysUser      string // whom sshd runs the keys helper as; DefaultKeysUser, made if it must be, unless sshd has one already
+	KeysUser      string // the user sshd runs the helper as; if empty, the one sshd has, else DefaultKeysUser
 	Service       Service
-	SkipTestLogin bool // go on where no user can be found to try a login with
+	SkipTestLogin bool // go on if no user can be found to try a login with
 
 	Now    func() time.Time
 	Random io.Reader
@@ -46,10 +46,10 @@ type Options struct {
 // DefaultKeysUser is the system user that enrollment makes.
 const DefaultKeysUser = "sallyport"
 
-// rollbackTimeout bounds undoing everything, which goes on after the caller has given up.
+// rollbackTimeout bounds a rollback, which goes on after the caller's context has ended.
 const rollbackTimeout = 3 * time.Minute
 
-// Result is what a finished enrollment comes to.
+// Result describes a finished enrollment.
 type Result struct {
 	InstanceID  string   `json:"instanceId"`
 	Account     string   `json:"account"`
@@ -62,16 +62,17 @@ type Result struct {
 	KeysUser    string   `json:"keysUser"`
 	TestLogin   string   `json:"testLogin,omitempty"` // the user whose login was tried
 	Warnings    []string `json:"warnings,omitempty"`
-	NotTried    []string `json:"notTried,omitempty"` // ways to log in, and how they were judged instead
+	NotTried    []string `json:"notTried,omitempty"` // ways to log in that were judged without a login
 }
 
-// Run enrolls this machine. It needs root. On any error, and when the context ends, the machine is as it was
-// before; only the control plane may still list an instance that never links, of which the error then tells.
-// An enrollment that was killed midway is cleaned up first. Errors are faults: Exists if the directory is
-// enrolled already, Denied, Invalid, Unavailable or WrongState otherwise.
+// Run enrolls this machine. It needs root. After any error, and when the context ends, the machine is as it was before.
+// Only the control plane may then still list an instance that never links; the error says so. Run first cleans up after
+// an enrollment that was killed. Errors are faults: Exists if the directory is enrolled already, otherwise Denied,
+// Invalid, Unavailable or WrongState.
 func Run(ctx context.Context, options Options, progress Progress) (Result, error) {
 	if os.Geteuid() != 0 {
-		return Result{}, fault.New(fault.Denied, fault.Enrollment, "Only root can enroll a machine: sshd's configuration and the agent's key are root's. Try again with sudo.")
+		return Result{}, fault.New(fault.Denied, fault.Enrollment,
+			"Only root can enroll a machine: sshd's configuration and the agent's key are root's. Try again with sudo.")
 	}
 	if err := checkBuild(); err != nil {
 		return Result{}, err
@@ -99,17 +100,20 @@ func Run(ctx context.Context, options Options, progress Progress) (Result, error
 	defer cancel()
 	if undoErr := e.manifest.undo(undoing, progress); undoErr != nil {
 		return Result{}, fault.Wrap(fmt.Errorf("%w; rolling back: %w", err, undoErr), fault.WrongState, fault.Enrollment,
-			"%s Rolling back did not succeed whole: mend what is reported above, then run `sallyport-host unenroll --directory %s`.", fault.Explain(err), options.Directory)
+			"%s Rolling back did not succeed whole: mend what is reported above, "+
+				"then run `sallyport-host unenroll --directory %s`.", fault.Explain(err), options.Directory)
 	}
 	if e.result.InstanceID != "" {
-		return Result{}, fault.Wrap(err, fault.Of(err).Kind, fault.Enrollment, "%s The machine is as it was before. The control plane lists it as %s, which will not come up: remove it with `aws ec2 terminate-instances --instance-ids %s`.",
+		return Result{}, fault.Wrap(err, fault.Of(err).Kind, fault.Enrollment,
+			"%s The machine is as it was before. The control plane lists it as %s, which will not come up: "+
+				"remove it with `aws ec2 terminate-instances --instance-ids %s`.",
 			fault.Explain(err), e.result.InstanceID, e.result.InstanceID)
 	}
 	return Result{}, err
 }
 
-// Enrolled returns the enrollment that the directory holds. host.ErrNotEnrolled (wrapped) is the answer for one that did
-// not end, too, which Run would clean up.
+// Enrolled returns the enrollment that the directory holds. The error wraps host.ErrNotEnrolled if there is none, or
+// only one that did not end, which Run would clean up.
 func Enrolled(directory string) (host.Config, error) {
 	m, err := readManifest(directory)
 	if err != nil {
@@ -128,7 +132,7 @@ func (o *Options) setDefaults() {
 	o.Directory = filepath.Clean(o.Directory)
 }
 
-// enrollment is one Run under way.
+// enrollment is the state of one Run.
 type enrollment struct {
 	Options
 	progress Progress
@@ -140,18 +144,18 @@ type enrollment struct {
 	plane     *ControlPlane
 	server    sshd.Server
 	version   sshd.Version
-	settings  sshd.Settings // before us
+	settings  sshd.Settings // before enrollment
 	existing  sshd.KeysCommand
-	overrides []sshd.Override  // Match blocks' own, before us
-	command   sshd.KeysCommand // what we set
-	repeated  sshd.KeysCommand // for principals, where sshd would pass over it otherwise
-	matched   []sshd.Matched   // and for the logins of Match blocks
-	users     []string         // whose login may be tried, the best first
-	login     string           // whose login worked
+	overrides []sshd.Override  // of Match blocks, before enrollment
+	command   sshd.KeysCommand // the command that enrollment sets
+	repeated  sshd.KeysCommand // the principals' command, where sshd would ignore it otherwise
+	matched   []sshd.Matched   // the commands for the logins of Match blocks
+	users     []string         // users whose login may be tried, the best first
+	login     string           // the user whose login worked
 }
 
-// apply makes the changes. What can fail without the control plane comes before the token is used up, and sshd's
-// files last.
+// apply makes the changes. Steps that can fail without the control plane come before the token is used up, and sshd's
+// files come last.
 func (e *enrollment) apply(ctx context.Context) error {
 	return e.steps(ctx, []step{
 		{"Install the keys helper", e.install},
@@ -168,13 +172,13 @@ func (e *enrollment) apply(ctx context.Context) error {
 	})
 }
 
-// step is a part of an enrollment that people see the progress of.
+// step is a part of an enrollment whose progress is shown.
 type step struct {
 	name string
 	run  func(context.Context) error
 }
 
-// steps runs the steps up to the first that fails.
+// steps runs the steps until one fails.
 func (e *enrollment) steps(ctx context.Context, steps []step) error {
 	for _, s := range steps {
 		if err := e.step(ctx, s.name, s.run); err != nil {
@@ -190,14 +194,14 @@ func (e *enrollment) step(ctx context.Context, name string, run func(context.Con
 	}
 	e.progress.begin(name)
 	err := run(ctx)
-	if err != nil && ctx.Err() != nil { // the step says what it missed, not why
+	if err != nil && ctx.Err() != nil { // the step's error says what it waited for, not why it stopped
 		err = fault.Wrap(err, fault.Unavailable, fault.Enrollment, "Enrollment was interrupted at: %s.", name)
 	}
 	e.progress.end(name, err)
 	return err
 }
 
-// warn tells the user now and in the result, once: some steps are made twice.
+// warn shows the warning and adds it to the result, once: some steps run twice.
 func (e *enrollment) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if slices.Contains(e.result.Warnings, text) {

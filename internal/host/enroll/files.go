@@ -24,8 +24,8 @@ func modTime(path string) (time.Time, error) {
 	return info.ModTime(), nil
 }
 
-// setModTime puts the time back that a directory or file had. That the thing is gone is no error, nor that its file
-// system is read-only: nothing has changed there.
+// setModTime restores a directory's or file's modification time. A missing path is no error, nor is a read-only file
+// system: nothing has changed there.
 func setModTime(path string, mtime time.Time) error {
 	if mtime.IsZero() {
 		return nil
@@ -44,7 +44,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// undoFile removes a file that we made. One that was never made, as on a read-only file system, is no error.
+// undoFile removes a file that enrollment made. It is no error if the file was never made, for instance on a read-only
+// file system.
 func (c change) undoFile() error {
 	directory := filepath.Dir(c.Path)
 	if _, err := os.Stat(directory); err != nil {
@@ -56,8 +57,8 @@ func (c change) undoFile() error {
 	return errors.Join(durable.RemoveLeftovers(directory), setModTime(directory, c.Mtime))
 }
 
-// removeIfThere removes a file or an empty directory. It looks first: a read-only file system refuses to remove even
-// what does not exist.
+// removeIfThere removes a file or an empty directory. It checks first whether there is one, as a read-only file system
+// refuses to remove even a missing file.
 func removeIfThere(path string) error {
 	if !isThere(path) {
 		return nil
@@ -65,7 +66,7 @@ func removeIfThere(path string) error {
 	return os.Remove(path)
 }
 
-// undoDirectory removes a directory that we made if nobody put anything in it.
+// undoDirectory removes a directory that enrollment made, if it is empty.
 func (c change) undoDirectory() error {
 	err := removeIfThere(c.Path)
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
@@ -74,7 +75,7 @@ func (c change) undoDirectory() error {
 	return errors.Join(err, setModTime(filepath.Dir(c.Path), c.Mtime))
 }
 
-// undoIdentity removes the files of the agent and of the machine's identity, one by one.
+// undoIdentity removes the files of the agent and of the machine's identity by name.
 func (c change) undoIdentity() error {
 	var errs []error
 	for _, path := range host.Files(c.Path) {
@@ -84,7 +85,7 @@ func (c change) undoIdentity() error {
 	return errors.Join(errs...)
 }
 
-// addBlock puts the block in front of the file, as a change.
+// addBlock records and makes a change that puts the block in front of the file.
 func (m *manifest) addBlock(path, block string) error {
 	path, err := filepath.EvalSymlinks(path) // edit the file, keep the link
 	if err != nil {
@@ -102,13 +103,16 @@ func (m *manifest) addBlock(path, block string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.record(change{Kind: madeBlock, Path: path, Text: block, Mtime: mtime, Edited: edited, Before: sum(content)}); err != nil {
+	err = m.record(change{
+		Kind: madeBlock, Path: path, Text: block, Mtime: mtime, Edited: edited, Before: sum(content),
+	})
+	if err != nil {
 		return err
 	}
 	return durable.Rewrite(path, []byte(sshd.Prepend(string(content), block)))
 }
 
-// undoBlock takes the block out. The file's old time comes back with its old content.
+// undoBlock takes the block out. If that restores the file's old content, its old modification time is restored too.
 func (c change) undoBlock() error {
 	content, err := os.ReadFile(c.Path)
 	if err != nil {
@@ -117,7 +121,8 @@ func (c change) undoBlock() error {
 	directory := filepath.Dir(c.Path)
 	if rest, ok := sshd.Remove(string(content), c.Text); ok {
 		if err := durable.Rewrite(c.Path, []byte(rest)); err != nil {
-			return fault.Wrap(err, fault.WrongState, fault.Enrollment, "%s cannot be written to take out the lines that enrollment put there", c.Path)
+			return fault.Wrap(err, fault.WrongState, fault.Enrollment,
+				"%s cannot be written to take out the lines that enrollment put there", c.Path)
 		}
 		content = []byte(rest)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
-// A process has the command line of the machine's agent, and is none: somebody's script, or, with the user id of root,
-// the agent of a container on the same kernel. It was once taken for the agent: it kept the real one from being
-// started, and un-enrolling the machine killed it. Now only the process counts that the agent itself put on record.
+// A process had the command line of the machine's agent without being it: it was somebody's script, or, with root's
+// user id, the agent of a container on the same kernel. It was mistaken for the agent: the real one was not started
+// because of it, and un-enrolling the machine killed it. Now only the process counts that the agent itself recorded.
 func TestProcessThatPosesAsTheAgent(t *testing.T) {
 	if os.Geteuid() != 0 {
 		prerequisite.Missing(t, "root, to be two users and to make a PID namespace")

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// lost are the scenarios of what operators take away, or keep from being written.
+// lost returns the scenarios of things that operators remove, or make impossible to write.
 func lost() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"etc ssh read-only":           readOnlySSH,
@@ -81,8 +81,8 @@ func groupHasMembers(t *testing.T) {
 	m.bothWork(t)
 }
 
-// /run/sallyport was removed by hand. The agent went on, linked: pushes succeeded and opened nothing, unenroll and
-// repair did not find it.
+// /run/sallyport was removed by hand. The agent went on, linked: pushes succeeded and opened nothing, and neither
+// unenroll nor repair found it.
 func runLost(t *testing.T) {
 	m := newMachine(t, nil)
 	m.mustEnroll(t)
@@ -96,7 +96,7 @@ func runLost(t *testing.T) {
 	m.noTrace(t)
 }
 
-// The keys helper's user was removed. sshd asked nobody any more, and status called that healthy.
+// The keys helper's user was removed. sshd asked no helper any more, and status called that healthy.
 func keysUserLost(t *testing.T) {
 	m := newMachine(t, nil)
 	m.mustEnroll(t)
@@ -110,7 +110,7 @@ func keysUserLost(t *testing.T) {
 	run(t, hostProgram, "status")
 }
 
-// The disk of the spool is full. status said that pushed keys work.
+// The disk of the spool was full. status said that pushed keys work.
 func spoolFull(t *testing.T) {
 	m := newMachine(t, nil)
 	const disk = "/var/lib/sallyport"

@@ -71,7 +71,7 @@ func bootMachine(t *testing.T) *machine {
 	return m
 }
 
-// awaitUp waits until systemd has started what it starts at a boot.
+// awaitUp waits until systemd has finished booting.
 func (m *machine) awaitUp(t *testing.T) {
 	t.Helper()
 	wait.For(t, "the machine to be up", func() bool {
@@ -79,7 +79,7 @@ func (m *machine) awaitUp(t *testing.T) {
 	})
 }
 
-// reboot reboots it, and returns when its agent has come back without anybody's help.
+// reboot reboots the machine, and returns when its agent has started again by itself.
 func (m *machine) reboot(t *testing.T) {
 	t.Helper()
 	m.plane.relinked(t, func() {
@@ -87,10 +87,10 @@ func (m *machine) reboot(t *testing.T) {
 	})
 }
 
-// units says what systemd knows beside sessions and mounts, and makes sure that nothing failed or is left in /run.
+// units lists systemd's units except for sessions and mounts, and checks that none failed and nothing is left in /run.
 func (m *machine) units(t *testing.T) string {
 	t.Helper()
-	m.awaitUp(t) // which a machine with a failed unit is never
+	m.awaitUp(t) // it never returns on a machine with a failed unit
 	if left := m.run(t, "find", "/run", "/tmp", "-name", "*sallyport*"); left != "" {
 		t.Errorf("left are %s", left)
 	}
@@ -111,7 +111,7 @@ func (m *machine) command(argv ...string) *exec.Cmd {
 	return exec.Command(argv[0], argv[1:]...)
 }
 
-// commander returns what makes such a command, for unlessLost.
+// commander returns a function that makes such a command, for unlessLost.
 func (m *machine) commander(argv ...string) func() *exec.Cmd {
 	return func() *exec.Cmd { return m.command(argv...) }
 }
@@ -126,9 +126,9 @@ func (m *machine) run(t *testing.T, argv ...string) string {
 	return output
 }
 
-// unlessLost runs a command, and once more if it is an ssh that lost its connection before it came as far as to be
-// refused. sshd does not answer in the instant of a reload, whoever asks for it, nor Debian 11's ssh.socket in the one
-// in which another connection ends: a connection that comes just then is lost, and the next one gets in.
+// unlessLost runs a command, and runs it again if it was an ssh that lost its connection before it could be refused.
+// sshd answers nobody at the instant of a reload, nor does Debian 11's ssh.socket when another connection ends. A
+// connection made at that instant is lost, and the next one gets in.
 func unlessLost(command func() *exec.Cmd) (output string, err error) {
 	text, err := command().CombinedOutput()
 	if lostConnection(string(text), err) {
@@ -138,15 +138,15 @@ func unlessLost(command func() *exec.Cmd) (output string, err error) {
 	return string(text), err
 }
 
-// lostConnection reports whether ssh did not come as far as to be refused. In the middle of a key exchange it says
-// nothing of it at the log level of these tests.
+// lostConnection reports whether ssh failed before it could be refused. In the middle of a key exchange it prints
+// nothing about that at the log level of these tests.
 func lostConnection(output string, err error) bool {
 	var exit *exec.ExitError
 	return errors.As(err, &exit) && exit.ExitCode() == 255 && (output == "" ||
 		strings.Contains(output, "Connection reset") || strings.Contains(output, "Connection closed by remote host"))
 }
 
-// newUsers gives the Debian its users.
+// newUsers makes the Debian's users.
 func newUsers(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{ordinary: "/root/ordinary"}
@@ -173,7 +173,7 @@ func writeKey(t *testing.T, path string) ssh.PublicKey {
 	return key
 }
 
-// login tries the stock client.
+// login logs in with the stock client.
 func login(user, key string) error {
 	output, err := unlessLost(func() *exec.Cmd {
 		return exec.Command("ssh", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
@@ -218,8 +218,8 @@ func (m *machine) mustEnroll(t *testing.T, flags ...string) string {
 	return output
 }
 
-// loggingIn logs in by the ordinary key all the time, until the returned function is called, which fails the
-// test if somebody was locked out.
+// loggingIn logs in repeatedly by the ordinary key until the returned function is called, which fails the test if a
+// login failed.
 func (m *machine) loggingIn(t *testing.T) (end func()) {
 	t.Helper()
 	stop, done := make(chan struct{}), make(chan error, 1)
@@ -246,7 +246,7 @@ func (m *machine) loggingIn(t *testing.T) (end func()) {
 	}
 }
 
-// bothWork makes sure that ordinary and pushed keys let people in, and that nothing else does.
+// bothWork checks that ordinary and pushed keys let people in, and that no other key does.
 func (m *machine) bothWork(t *testing.T) {
 	t.Helper()
 	for _, user := range []string{"alice", "root"} {
@@ -264,25 +264,31 @@ func (m *machine) bothWork(t *testing.T) {
 	}
 }
 
-// tree is a file system as `unenroll` must leave it: what each path is, and its times.
+// tree describes a file system: for each path what it is, and its times.
 type tree map[string]string
 
-// looseTime may change their times, not their content: useradd and userdel rewrite the users' files and sshd
-// its PID file, and login itself writes logs.
+// looseTime reports whether the path's time may change, but not its content: useradd and userdel rewrite the users'
+// files and sshd its PID file, and a login writes logs.
 func looseTime(path string) bool {
 	switch path {
-	case "/etc", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/group-", "/etc/gshadow", "/etc/gshadow-",
-		"/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-", "/run", "/var/tmp":
+	case "/etc", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/group-",
+		"/etc/gshadow", "/etc/gshadow-", "/etc/subuid", "/etc/subuid-", "/etc/subgid", "/etc/subgid-",
+		"/run", "/var/tmp":
 		return true
 	}
 	return strings.HasPrefix(path, "/etc/rc") && strings.HasSuffix(path, ".d") // update-rc.d rewrites all links
 }
 
-// notOurs is written by whoever logs in, and by sshd and systemd for themselves.
+// notOurs reports whether logins, sshd or systemd write the path themselves.
 func notOurs(path string) bool {
-	return strings.HasPrefix(path, "/var/tmp/systemd-private-") || path == "/run/sshd.pid" || path == "/run/utmp" || path == "/etc/.pwd.lock" || strings.HasPrefix(path, "/var/log/") ||
-		path == "/var/log" || path == "/run/motd.dynamic" || path == "/root/.ssh" || path == "/home/alice/.cache" ||
-		path == "/etc/systemd/system/multi-user.target.wants" // systemctl takes its link away and not the directory's time back
+	switch path {
+	case "/run/sshd.pid", "/run/utmp", "/run/motd.dynamic", "/etc/.pwd.lock", "/var/log", "/root/.ssh",
+		"/home/alice/.cache":
+		return true
+	case "/etc/systemd/system/multi-user.target.wants": // systemctl removes its link and does not restore the time
+		return true
+	}
+	return strings.HasPrefix(path, "/var/tmp/systemd-private-") || strings.HasPrefix(path, "/var/log/")
 }
 
 func snapshot(t *testing.T) tree {
@@ -319,8 +325,8 @@ func snapshot(t *testing.T) tree {
 	return found
 }
 
-// settle makes the backups of the users' files what any change of a user would make them, so that only what
-// enrollment adds is seen.
+// settle brings the backups of the users' files to the state that any change of a user leaves, so that only
+// enrollment's own changes show.
 func settle(t *testing.T) {
 	t.Helper()
 	run(t, "useradd", "--system", "--user-group", "--no-create-home", "settle")
@@ -332,7 +338,7 @@ func settle(t *testing.T) {
 	}
 }
 
-// same makes sure that nothing of an enrollment is left.
+// same fails the test if anything of an enrollment is left.
 func (before tree) same(t *testing.T) {
 	t.Helper()
 	before.equals(t, snapshot(t))
@@ -343,7 +349,8 @@ func (before tree) equals(t *testing.T, after tree) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("not as it was before:\n%s", diff)
 	}
-	if output, err := exec.Command("/usr/sbin/sshd", "-T").Output(); err == nil && bytes.Contains(output, []byte("sallyport")) {
+	output, err := exec.Command("/usr/sbin/sshd", "-T").Output()
+	if err == nil && bytes.Contains(output, []byte("sallyport")) {
 		t.Error("sshd's configuration still speaks of us")
 	}
 	if runs("sallyport-host\x00agent") {
@@ -351,7 +358,7 @@ func (before tree) equals(t *testing.T, after tree) {
 	}
 }
 
-// runs tells whether a process has the words in its command line, each of which ends in a NUL.
+// runs reports whether a process has the words in its command line, each of which ends in a NUL.
 func runs(words string) bool {
 	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range processes {

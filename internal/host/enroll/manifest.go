@@ -17,16 +17,16 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// ManifestFile stands in the enrollment's directory and says what enrollment changed on the machine.
+// ManifestFile is the file in the enrollment's directory that records what enrollment changed on the machine.
 const ManifestFile = "manifest.json"
 
-// manifest is a journal. A change is written to it, durably, before it is made, and undoing a change that was
-// never made does nothing. So whatever interrupts an enrollment, even SIGKILL, the manifest says all there can
-// be to undo; rolling back, cleaning up after a crash and unenroll are one and the same.
+// manifest is a journal. A change is written to it, durably, before it is made, and undoing a change that was never
+// made does nothing. So whatever interrupts an enrollment, even SIGKILL, the manifest holds everything there is to
+// undo. Rolling back, cleaning up after a crash and un-enrolling are the same operation.
 type manifest struct {
 	Version  int       `json:"version"`
 	Started  time.Time `json:"started"`
-	Complete bool      `json:"complete"` // enrollment ended well
+	Complete bool      `json:"complete"` // the enrollment succeeded
 	Changes  []change  `json:"changes"`
 
 	directory string
@@ -34,41 +34,41 @@ type manifest struct {
 
 const manifestVersion = 1
 
-// change is one thing done to the machine. Kind says which fields count.
+// change is one change of the machine. Kind determines which fields are used.
 type change struct {
 	Kind    kind      `json:"kind"`
 	Path    string    `json:"path,omitempty"`
 	Text    string    `json:"text,omitempty"`    // of a block
-	Mtime   time.Time `json:"mtime,omitzero"`    // of the directory that a file or directory was put into
+	Mtime   time.Time `json:"mtime,omitzero"`    // of the directory in which a file or directory was made
 	Edited  time.Time `json:"edited,omitzero"`   // of the file before the block
 	Before  string    `json:"before,omitempty"`  // SHA-256 of the file before the block
 	Name    string    `json:"name,omitempty"`    // of a user or service
-	Group   string    `json:"group,omitempty"`   // made with the user; empty if the name was an operator's group before
+	Group   string    `json:"group,omitempty"`   // made with the user; empty if a group of that name existed before
 	Program string    `json:"program,omitempty"` // sshd's
 	PIDFile string    `json:"pidFile,omitempty"` // sshd's
 }
 
-// kind is a sort of change.
+// kind is the kind of a change.
 type kind string
 
 const (
-	madeDirectory kind = "directory" // removed if it is empty
+	madeDirectory kind = "directory" // removed if empty
 	madeFile      kind = "file"
 	madeIdentity  kind = "identity" // the host's Files; Path is the enrollment
 	madeBlock     kind = "block"    // text in front of somebody's file
 	madeUser      kind = "user"
 	madeService   kind = "systemd"
 	madeInit      kind = "init"    // an init script
-	madeProcess   kind = "process" // an agent that we started ourselves; Path is its enrollment
-	reloadedSSHD  kind = "sshd"    // recorded before its files are, so that it is undone, by one more reload, after them
+	madeProcess   kind = "process" // an agent that enrollment started itself; Path is its enrollment
+	reloadedSSHD  kind = "sshd"    // recorded before sshd's files, so that its undo, one more reload, comes after theirs
 )
 
-// newManifest begins the journal of an enrollment.
+// newManifest starts the journal of an enrollment.
 func newManifest(directory string, now time.Time) *manifest {
 	return &manifest{Version: manifestVersion, Started: now.UTC(), directory: directory}
 }
 
-// readManifest returns the directory's manifest. Where it is lost, it returns one of what can be recognised of the
+// readManifest returns the directory's manifest. If that is lost, it returns one of what it can recognise of the
 // enrollment, or nil if there is nothing.
 func readManifest(directory string) (*manifest, error) {
 	path := filepath.Join(directory, ManifestFile)
@@ -83,7 +83,8 @@ func readManifest(directory string) (*manifest, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(m); err != nil || m.Version != manifestVersion {
-		return nil, fault.Wrap(err, fault.WrongState, fault.Enrollment, "%s cannot be read by this release of sallyport-host: use the one that enrolled the machine.", path)
+		return nil, fault.Wrap(err, fault.WrongState, fault.Enrollment,
+			"%s cannot be read by this release of sallyport-host: use the one that enrolled the machine.", path)
 	}
 	return m, nil
 }
@@ -96,7 +97,7 @@ func (m *manifest) save() error {
 	return durable.WriteFile(filepath.Join(m.directory, ManifestFile), append(text, '\n'), 0o600)
 }
 
-// record must return before the change is made.
+// record adds a change to the journal. It must return before the change is made.
 func (m *manifest) record(c change) error {
 	m.Changes = append(m.Changes, c)
 	if err := m.save(); err != nil {
@@ -105,7 +106,7 @@ func (m *manifest) record(c change) error {
 	return nil
 }
 
-// makeDirectory makes the directory and those above it, as changes.
+// makeDirectory makes the directory and its missing parents, and records each.
 func (m *manifest) makeDirectory(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() {
@@ -130,7 +131,7 @@ func (m *manifest) makeDirectory(path string) error {
 	return os.Chmod(path, 0o755) // whatever the umask
 }
 
-// makeFile writes a file that must not exist yet, as a change.
+// makeFile records and writes a file that must not exist yet.
 func (m *manifest) makeFile(path string, content []byte, mode fs.FileMode) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return inTheWay(path)
@@ -150,14 +151,14 @@ func inTheWay(path string) error {
 		"%s exists already and was not written by this enrollment. Move it away and try again.", path)
 }
 
-// undo takes the changes back, the last first. What fails is reported and stays in the manifest, the rest is
-// undone all the same. With nothing left the manifest goes, and with it the directory if nobody put anything in it.
+// undo undoes the changes, the last first. A change that fails is reported and stays in the manifest; the others are
+// undone all the same. When none is left, the manifest is removed, and its directory if that is empty.
 func (m *manifest) undo(ctx context.Context, progress Progress) error {
 	m.Complete = false
 	return m.undoOnly(ctx, progress, func(change) bool { return true })
 }
 
-// undoOnly takes back the chosen changes.
+// undoOnly undoes the chosen changes.
 func (m *manifest) undoOnly(ctx context.Context, progress Progress, chosen func(change) bool) error {
 	var left []change
 	var errs []error
@@ -191,7 +192,7 @@ func (m *manifest) remove() error {
 	return errors.Join(err, os.RemoveAll(trialDirectory(m.directory)), durable.RemoveLeftovers(m.directory))
 }
 
-// String says what was done, for the progress of undoing it.
+// String describes the change, for the progress of undoing it.
 func (c change) String() string {
 	switch c.Kind {
 	case madeUser:
@@ -210,8 +211,8 @@ func (c change) String() string {
 	return c.Path
 }
 
-// lockDirectory keeps two enrollments of one directory apart. It leaves nothing behind. What the manifest says
-// holds only once it is locked.
+// lockDirectory prevents two enrollments of one directory at the same time. It leaves nothing behind. The manifest may
+// only be relied on once the directory is locked.
 func lockDirectory(directory string) (release func(), err error) {
 	dir, err := os.Open(directory)
 	if err != nil {
@@ -219,14 +220,15 @@ func lockDirectory(directory string) (release func(), err error) {
 	}
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		dir.Close()
-		return nil, fault.Wrap(err, fault.InUse, fault.Enrollment, "Another sallyport-host is enrolling or un-enrolling %s right now. Wait for it to end.", directory)
+		return nil, fault.Wrap(err, fault.InUse, fault.Enrollment,
+			"Another sallyport-host is enrolling or un-enrolling %s right now. Wait for it to end.", directory)
 	}
 	locked, err := dir.Stat()
 	present, pathErr := os.Stat(directory)
 	if err = errors.Join(err, pathErr); err == nil && os.SameFile(locked, present) {
 		return func() { dir.Close() }, nil
 	}
-	dir.Close() // who had the lock has removed the directory
+	dir.Close() // the previous holder of the lock has removed the directory
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// preflight finds out what can be known without changing anything of what is there: it makes the directory that an sshd
-// which does not run may lack.
+// preflight checks everything that can be checked without changing the machine, except that it may make the privilege
+// separation directory of an sshd that does not run.
 func (e *enrollment) preflight(ctx context.Context) error {
 	return e.steps(ctx, []step{
 		{"Look at this machine", e.lookAround},
@@ -42,7 +42,8 @@ func (e *enrollment) lookAround(ctx context.Context) (err error) {
 		return err
 	}
 	if service == ServiceDetached && e.Service != ServiceDetached {
-		e.warn("There is no systemd here, so the agent will run as a process of its own and not come back after a boot: have `%s` run then.",
+		e.warn("There is no systemd here, so the agent will run as a process of its own and not come back after a boot: "+
+			"have `%s` run then.",
 			strings.Join(agentCommand(agentProgram(e.Directory), e.Directory), " "))
 	}
 	e.Service = service
@@ -61,7 +62,7 @@ func (e *enrollment) lookAround(ctx context.Context) (err error) {
 	return e.refuseComplete(m)
 }
 
-// refuseComplete says so if the machine is enrolled; what is left of an enrollment that did not end is no error.
+// refuseComplete returns an error if the machine is enrolled. Remains of an enrollment that did not end are no error.
 func (e *enrollment) refuseComplete(m *manifest) error {
 	if !m.Complete {
 		return nil
@@ -70,10 +71,12 @@ func (e *enrollment) refuseComplete(m *manifest) error {
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.Exists, fault.Enrollment, "This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.", config.InstanceID, config.Server)
+	return fault.New(fault.Exists, fault.Enrollment,
+		"This machine is enrolled already, as %s with %s. To enroll it anew run `sallyport-host unenroll` first.",
+		config.InstanceID, config.Server)
 }
 
-// nothingInDirectory refuses a directory that holds what is not ours.
+// nothingInDirectory refuses a directory that holds files of others.
 func (e *enrollment) nothingInDirectory() error {
 	entries, err := os.ReadDir(e.Directory)
 	if err != nil {
@@ -81,14 +84,15 @@ func (e *enrollment) nothingInDirectory() error {
 	}
 	for _, entry := range entries {
 		if !durable.IsLeftover(entry.Name()) {
-			return fault.New(fault.Exists, fault.Enrollment, "%s exists and is not empty, but holds no enrollment. Move it away, or choose another --directory.", e.Directory)
+			return fault.New(fault.Exists, fault.Enrollment,
+				"%s exists and is not empty, but holds no enrollment. Move it away, or choose another --directory.", e.Directory)
 		}
 	}
 	return nil
 }
 
-// nothingInTheWay refuses to go on where a file that enrollment will make is somebody else's: not in the manifest of
-// an earlier enrollment, which is undone first. It is found out here, before the token is used up.
+// nothingInTheWay returns an error if a file that enrollment will make exists already, unless an earlier enrollment
+// made it, which is undone first. This is checked before the token is used up.
 func (e *enrollment) nothingInTheWay(context.Context) error {
 	earlier, err := readManifest(e.Directory)
 	if err != nil {
@@ -105,7 +109,7 @@ func (e *enrollment) nothingInTheWay(context.Context) error {
 	return e.canWrite()
 }
 
-// canWrite refuses a machine where a file could not be written that enrollment will make or change.
+// canWrite returns an error if a file that enrollment will make or change cannot be written.
 func (e *enrollment) canWrite() error {
 	socket, spool := host.Places(e.Directory)
 	paths := append(e.filesToMake(), filepath.Join(e.Directory, ManifestFile), socket, spool)
@@ -113,7 +117,7 @@ func (e *enrollment) canWrite() error {
 		for path = filepath.Dir(path); !isThere(path); {
 			path = filepath.Dir(path)
 		}
-		// access(2) tells root of read-only file systems and immutable files.
+		// For root, access(2) fails on read-only file systems and immutable files.
 		if err := unix.Access(path, unix.W_OK); err != nil {
 			return fault.Wrap(err, fault.WrongState, fault.Enrollment,
 				"%s cannot be written: %v. Enrollment has to, and has changed nothing yet.", path, err)
@@ -122,7 +126,7 @@ func (e *enrollment) canWrite() error {
 	return nil
 }
 
-// filesToMake returns the files that enrollment will make outside its directory, or may.
+// filesToMake returns the files outside its directory that enrollment will or may make.
 func (e *enrollment) filesToMake() []string {
 	files := []string{
 		agentProgram(e.Directory), helperProgram(e.Directory), dropInPath(e.SSHDConfig, e.Directory),
@@ -153,12 +157,16 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 		return err
 	}
 	if e.settings.Get("pubkeyauthentication") == "no" {
-		return fault.New(fault.WrongState, fault.Sshd, "sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. Allow them in %s.", e.SSHDConfig)
+		return fault.New(fault.WrongState, fault.Sshd,
+			"sshd accepts no public keys (PubkeyAuthentication no), so pushed keys could not let anybody in. "+
+				"Allow them in %s.", e.SSHDConfig)
 	}
-	if options := (sshd.Options{Arguments: e.server.Arguments}); options.Sets("AuthorizedKeysCommand") || options.Sets("AuthorizedKeysCommandUser") {
-		return fault.New(fault.WrongState, fault.Sshd, "sshd is started with an option that beats its configuration: "+
-			"-o AuthorizedKeysCommand=%s. Take it from the command line (`systemctl cat ssh ssh@` or /etc/default/ssh shows "+
-			"where it stands) into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
+	options := sshd.Options{Arguments: e.server.Arguments}
+	if options.Sets("AuthorizedKeysCommand") || options.Sets("AuthorizedKeysCommandUser") {
+		return fault.New(fault.WrongState, fault.Sshd,
+			"sshd is started with an option that beats its configuration: -o AuthorizedKeysCommand=%s. "+
+				"Take it from the command line (`systemctl cat ssh ssh@` or /etc/default/ssh shows where it stands) "+
+				"into a file in /etc/ssh/sshd_config.d, restart sshd, and enroll again: the command is asked as before.",
 			e.settings.Get("authorizedkeyscommand"))
 	}
 	e.existing = e.settings.KeysCommand()
@@ -175,9 +183,9 @@ func (e *enrollment) lookAtSSHD(ctx context.Context) (err error) {
 	return nil
 }
 
-// findSSHD finds the server with the options that its daemon runs with, or will be started with by systemd. Where the
-// caller names no configuration it is the one that the daemon reads which wrote the usual PidFile, or else the one of
-// systemd's unit; a private daemon beside a socket of systemd's is not meant.
+// findSSHD finds the server, with the options that its daemon runs with or that systemd will start it with. If the
+// caller names no configuration, it is that of the daemon that wrote the usual PidFile, or else that of systemd's unit.
+// A private daemon beside a socket of systemd's is not considered.
 func (e *enrollment) findSSHD(ctx context.Context) (sshd.Server, error) {
 	if e.SSHDConfig != "" {
 		return sshd.FindFor(ctx, e.SSHDConfig, e.PIDFile)
@@ -209,13 +217,14 @@ func (e *enrollment) reachControlPlane(ctx context.Context) (err error) {
 		return err
 	}
 	if offset.Abs() > maxClockOffset {
-		e.warn("This machine's clock is %s the control plane's. Pushed keys work, and live for 60 seconds, all the same.", apart(offset))
+		e.warn("This machine's clock is %s the control plane's. Pushed keys work, and live for 60 seconds, all the same.",
+			apart(offset))
 	}
 	return nil
 }
 
-// begin undoes what a killed enrollment left, and starts the journal. The directory is the first change; one that
-// exists and is empty, as an enrollment leaves it that is killed at its very start, is taken for ours.
+// begin undoes what a killed enrollment left, and starts the journal. Making the directory is the first change. An
+// empty directory is taken for one of ours, as an enrollment killed at its very start leaves one.
 func (e *enrollment) begin() (release func(), err error) {
 	missing, mtime, err := missingDirectories(filepath.Dir(e.Directory))
 	if err != nil {
@@ -240,13 +249,14 @@ func (e *enrollment) begin() (release func(), err error) {
 		return nil, err
 	}
 	if m, err := readManifest(e.Directory); err != nil || m != nil {
-		return nil, fault.Wrap(err, fault.WrongState, fault.Enrollment, "What an earlier enrollment left in %s cannot be undone.", e.Directory)
+		return nil, fault.Wrap(err, fault.WrongState, fault.Enrollment,
+			"What an earlier enrollment left in %s cannot be undone.", e.Directory)
 	}
-	return e.begin() // what was locked is gone
+	return e.begin() // cleaning up has removed the locked directory
 }
 
-// startJournal writes the manifest. It stands in the last of the directories, so here the changes come before their
-// record.
+// startJournal writes the manifest. The manifest is in the last of the directories, so this is the one place where
+// changes precede their record.
 func (e *enrollment) startJournal(missing []string, mtime time.Time) error {
 	e.manifest = newManifest(e.Directory, e.Now())
 	for _, path := range append(missing, e.Directory) {
@@ -261,20 +271,21 @@ func (e *enrollment) startJournal(missing []string, mtime time.Time) error {
 
 // cleanUp undoes an enrollment that did not end.
 func (e *enrollment) cleanUp(old *manifest) error {
-	if err := e.refuseComplete(old); err != nil { // another process was faster
+	if err := e.refuseComplete(old); err != nil { // another process has enrolled the machine meanwhile
 		return err
 	}
 	e.progress.note("An earlier enrollment did not end: cleaning up after it.")
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
 	if err := old.undo(ctx, e.progress); err != nil {
-		return fault.Wrap(err, fault.WrongState, fault.Enrollment, "What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
+		return fault.Wrap(err, fault.WrongState, fault.Enrollment,
+			"What an earlier enrollment left cannot be undone. Mend what is reported above and try again.")
 	}
-	return old.remove() // gone already, if the manifest named the directory
+	return old.remove() // does nothing if the manifest named the directory
 }
 
-// missingDirectories returns which directories of the path do not exist, the highest first, and the time of the
-// one they go into.
+// missingDirectories returns the directories of the path that do not exist, the highest first, and the modification
+// time of the directory that will hold the first.
 func missingDirectories(path string) (missing []string, mtime time.Time, err error) {
 	for {
 		mtime, err = modTime(path)
@@ -286,14 +297,15 @@ func missingDirectories(path string) (missing []string, mtime time.Time, err err
 	}
 }
 
-// chooseUser settles whom sshd runs the helper as: whoever runs the existing command, else whom the caller
-// names, else our own user.
+// chooseUser chooses the user that sshd runs the helper as: the user of the existing command, else the one the caller
+// names, else our own.
 func (e *enrollment) chooseUser(ctx context.Context) error {
 	name := e.KeysUser
 	switch {
 	case e.existing.User != "":
 		if name != "" && name != e.existing.User {
-			e.warn("sshd runs its AuthorizedKeysCommand as %s already: it stays so, and --keys-user %s is passed over.", e.existing.User, name)
+			e.warn("sshd runs its AuthorizedKeysCommand as %s already: it stays so, and --keys-user %s is passed over.",
+				e.existing.User, name)
 		}
 		name = e.existing.User
 	case name == "" && e.overridesUser() != "":
@@ -304,7 +316,8 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 	if _, err := user.Lookup(name); err != nil {
 		var unknown user.UnknownUserError
 		if !errors.As(err, &unknown) || name != DefaultKeysUser {
-			return fault.Wrap(err, fault.NotFound, fault.User, "There is no user %s to run the keys helper as. Make one, or leave --keys-user out.", name)
+			return fault.Wrap(err, fault.NotFound, fault.User,
+				"There is no user %s to run the keys helper as. Make one, or leave --keys-user out.", name)
 		}
 		if err := e.manifest.makeUser(ctx, name); err != nil {
 			return err
@@ -322,15 +335,15 @@ func (e *enrollment) chooseUser(ctx context.Context) error {
 	return nil
 }
 
-// keysCommand is how every AuthorizedKeysCommand of ours begins.
+// keysCommand returns the beginning of every AuthorizedKeysCommand of ours.
 func keysCommand(directory string) string {
 	return helperProgram(directory) + " " + host.KeysArguments(directory)
 }
 
-// helperCommand is the AuthorizedKeysCommand that asks us alone.
+// helperCommand returns the AuthorizedKeysCommand that asks only our helper.
 func helperCommand(directory string) string { return keysCommand(directory) + " %u %f" }
 
-// overridesUser returns the user whom all Match blocks' commands run as; "" if there is no such one.
+// overridesUser returns the user that the commands of all Match blocks run as; "" if they differ.
 func (e *enrollment) overridesUser() string {
 	name := ""
 	for i, o := range e.overrides {
@@ -342,21 +355,24 @@ func (e *enrollment) overridesUser() string {
 	return name
 }
 
-// chainOverrides has us asked too where a Match block has a command of its own, by a block for the same logins that
-// sshd comes to first. The first block that this cannot be done for ends it, as one of ours for later ones could take
-// its logins: the agent admits one user, and an sshd without Include can be given no block before theirs.
+// chainOverrides makes sshd ask our helper as well where a Match block has a command of its own, by a block for the
+// same logins ahead of it. It stops at the first block for which that is not possible, as a block of ours for a later
+// one could take its logins. It is not possible for another user than the one that the agent admits, nor for an sshd
+// without Include, where no block can be put ahead of theirs.
 func (e *enrollment) chainOverrides(ours string) {
 	for _, o := range e.overrides {
 		theirs := sshd.KeysCommand{Command: o.Command, User: cmp.Or(o.User, e.existing.User)}
 		command, err := sshd.Chain(ours, theirs)
-		if err != nil || o.Nested || strings.EqualFold(o.Command, "none") || theirs.User != e.command.User || !e.version.HasInclude() {
+		if err != nil || o.Nested || strings.EqualFold(o.Command, "none") || theirs.User != e.command.User ||
+			!e.version.HasInclude() {
 			return
 		}
-		e.matched = append(e.matched, sshd.Matched{Match: o.Match, Principals: o.Principals, KeysCommand: sshd.KeysCommand{Command: command, User: theirs.User}})
+		both := sshd.KeysCommand{Command: command, User: theirs.User}
+		e.matched = append(e.matched, sshd.Matched{Match: o.Match, Principals: o.Principals, KeysCommand: both})
 	}
 }
 
-// loginCandidates are users with whom a login can be tried: who called sudo, root, and people.
+// loginCandidates returns the users with whom a login can be tried: the one who called sudo, root, and people.
 func loginCandidates(passwd string) []string {
 	candidates := []string{"root"}
 	if name := os.Getenv("SUDO_USER"); name != "" && name != "root" {
@@ -373,5 +389,5 @@ func loginCandidates(passwd string) []string {
 	return candidates[:min(len(candidates), maxCandidates)]
 }
 
-// maxCandidates bounds how many users' logins are tried.
+// maxCandidates bounds the number of users whose logins are tried.
 const maxCandidates = 12

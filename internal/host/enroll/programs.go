@@ -21,10 +21,10 @@ import (
 //go:embed sallyport-keys
 var helper []byte
 
-// maxProgram bounds the size of the program that is installed, in bytes.
+// maxProgram bounds the size of the program to install, in bytes.
 const maxProgram = 256 << 20
 
-// agentProgram is where the sallyport-host of an enrollment is installed.
+// agentProgram returns the path at which an enrollment's sallyport-host is installed.
 func agentProgram(directory string) string {
 	if directory == host.DefaultDirectory {
 		return "/usr/lib/sallyport/sallyport-host"
@@ -32,12 +32,12 @@ func agentProgram(directory string) string {
 	return filepath.Join(directory, "sallyport-host")
 }
 
-// helperProgram is where the keys helper of an enrollment is installed.
+// helperProgram returns the path at which an enrollment's keys helper is installed.
 func helperProgram(directory string) string {
 	return filepath.Join(filepath.Dir(agentProgram(directory)), "sallyport-keys")
 }
 
-// checkBuild refuses to enroll by a program that cannot.
+// checkBuild returns an error if this program was built without the keys helper.
 func checkBuild() error {
 	if len(helper) == 0 {
 		return fault.New(fault.Unsupported, fault.Enrollment,
@@ -46,13 +46,13 @@ func checkBuild() error {
 	return nil
 }
 
-// installed is a program where an enrollment has it.
+// installed is a program of an enrollment, with its path.
 type installed struct {
 	path    string
 	content []byte
 }
 
-// programs returns what is to be installed for the enrollment in the directory.
+// programs returns the programs to install for the enrollment in the directory.
 func programs(directory, program string) ([]installed, error) {
 	info, err := os.Stat(program)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxProgram {
@@ -62,7 +62,7 @@ func programs(directory, program string) ([]installed, error) {
 	return []installed{{agentProgram(directory), content}, {helperProgram(directory), helper}}, err
 }
 
-// UpToDate reports whether the programs of the enrollment in the directory are those that Repair would install.
+// UpToDate reports whether the enrollment in the directory has the programs that Repair would install.
 func UpToDate(directory, program string) (bool, error) {
 	wanted, err := programs(directory, program)
 	if err != nil {
@@ -80,7 +80,7 @@ func UpToDate(directory, program string) (bool, error) {
 	return true, nil
 }
 
-// install puts the programs where they will be run from, on a path that sshd accepts.
+// install writes the programs to their paths, which sshd accepts.
 func (e *enrollment) install(context.Context) error {
 	wanted, err := programs(e.Directory, e.Program)
 	if err != nil {

@@ -2,7 +2,7 @@ package enroll
 
 import "github.com/sallyport/sallyport/internal/fault"
 
-// Phase is what a Step tells.
+// Phase is the kind of a Step.
 type Phase string
 
 // The phases of a step.
@@ -10,19 +10,19 @@ const (
 	Began  Phase = "began"
 	Done   Phase = "done"
 	Failed Phase = "failed"
-	Warned Phase = "warning" // Text is for the user to read; nothing stops
+	Warned Phase = "warning" // Text is for the user to read; enrollment goes on
 	Noted  Phase = "note"
-	Undone Phase = "undone" // Text is what was taken back
+	Undone Phase = "undone" // Text is the change that was undone
 )
 
-// Step is one word of progress.
+// Step is one report of progress.
 type Step struct {
 	Phase Phase  `json:"phase"`
-	Text  string `json:"text"`            // the step, or what there is to say
+	Text  string `json:"text"`            // the step's name, or a message
 	Error string `json:"error,omitempty"` // of a failed step
 }
 
-// Progress is told of each step as it happens, from one goroutine. Nil is deaf.
+// Progress is called with each step as it happens, from one goroutine. A nil Progress is ignored.
 type Progress func(Step)
 
 func (p Progress) tell(step Step) {

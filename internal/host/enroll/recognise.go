@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
-// recognise makes a manifest of what is left of an enrollment whose own is lost, as after `rm -rf /etc/sallyport`: nil
-// if there is nothing. It names only what bears enrollment's mark, or can be nobody else's by its path. An enrollment
-// whose identity is there is complete.
+// recognise makes a manifest of what is left of an enrollment whose own is lost, for instance after `rm -rf
+// /etc/sallyport`; nil if there is nothing. It names only things that bear enrollment's mark, or whose path shows that
+// they are enrollment's. The manifest is complete if the identity is still there.
 func recognise(directory string) (*manifest, error) {
 	m := &manifest{Version: manifestVersion, directory: directory}
 	socket, spool := host.Places(directory)
@@ -29,7 +29,7 @@ func recognise(directory string) (*manifest, error) {
 	config, loadErr := host.Load(directory)
 	_, keyErr := host.LoadKey(directory)
 	named := directory == host.DefaultDirectory && slices.ContainsFunc(host.Files(directory), isThere)
-	if named || keyErr == nil || loadErr == nil { // elsewhere a file's name alone, as agent.log, may be anybody's
+	if named || keyErr == nil || loadErr == nil { // in another directory a name alone, as agent.log, proves nothing
 		found = append(found, change{Kind: madeIdentity, Path: directory})
 	}
 	if isOurUser(DefaultKeysUser) && directory == host.DefaultDirectory {
@@ -64,7 +64,7 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-// recogniseService finds the agent's unit or init script by what is in it, and the agent itself by its record.
+// recogniseService finds the agent's unit or init script by its content, and the agent itself by its record.
 func recogniseService(directory string) ([]change, error) {
 	var found []change
 	if _, runs := agentDaemon("", directory).Running(); runs {
@@ -83,8 +83,8 @@ func recogniseService(directory string) ([]change, error) {
 	return found, nil
 }
 
-// recogniseSettings finds our lines in sshd's configuration by the mark they begin with. sshd is to reload once they
-// are gone.
+// recogniseSettings finds our lines in sshd's configuration by the mark that they begin with. sshd reloads once they
+// are removed.
 func recogniseSettings(config, directory string) ([]change, error) {
 	var found []change
 	dropIn := dropInPath(config, directory)
@@ -112,7 +112,7 @@ func recogniseSettings(config, directory string) ([]change, error) {
 	return append([]change{reload}, found...), nil
 }
 
-// readIfThere reads a file, and nothing if there is none.
+// readIfThere reads a file. It returns nothing for a file that is missing or may not be read.
 func readIfThere(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

@@ -11,10 +11,11 @@ import (
 	"github.com/sallyport/sallyport/internal/host"
 )
 
-// Repair puts back what an enrollment has lost on its machine: the helper, the service, sshd's lines, their user. It
-// takes back what is left of these and makes them anew, tried as Run tries them. The machine stays the instance that it
-// is, so there is no token; it needs Options' Directory, Program, Version, Now and Random, and goes by the enrollment
-// for the rest. NotFound says that there is no identity to go on with: un-enroll the machine and enroll it anew.
+// Repair restores what an enrollment has lost on its machine: the helper, the service, sshd's lines, the helper's user.
+// It undoes what is left of these and makes them again, with the trials that Run makes. The machine stays the same
+// instance, so no token is needed. Of the options, Repair uses Directory, Program, Version, SkipTestLogin, Now and
+// Random, and takes the rest from the enrollment. The error is a NotFound fault if the identity is lost: un-enroll the
+// machine and enroll it anew.
 func Repair(ctx context.Context, options Options, progress Progress) (Result, error) {
 	if os.Geteuid() != 0 {
 		return Result{}, fault.New(fault.Denied, fault.Enrollment, "Only root can repair an enrollment. Try again with sudo.")
@@ -45,7 +46,7 @@ func Repair(ctx context.Context, options Options, progress Progress) (Result, er
 	return e.result, nil
 }
 
-// lockComplete locks the directory of a complete enrollment, and reads it.
+// lockComplete locks the directory of a complete enrollment and reads it.
 func lockComplete(directory string) (host.Config, *manifest, func(), error) {
 	config, err := Enrolled(directory)
 	if err != nil {
@@ -65,7 +66,7 @@ func lockComplete(directory string) (host.Config, *manifest, func(), error) {
 		release()
 		return config, nil, nil, err
 	}
-	return config, m, release, m.save() // which is a recognised one's first time
+	return config, m, release, m.save() // a recognised manifest is written here for the first time
 }
 
 func (e *enrollment) repair(ctx context.Context, config host.Config) error {
@@ -92,7 +93,7 @@ func (e *enrollment) repair(ctx context.Context, config host.Config) error {
 	})
 }
 
-// isRemade reports whether a repair takes the change back and makes it anew. What holds the identity stays.
+// isRemade reports whether a repair undoes the change and makes it again. The changes that hold the identity stay.
 func isRemade(c change) bool {
 	switch c.Kind {
 	case madeDirectory, madeIdentity, madeUser:

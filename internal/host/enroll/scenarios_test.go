@@ -84,13 +84,14 @@ func plain(t *testing.T) {
 	if err := login("alice", m.ordinary); err != nil {
 		t.Error(err)
 	}
-	if output, err := exec.Command(hostProgram, "unenroll").CombinedOutput(); err == nil || !strings.Contains(string(output), "not enrolled") {
-		t.Errorf("a second unenroll: %v\n%s", err, output)
+	again, err := exec.Command(hostProgram, "unenroll").CombinedOutput()
+	if err == nil || !strings.Contains(string(again), "not enrolled") {
+		t.Errorf("a second unenroll: %v\n%s", err, again)
 	}
 }
 
-// A board whose clock has no battery boots years behind. Its control plane's certificate was not yet valid to it: it could
-// not be enrolled, and after a boot it was locked out until somebody set its clock.
+// A board whose clock had no battery booted with a time years in the past. Its control plane's certificate was not yet
+// valid then: the board could not be enrolled, and after a boot it was locked out until somebody set its clock.
 func noClock(t *testing.T) {
 	m := newMachine(t, nil)
 	m.plane.ahead.Store(int64(2 * 365 * 24 * time.Hour))
@@ -98,7 +99,7 @@ func noClock(t *testing.T) {
 		t.Errorf("the output does not say that the clock is wrong:\n%s", output)
 	}
 	m.bothWork(t)
-	m.plane.ahead.Store(-int64(2 * 365 * 24 * time.Hour)) // and now it is somebody else's clock that is wrong
+	m.plane.ahead.Store(-int64(2 * 365 * 24 * time.Hour)) // now the control plane's clock is wrong
 	if err := m.pushedLogin(t, "alice"); err != nil {
 		t.Errorf("by a key that was pushed after the control plane's clock was set: %v", err)
 	}
@@ -116,7 +117,7 @@ func initScript(t *testing.T) {
 	before.same(t)
 }
 
-// systemd: real, and process 1. It starts the agent at a boot and whenever it ends, and forgets it when we are gone.
+// systemd runs as process 1. It starts the agent at a boot and whenever it ends, and forgets it after an un-enrollment.
 func systemd(t *testing.T) {
 	m := bootMachine(t)
 	settle(t)
@@ -143,7 +144,8 @@ func systemd(t *testing.T) {
 	m.bothWork(t)
 	m.reboot(t)
 	m.bothWork(t)
-	if status := m.run(t, "systemctl", "status", "--no-pager", "sallyport-host.service"); !strings.Contains(status, "active (running)") {
+	status := m.run(t, "systemctl", "status", "--no-pager", "sallyport-host.service")
+	if !strings.Contains(status, "active (running)") {
 		t.Error(status)
 	}
 	wait.For(t, "the system's log to tell of the key", func() bool {
@@ -184,7 +186,7 @@ func sshSocket(t *testing.T) {
 
 	m.mustEnroll(t)
 	m.reboot(t)
-	// Nobody has connected yet, and sshd does not run: what it would do can be known all the same.
+	// Before the first connection sshd does not run, but its settings can be read.
 	if keys := m.plane.hostKeys(); len(keys) != 1 {
 		t.Errorf("the agent reports other host keys than sshd's: %q", keys)
 	}
@@ -202,12 +204,14 @@ func privateSSHD(t *testing.T) {
 	m := newMachine(t, nil)
 	must(t, os.MkdirAll("/opt/private", 0o755))
 	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/opt/private/key")
-	must(t, os.WriteFile(config, []byte("ListenAddress 127.0.0.1:2222\nHostKey /opt/private/key\nPidFile /run/private.pid\nUsePAM no\n"), 0o644))
+	must(t, os.WriteFile(config, []byte(
+		"ListenAddress 127.0.0.1:2222\nHostKey /opt/private/key\nPidFile /run/private.pid\nUsePAM no\n"), 0o644))
 	run(t, "/usr/sbin/sshd", "-f", config)
 	wait.For(t, "the private sshd", func() bool { _, err := os.Stat("/run/private.pid"); return err == nil })
 	before := snapshot(t)
 	delete(before, "/run/private.pid")
-	output := m.mustEnroll(t, "--directory", directory, "--sshd-config", config, "--keys-user", "nobody", "--service", "detached")
+	output := m.mustEnroll(t, "--directory", directory, "--sshd-config", config,
+		"--keys-user", "nobody", "--service", "detached")
 	if text, err := os.ReadFile(directory + "/host.json"); err != nil || !strings.Contains(string(text), `"127.0.0.1"`) {
 		t.Errorf("the address that this sshd is bound to is not the one reported: %v\n%s", err, text)
 	}
@@ -239,7 +243,7 @@ func privateSSHD(t *testing.T) {
 	}
 }
 
-// besideControlPlane: a control plane whose data is where the README puts it outlives the enrollment of its machine.
+// besideControlPlane: a control plane that keeps its data where the README says outlives the enrollment of its machine.
 func besideControlPlane(t *testing.T) {
 	m := newMachine(t, nil)
 	m.mustEnroll(t)
@@ -257,7 +261,8 @@ func existing(t *testing.T, script string) *machine {
 	m := newMachine(t, func(t *testing.T) {
 		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte("#!/bin/sh\n"+script), 0o755))
 		edit(t, sshdConfig, func(text string) string {
-			return text + "\nAuthorizedKeysCommand /usr/local/bin/existing-keys --user=%u \"two words\"\nAuthorizedKeysCommandUser nobody\n"
+			return text + "\nAuthorizedKeysCommand /usr/local/bin/existing-keys --user=%u \"two words\"\n" +
+				"AuthorizedKeysCommandUser nobody\n"
 		})
 	})
 	before := snapshot(t)
@@ -283,14 +288,16 @@ func existingWorks(t *testing.T) {
 	}
 }
 
-// existingMatched: a command that holds for some logins only. Their pushed keys were taken, and let nobody in.
+// existingMatched: a command holds for some logins only. Their pushed keys were accepted, and let nobody in.
 func existingMatched(t *testing.T) {
 	key := t.TempDir() + "/third"
 	public := writeKey(t, key)
 	m := newMachine(t, func(t *testing.T) {
-		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte("#!/bin/sh\necho '"+public.Type()+" "+base64Key(public)+"'\n"), 0o755))
+		script := "#!/bin/sh\necho '" + public.Type() + " " + base64Key(public) + "'\n"
+		must(t, os.WriteFile("/usr/local/bin/existing-keys", []byte(script), 0o755))
 		edit(t, sshdConfig, func(text string) string {
-			return text + "\nMatch User alice\n\tAuthorizedKeysCommand /usr/local/bin/existing-keys\n\tAuthorizedKeysCommandUser nobody\n"
+			return text + "\nMatch User alice\n\tAuthorizedKeysCommand /usr/local/bin/existing-keys\n" +
+				"\tAuthorizedKeysCommandUser nobody\n"
 		})
 	})
 	before := snapshot(t)
@@ -305,11 +312,13 @@ func existingMatched(t *testing.T) {
 	if status := run(t, hostProgram, "status"); strings.Contains(status, "not for") {
 		t.Errorf("the status is\n%s", status)
 	}
-	// A block of another user's is beyond the agent. The status says so, and the machine is well all the same.
+	// The agent cannot serve a block that runs its command as another user. The status says so, and is healthy otherwise.
 	edit(t, sshdConfig, func(text string) string {
-		return text + "\nMatch User bob\n\tAuthorizedKeysCommand /usr/local/bin/existing-keys\n\tAuthorizedKeysCommandUser daemon\n"
+		return text + "\nMatch User bob\n\tAuthorizedKeysCommand /usr/local/bin/existing-keys\n" +
+			"\tAuthorizedKeysCommandUser daemon\n"
 	})
-	if status := run(t, hostProgram, "status"); !strings.Contains(status, "not for") || !strings.Contains(status, "Match User bob") {
+	status := run(t, hostProgram, "status")
+	if !strings.Contains(status, "not for") || !strings.Contains(status, "Match User bob") {
 		t.Errorf("the status is\n%s", status)
 	}
 	edit(t, sshdConfig, func(text string) string { return text[:strings.Index(text, "\nMatch User bob")] })
@@ -320,8 +329,8 @@ func existingMatched(t *testing.T) {
 	before.equals(t, after)
 }
 
-// existingFails: sshd takes no key of a command that ends with another status than 0. Enrollment took that for a fault
-// of its own helper, and refused.
+// existingFails: sshd ignores the keys of a command that fails. Enrollment mistook that for a failure of its own
+// helper, and refused.
 func existingFails(t *testing.T) {
 	key := t.TempDir() + "/third"
 	public := writeKey(t, key)
@@ -331,7 +340,7 @@ func existingFails(t *testing.T) {
 	}
 }
 
-// helperFails: a helper that cannot run, on a file system without programs, is not taken for an existing command that
+// helperFails: a helper that cannot run, on a file system mounted noexec, is not mistaken for an existing command that
 // fails as before.
 func helperFails(t *testing.T) {
 	m := newMachine(t, configured("AuthorizedKeysCommand /bin/false\nAuthorizedKeysCommandUser nobody"))
@@ -373,14 +382,16 @@ func brokenConfiguration(t *testing.T) {
 	before.same(t)
 }
 
-// refusedAtLast: an sshd that finds fault with the drop-in only when it stands in its place.
+// refusedAtLast: an sshd objects to the drop-in only once it is installed.
 func refusedAtLast(t *testing.T) {
 	m := newMachine(t, nil)
 	must(t, os.Mkdir("/usr/lib/real", 0o755))
 	run(t, "cp", "/usr/sbin/sshd", "/usr/lib/real/sshd")
 	must(t, os.Remove("/usr/sbin/sshd")) // the daemon goes on with it
 	must(t, os.WriteFile("/usr/sbin/sshd", []byte(`#!/bin/sh
-case "$*" in "-t -f /etc/ssh/sshd_config") [ -e /etc/ssh/sshd_config.d/00-sallyport-host.conf ] && { echo "injected fault" >&2; exit 255; };; esac
+case "$*" in "-t -f /etc/ssh/sshd_config")
+	[ -e /etc/ssh/sshd_config.d/00-sallyport-host.conf ] && { echo "injected fault" >&2; exit 255; };;
+esac
 exec /usr/lib/real/sshd "$@"
 `), 0o755))
 	settle(t)
@@ -388,7 +399,8 @@ exec /usr/lib/real/sshd "$@"
 	end := m.loggingIn(t)
 	output, err := m.enroll(t)
 	end()
-	if err == nil || !strings.Contains(output, "injected fault") || !strings.Contains(output, "terminate-instances --instance-ids "+standInInstance) {
+	if err == nil || !strings.Contains(output, "injected fault") ||
+		!strings.Contains(output, "terminate-instances --instance-ids "+standInInstance) {
 		t.Errorf("%v\n%s", err, output)
 	}
 	before.same(t)
@@ -414,7 +426,8 @@ func noInclude(t *testing.T) {
 // earlierDropIn sets an AuthorizedKeysCommand in a file that sshd reads before ours: ours must still win.
 func earlierDropIn(t *testing.T) {
 	m := newMachine(t, func(t *testing.T) {
-		must(t, os.WriteFile("/etc/ssh/sshd_config.d/00-first.conf", []byte("AuthorizedKeysCommand /bin/true\nAuthorizedKeysCommandUser nobody\n"), 0o644))
+		must(t, os.WriteFile("/etc/ssh/sshd_config.d/00-first.conf", []byte(
+			"AuthorizedKeysCommand /bin/true\nAuthorizedKeysCommandUser nobody\n"), 0o644))
 	})
 	before := snapshot(t)
 	m.mustEnroll(t)
@@ -466,8 +479,8 @@ func nobodyMayLogIn(t *testing.T) {
 	run(t, hostProgram, "unenroll")
 	before.same(t)
 
-	// There was no login to try the reloaded sshd with either. An admin stops it later: un-enrolling must not take that
-	// for its own doing, and start it again.
+	// There was no login to try the reloaded sshd with either. When an admin stops sshd later, un-enrolling must not
+	// mistake that for its own doing and start it again.
 	m.mustEnroll(t, "--skip-test-login")
 	pid, err := os.ReadFile("/run/sshd.pid")
 	must(t, err)
@@ -480,7 +493,7 @@ func nobodyMayLogIn(t *testing.T) {
 	before.same(t)
 }
 
-// matchBlock: whose logins are to ask no command go on so, and it is said.
+// matchBlock: logins for which sshd is configured to ask no command stay that way, and enroll says so.
 func matchBlock(t *testing.T) {
 	m := newMachine(t, func(t *testing.T) {
 		edit(t, sshdConfig, func(text string) string {
@@ -499,7 +512,10 @@ func killed(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
 	before := snapshot(t)
-	for i, step := range []string{"Install the keys helper", "Choose the keys helper's user", "Enroll with", "Wait for the link", "Write sshd's configuration", "Reload sshd"} {
+	for i, step := range []string{
+		"Install the keys helper", "Choose the keys helper's user", "Enroll with",
+		"Wait for the link", "Write sshd's configuration", "Reload sshd",
+	} {
 		m.enrollUntil(t, step, os.Kill)
 		if err := login("alice", m.ordinary); err != nil {
 			t.Errorf("killed at %q: %v", step, err)
@@ -521,7 +537,7 @@ func interrupted(t *testing.T) {
 	before.same(t)
 }
 
-// enrollUntil sends the signal when the step is announced, and waits for the end.
+// enrollUntil sends the signal when the step is announced, and waits for the program to end.
 func (m *machine) enrollUntil(t *testing.T, step string, signal os.Signal) {
 	t.Helper()
 	cmd := exec.Command(hostProgram, "enroll", "-")
@@ -572,14 +588,14 @@ func badToken(t *testing.T) {
 	before.same(t)
 }
 
-// gone waits until an unenroll that nobody waits for is through.
+// gone waits until an un-enrollment in the background has ended.
 func (m *machine) gone(t *testing.T) {
 	t.Helper()
 	wait.For(t, "the enrollment to go", func() bool { _, err := os.Stat("/etc/sallyport"); return os.IsNotExist(err) })
 	wait.For(t, "unenroll to end", func() bool { return !runs("unenroll\x00--dismissed") })
 }
 
-// dismissed: TerminateInstances at the control plane takes everything off the machine.
+// dismissed: TerminateInstances at the control plane un-enrolls the machine.
 func dismissed(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)

@@ -16,12 +16,12 @@ import (
 	"github.com/sallyport/sallyport/internal/host"
 )
 
-// Service is how the agent is kept running.
+// Service is the way in which the agent is kept running.
 type Service string
 
 // The kinds of service.
 const (
-	ServiceAuto     Service = "auto"     // systemd, else sysv, else detached, as the machine has it
+	ServiceAuto     Service = "auto"     // the first of systemd, sysv and detached that the machine has
 	ServiceSystemd  Service = "systemd"  // a unit
 	ServiceSysV     Service = "sysv"     // an init script
 	ServiceDetached Service = "detached" // a process of its own, which does not come back after a boot
@@ -35,7 +35,8 @@ func (s Service) choose() (Service, error) {
 		return s, nil
 	case ServiceAuto, "":
 	default:
-		return "", fault.New(fault.Invalid, fault.Service, "The service %q is none of auto, systemd, sysv, detached and none.", string(s))
+		return "", fault.New(fault.Invalid, fault.Service,
+			"The service %q is none of auto, systemd, sysv, detached and none.", string(s))
 	}
 	if systemdRuns() {
 		return ServiceSystemd, nil
@@ -55,7 +56,7 @@ func systemdRuns() bool {
 	return err == nil && info.IsDir()
 }
 
-// serviceName names the service of an enrollment; a machine may have several.
+// serviceName returns the name of an enrollment's service. A machine may have several.
 func serviceName(directory string) string {
 	if directory == host.DefaultDirectory {
 		return "sallyport-host"
@@ -64,14 +65,14 @@ func serviceName(directory string) string {
 	return "sallyport-host-" + hex.EncodeToString(digest[:4])
 }
 
-// unitPath and initPath return the files by which a service manager knows the agent.
+// unitPath and initPath return the files that define the agent to a service manager.
 
 func unitPath(directory string) string {
 	return "/etc/systemd/system/" + serviceName(directory) + ".service"
 }
 func initPath(directory string) string { return "/etc/init.d/" + serviceName(directory) }
 
-// agentCommand is how the agent of an enrollment is run.
+// agentCommand returns the command that runs the agent of an enrollment.
 func agentCommand(program, directory string) []string {
 	return []string{program, "agent", "--directory", directory}
 }
@@ -83,7 +84,7 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 	if service == ServiceNone {
 		return nil
 	}
-	// What is recorded first is undone last: whatever agent a service manager did not stop ends then.
+	// The first record is undone last: that ends any agent that a service manager did not stop.
 	if err := m.record(change{Kind: madeProcess, Path: m.directory, Program: program}); err != nil {
 		return err
 	}
@@ -118,15 +119,15 @@ func (m *manifest) startService(ctx context.Context, service Service, program st
 	return nil
 }
 
-// serviceMark stands in the unit and the init script, and says that they are ours.
+// serviceMark is in the unit and the init script, and marks them as ours.
 const serviceMark = "Sallyport host agent"
 
-// systemdUnit runs the agent as root, since its directory is root's, with little else of root's powers. It needs
-// CAP_SYS_PTRACE to see which connection an sshd has open: ptrace(2), PTRACE_MODE_READ.
+// systemdUnit returns a unit that runs the agent as root, since its directory is root's, with few of root's powers. The
+// agent needs CAP_SYS_PTRACE to see which connection an sshd has open: ptrace(2), PTRACE_MODE_READ.
 func systemdUnit(agent, directory string) string {
 	writable := ""
 	if directory != host.DefaultDirectory {
-		writable = "ReadWritePaths=" + directory + "\n" // its socket and spool stand there
+		writable = "ReadWritePaths=" + directory + "\n" // its socket and spool are there
 	}
 	return `[Unit]
 Description=` + serviceMark + `
@@ -140,7 +141,8 @@ ExecStart=` + agent + `
 Restart=always
 RestartSec=2
 NoNewPrivileges=yes
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_CHROOT CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER ` +
+		`CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_CHROOT CAP_SYS_PTRACE
 ProtectSystem=full
 ` + writable + `ProtectHome=read-only
 ProtectKernelTunables=yes
@@ -160,7 +162,7 @@ WantedBy=multi-user.target
 `
 }
 
-// initScript is for an init as System V's; start-stop-daemon(8) does the work.
+// initScript returns a script for a System V init, based on start-stop-daemon(8).
 func initScript(name string, agent []string) string {
 	return `#!/bin/sh
 ### BEGIN INIT INFO
@@ -175,7 +177,8 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 PIDFILE=/run/` + name + `.pid
 case "$1" in
 start)
-	start-stop-daemon --start --oknodo --background --make-pidfile --pidfile "$PIDFILE" --exec ` + agent[0] + ` -- ` + strings.Join(agent[1:], " ") + `
+	start-stop-daemon --start --oknodo --background --make-pidfile --pidfile "$PIDFILE" --exec ` +
+		agent[0] + ` -- ` + strings.Join(agent[1:], " ") + `
 	;;
 stop)
 	start-stop-daemon --stop --oknodo --retry TERM/10/KILL/5 --remove-pidfile --pidfile "$PIDFILE" --exec ` + agent[0] + `
@@ -195,8 +198,8 @@ esac
 `
 }
 
-// StartAgent starts the enrollment's agent as a process of its own unless it runs already: for machines without a
-// service manager, after a boot.
+// StartAgent starts the enrollment's agent as a process of its own unless it runs already. Machines without a service
+// manager need it after a boot.
 func StartAgent(directory string) error {
 	m, err := readManifest(directory)
 	if err != nil {
@@ -214,7 +217,7 @@ func StartAgent(directory string) error {
 }
 
 // StopAgent ends the enrollment's agent, however it was started, and reports whether it ran. It returns when the agent
-// is gone. What the agent started goes on: an un-enrollment may be among it.
+// has ended. Processes that the agent started go on, as an un-enrollment may be among them.
 func StopAgent(ctx context.Context, directory string) (ran bool, err error) {
 	agent, runs := agentDaemon("", directory).Running()
 	if !runs {
@@ -227,10 +230,11 @@ func StopAgent(ctx context.Context, directory string) (ran bool, err error) {
 	return true, nil
 }
 
-// AgentLog is the file to which an agent that is a process of its own logs. Other agents log where their service does.
+// AgentLog returns the file to which an agent logs that is a process of its own. Other agents log where their service
+// does.
 func AgentLog(directory string) string { return filepath.Join(directory, host.LogFile) }
 
-// agentDaemon is the agent of the enrollment as a process of its own.
+// agentDaemon returns the enrollment's agent as a process of its own.
 func agentDaemon(program, directory string) daemon.Daemon {
 	socket, _ := host.Places(directory)
 	return daemon.Daemon{
@@ -251,8 +255,8 @@ func startDetached(program, directory string) error {
 	return err
 }
 
-// undoService stops the unit and makes systemd forget it. Its file, recorded before, is removed here already, so
-// that systemd sees it gone. A unit whose file is gone may still run: systemd knows it until it has stopped.
+// undoService stops the unit and makes systemd forget it. The unit's file has a record of its own, but is removed here,
+// so that systemd sees it gone. A unit whose file is gone may still run: systemd keeps it until it has stopped.
 func (c change) undoService(ctx context.Context) error {
 	if _, err := os.Lstat(c.Path); errors.Is(err, fs.ErrNotExist) {
 		if !systemdRuns() {
@@ -268,7 +272,7 @@ func (c change) undoService(ctx context.Context) error {
 	return errors.Join(os.Remove(c.Path), command(ctx, "systemctl", "daemon-reload"))
 }
 
-// undoInit stops the service and takes its script out of the runlevels, also where the script itself is gone.
+// undoInit stops the service and removes its script from the runlevels, even if the script itself is gone.
 func (c change) undoInit(ctx context.Context) error {
 	if _, err := os.Lstat(c.Path); errors.Is(err, fs.ErrNotExist) {
 		if _, err := exec.LookPath("update-rc.d"); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// setups are machines whose sshd is set up or started in a way of its own.
+// setups returns the scenarios of machines whose sshd is configured or started in an unusual way.
 func setups() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"command by an option":     commandByOption,
@@ -40,22 +40,25 @@ func restartSSHD(t *testing.T, arguments ...string) {
 	run(t, "kill", strings.TrimSpace(string(pid)))
 	wait.For(t, "sshd to end", func() bool { _, err := os.Stat("/run/sshd.pid"); return os.IsNotExist(err) })
 	run(t, append([]string{"/usr/sbin/sshd"}, arguments...)...)
-	wait.For(t, "sshd to listen", func() bool { return exec.Command("ssh-keyscan", "-t", "ed25519", "127.0.0.1").Run() == nil })
+	wait.For(t, "sshd to listen", func() bool {
+		return exec.Command("ssh-keyscan", "-t", "ed25519", "127.0.0.1").Run() == nil
+	})
 }
 
-// commandByOption: Amazon's own package starts sshd with its AuthorizedKeysCommand as an option, which beats every file.
-// Enrollment succeeded, and every push was denied. It is refused, and nothing is changed.
+// commandByOption: Amazon's own package starts sshd with its AuthorizedKeysCommand as an option, which takes precedence
+// over every file. Enrollment succeeded, and every push was denied. Now it is refused, and nothing is changed.
 func commandByOption(t *testing.T) {
 	m := newMachine(t, nil)
 	restartSSHD(t, "-o", "AuthorizedKeysCommand /bin/echo %u %f", "-o", "AuthorizedKeysCommandUser nobody")
 	before := snapshot(t)
 	output, err := m.enroll(t)
-	if err == nil || !strings.Contains(output, "/bin/echo %u %f") || !strings.Contains(output, "restart sshd, and enroll again") {
+	if err == nil || !strings.Contains(output, "/bin/echo %u %f") ||
+		!strings.Contains(output, "restart sshd, and enroll again") {
 		t.Errorf("%v\n%s", err, output)
 	}
 	before.same(t)
 
-	// The daemon of an enrolled machine is started so later: the status says what beats us.
+	// If the daemon of an enrolled machine is started that way later, the status names the option.
 	restartSSHD(t)
 	m.mustEnroll(t)
 	m.bothWork(t)
@@ -66,7 +69,7 @@ func commandByOption(t *testing.T) {
 	}
 }
 
-// optionsOfSSHD: a daemon that reads another file, and listens where an option says.
+// optionsOfSSHD: a daemon reads another file, and listens where an option says.
 func optionsOfSSHD(t *testing.T) {
 	m := newMachine(t, func(t *testing.T) {
 		must(t, os.MkdirAll("/etc/ssh/other", 0o755))
@@ -90,8 +93,8 @@ func optionsOfSSHD(t *testing.T) {
 	}
 }
 
-// noPIDFile: an sshd that writes no PidFile was never told to reload. Enrollment and status were content, and every push
-// was denied.
+// noPIDFile: an sshd that writes no PidFile was never told to reload. Enrollment and status reported success, and every
+// push was denied.
 func noPIDFile(t *testing.T) {
 	m := newMachine(t, nil)
 	edit(t, sshdConfig, func(text string) string { return text + "\nPidFile none\n" })
@@ -119,7 +122,8 @@ func configured(lines string) func(t *testing.T) {
 	}
 }
 
-// certify makes an authority, a program that names alice's principal, and a certificate for it, in a file beside its key.
+// certify makes an authority, a program that names alice's principal, and a certificate for it, in a file beside its
+// key.
 func certify(t *testing.T) (key string) {
 	t.Helper()
 	key = "/root/certified"
@@ -130,9 +134,10 @@ func certify(t *testing.T) (key string) {
 	return key
 }
 
-const principalsLines = "AuthorizedPrincipalsCommand /usr/local/bin/principals %u\nAuthorizedPrincipalsCommandUser nobody\n"
+const principalsLines = "AuthorizedPrincipalsCommand /usr/local/bin/principals %u\n" +
+	"AuthorizedPrincipalsCommandUser nobody\n"
 
-// principalsCommand: OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand that comes after an
+// principalsCommand: OpenSSH before 9.4 ignores an AuthorizedPrincipalsCommand that comes after an
 // AuthorizedKeysCommand. Ours came first, and everybody who logged in by a certificate was locked out.
 func principalsCommand(t *testing.T) {
 	var key string
@@ -159,7 +164,7 @@ func principalsCommand(t *testing.T) {
 	must(t, login("alice", key))
 }
 
-// principalsCommandMatched: the same in a Match block that has a command for keys, too.
+// principalsCommandMatched: the same in a Match block that also has a command for keys.
 func principalsCommandMatched(t *testing.T) {
 	var key string
 	m := newMachine(t, func(t *testing.T) {
@@ -175,8 +180,8 @@ func principalsCommandMatched(t *testing.T) {
 	}
 }
 
-// principalsCommandElsewhere: where one Match block names the principals and a later one the keys, a block of ours before
-// both would hide the principals. That is refused, and nothing is changed; on a later OpenSSH it just works.
+// principalsCommandElsewhere: one Match block names the principals and a later one the keys, so a block of ours before
+// both would hide the principals. Enrollment is refused, and nothing is changed; on a later OpenSSH it succeeds.
 func principalsCommandElsewhere(t *testing.T) {
 	var key string
 	m := newMachine(t, func(t *testing.T) {
@@ -233,7 +238,7 @@ func oneAttempt(t *testing.T) {
 	m.bothWork(t)
 }
 
-// onlyRSA: an sshd that takes RSA keys only, signed by one algorithm, and shows one.
+// onlyRSA: an sshd accepts only RSA keys, signed by one algorithm, and has one.
 func onlyRSA(t *testing.T) {
 	const ordinary, pushed = "/root/rsa", "/root/pushed"
 	m := newMachine(t, func(t *testing.T) {
@@ -258,7 +263,7 @@ func onlyRSA(t *testing.T) {
 	}
 }
 
-// keyAndPassword: a key alone lets nobody in, so none could be tried, and enrollment was refused.
+// keyAndPassword: a key alone let nobody in, so no login could be tried, and enrollment was refused.
 func keyAndPassword(t *testing.T) {
 	m := newMachine(t, nil)
 	for _, methods := range []string{"publickey,password", "password,publickey"} {
@@ -276,7 +281,7 @@ func keyAndPassword(t *testing.T) {
 	}
 }
 
-// usersByAddress: nobody may log in from the machine itself, from where a login is tried.
+// usersByAddress: sshd lets nobody in from the machine itself, from where a login is tried.
 func usersByAddress(t *testing.T) {
 	m := newMachine(t, configured("PermitRootLogin no\nAllowUsers alice@10.20.0.0/16"))
 	output := m.mustEnroll(t)
@@ -285,7 +290,7 @@ func usersByAddress(t *testing.T) {
 	}
 	run(t, hostProgram, "unenroll")
 
-	// A block that takes us off for those addresses is seen all the same.
+	// A block that disables our helper for those addresses is noticed.
 	edit(t, sshdConfig, func(text string) string {
 		return text + "\nMatch Address 10.20.0.0/16\n\tAuthorizedKeysCommand none\n"
 	})
@@ -294,8 +299,8 @@ func usersByAddress(t *testing.T) {
 	}
 }
 
-// directoryComesAndGoes: with Debian 11's ssh.socket systemd starts an sshd for each connection, and takes /run/sshd away
-// with each that ends. Enrollment failed whenever somebody's session ended meanwhile.
+// directoryComesAndGoes: with Debian 11's ssh.socket systemd starts an sshd for each connection, and removes /run/sshd
+// whenever one ends. Enrollment failed if somebody's session ended in the meantime.
 func directoryComesAndGoes(t *testing.T) {
 	m := newMachine(t, nil)
 	pid, err := os.ReadFile("/run/sshd.pid")

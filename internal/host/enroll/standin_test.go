@@ -89,7 +89,8 @@ func (s *standIn) token(t *testing.T) string {
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	text, err := hostproto.FormatToken(hostproto.Token{Server: s.url, Fingerprint: fingerprint, ID: "ht-1", Secret: secret})
+	token := hostproto.Token{Server: s.url, Fingerprint: fingerprint, ID: "ht-1", Secret: secret}
+	text, err := hostproto.FormatToken(token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +111,10 @@ func (s *standIn) enroll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	delete(s.tokens, request.Token)
-	json.NewEncoder(w).Encode(hostproto.Enrolled{InstanceID: standInInstance, Account: "123456789012", Region: standInRegion,
-		Zone: standInRegion + "a", Authority: s.authority.Certificate().Raw})
+	json.NewEncoder(w).Encode(hostproto.Enrolled{
+		InstanceID: standInInstance, Account: "123456789012", Region: standInRegion, Zone: standInRegion + "a",
+		Authority: s.authority.Certificate().Raw,
+	})
 }
 
 func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
@@ -192,7 +195,8 @@ func (s *standIn) grant(t *testing.T, user string, key ssh.PublicKey) hostproto.
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant := hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob, Until: clock.Uptime() + keyblob.Lifetime}
+	until := clock.Uptime() + keyblob.Lifetime
+	grant := hostproto.Grant{RequestID: statement.RequestID, OSUser: user, Blob: blob, Until: until}
 	return s.call(t, hostproto.Message{Grant: &grant, Clocks: s.clocks()})
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
-// Status is how an enrollment is.
+// Status describes the state of an enrollment.
 type Status struct {
 	Enrolled    bool             `json:"enrolled"`
 	InstanceID  string           `json:"instanceId,omitempty"`
@@ -27,11 +27,11 @@ type Status struct {
 	Link        *host.LinkStatus `json:"link,omitempty"`
 	KeysCommand string           `json:"keysCommand,omitempty"` // sshd's present AuthorizedKeysCommand
 	SSHD        string           `json:"sshd,omitempty"`        // "asks us", or what is wrong
-	NotFor      []string         `json:"notFor,omitempty"`      // the Match blocks for whose logins it does not
-	Problems    []string         `json:"problems,omitempty"`    // sentences: what else keeps pushed keys from working, or soon will
+	NotFor      []string         `json:"notFor,omitempty"`      // the Match blocks for whose logins sshd does not ask us
+	Problems    []string         `json:"problems,omitempty"`    // sentences: what keeps pushed keys from working
 }
 
-// The good words of a Status.
+// The values of a healthy Status.
 const (
 	AgentRuns  = "running"
 	SSHDAsksUs = "asks us"
@@ -43,8 +43,8 @@ func (s Status) Healthy() bool {
 		len(s.Problems) == 0
 }
 
-// ReadStatus looks at an enrollment. A machine that is not enrolled is no error. sshd's settings and the agent
-// answer to root only.
+// ReadStatus examines an enrollment. It is no error if the machine is not enrolled. ReadStatus needs root, to ask sshd
+// and the agent.
 func ReadStatus(ctx context.Context, directory string) (Status, error) {
 	if directory == "" {
 		directory = host.DefaultDirectory
@@ -55,10 +55,11 @@ func ReadStatus(ctx context.Context, directory string) (Status, error) {
 		return status, nil
 	}
 	if err != nil {
-		return status, fault.Wrap(err, fault.WrongState, fault.Enrollment, "The enrollment in %s cannot be read: %v", status.Directory, err)
+		return status, fault.Wrap(err, fault.WrongState, fault.Enrollment,
+			"The enrollment in %s cannot be read: %v", status.Directory, err)
 	}
-	status.InstanceID, status.Account, status.Region, status.Zone = config.InstanceID, config.Account, config.Region, config.Zone
-	status.Server = config.Server
+	status.InstanceID, status.Account = config.InstanceID, config.Account
+	status.Region, status.Zone, status.Server = config.Region, config.Zone, config.Server
 	if os.Geteuid() != 0 {
 		return status, fault.New(fault.Denied, fault.Enrollment, "Only root can ask the agent and sshd. Try again with sudo.")
 	}
@@ -84,7 +85,7 @@ func ReadStatus(ctx context.Context, directory string) (Status, error) {
 	return status, err
 }
 
-// missing names, as sentences, the files that enrollment made and that are gone.
+// missing returns a sentence for each file that enrollment made and that is gone.
 func (m *manifest) missing() []string {
 	var sentences []string
 	if m == nil {

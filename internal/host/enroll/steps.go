@@ -16,15 +16,15 @@ import (
 // linkTimeout bounds the wait for the agent's first link.
 const linkTimeout = 30 * time.Second
 
-// trialDirectory is where the files of a trial stand, while it lasts.
+// trialDirectory returns the directory for the files of a trial, which exists only during the trial.
 func trialDirectory(directory string) string { return filepath.Join(directory, "trial") }
 
-// dropInPath returns the file that enrollment puts into the directory that sshd's configuration usually includes.
+// dropInPath returns the file that enrollment adds to the directory that sshd's configuration usually includes.
 func dropInPath(sshdConfig, directory string) string {
 	return filepath.Join(filepath.Dir(sshdConfig), "sshd_config.d", "00-"+serviceName(directory)+".conf")
 }
 
-// redeem uses the token up, after everything that might have failed without.
+// redeem uses up the token, after all steps that can fail without it.
 func (e *enrollment) redeem(ctx context.Context) error {
 	config := host.Config{
 		Server:     e.token.Server,
@@ -45,14 +45,17 @@ func (e *enrollment) redeem(ctx context.Context) error {
 	if err := reserveSpool(config.Spool); err != nil {
 		return err
 	}
-	report := host.NewReporter(config, e.Version, host.NewWatch(config, e.Directory, slog.New(slog.DiscardHandler))).Report(ctx)
-	report.Problems = nil // sshd does not ask us yet; the agent will tell
+	watch := host.NewWatch(config, e.Directory, slog.New(slog.DiscardHandler))
+	report := host.NewReporter(config, e.Version, watch).Report(ctx)
+	report.Problems = nil // sshd does not ask us yet; the agent's own report will say
 	enrolled, err := e.plane.Redeem(ctx, report)
 	if err != nil {
 		return err
 	}
-	config.InstanceID, config.Account, config.Region, config.Zone = enrolled.InstanceID, enrolled.Account, enrolled.Region, enrolled.Zone
-	e.result.InstanceID, e.result.Account, e.result.Region, e.result.Zone = enrolled.InstanceID, enrolled.Account, enrolled.Region, enrolled.Zone
+	config.InstanceID, config.Account = enrolled.InstanceID, enrolled.Account
+	config.Region, config.Zone = enrolled.Region, enrolled.Zone
+	e.result.InstanceID, e.result.Account = enrolled.InstanceID, enrolled.Account
+	e.result.Region, e.result.Zone = enrolled.Region, enrolled.Zone
 	e.result.Server, e.result.Directory, e.result.Service = config.Server, e.Directory, e.Service
 	if err := host.SaveIdentity(e.Directory, e.key, enrolled.Authority); err != nil {
 		return err
@@ -60,26 +63,28 @@ func (e *enrollment) redeem(ctx context.Context) error {
 	return config.Save(e.Directory) // last: without it there is no enrollment
 }
 
-// reserveSpool takes the space in which the agent will record the use of keys. Without it every push would be refused.
+// reserveSpool reserves the space in which the agent records the use of keys. Without it every push would be refused.
 func reserveSpool(path string) error {
 	spool, err := host.OpenSpool(path)
 	if err == nil {
 		err = errors.Join(spool.Room(""), spool.Close())
 	}
 	if err != nil {
-		return fault.Wrap(err, fault.WrongState, fault.Enrollment, "There is no room to record the use of keys in %s: %v.", path, err)
+		return fault.Wrap(err, fault.WrongState, fault.Enrollment,
+			"There is no room to record the use of keys in %s: %v.", path, err)
 	}
 	return nil
 }
 
 func (e *enrollment) startAgent(ctx context.Context) error {
 	if e.Service == ServiceNone {
-		e.progress.note("The agent is the caller's to run: " + strings.Join(agentCommand(agentProgram(e.Directory), e.Directory), " "))
+		agent := agentCommand(agentProgram(e.Directory), e.Directory)
+		e.progress.note("The agent is the caller's to run: " + strings.Join(agent, " "))
 	}
 	return e.manifest.startService(ctx, e.Service, agentProgram(e.Directory))
 }
 
-// awaitLink waits until the control plane has taken the agent in.
+// awaitLink waits until the control plane has accepted the agent's link.
 func (e *enrollment) awaitLink(ctx context.Context) error {
 	if e.Service == ServiceNone {
 		return nil
@@ -101,20 +106,22 @@ func (e *enrollment) awaitLink(ctx context.Context) error {
 			if err != nil {
 				why = err.Error()
 			}
-			return fault.Wrap(ctx.Err(), fault.Unavailable, fault.Agent, "The agent did not link with %s within %v: %s", config.Server, linkTimeout, why)
+			return fault.Wrap(ctx.Err(), fault.Unavailable, fault.Agent,
+				"The agent did not link with %s within %v: %s", config.Server, linkTimeout, why)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// configureSSHD writes the drop-in, and makes sshd's configuration read it first if it does not already. The
-// files must come to exactly what was tried. The running sshd does not know of them yet.
+// configureSSHD writes the drop-in, and makes sshd's configuration read it first unless it does so already. The
+// resulting settings must be those that were tried. The running sshd does not use the files yet.
 func (e *enrollment) configureSSHD(ctx context.Context) error {
 	expected, err := e.expectedSettings(ctx)
 	if err != nil {
 		return err
 	}
-	if err := e.manifest.record(change{Kind: reloadedSSHD, Path: e.SSHDConfig, Program: e.server.Program, PIDFile: e.PIDFile}); err != nil {
+	reload := change{Kind: reloadedSSHD, Path: e.SSHDConfig, Program: e.server.Program, PIDFile: e.PIDFile}
+	if err := e.manifest.record(reload); err != nil {
 		return err
 	}
 	block := e.dropIn()
@@ -134,7 +141,7 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 		if settingsErr == nil && settings.Equal(expected) && len(exceptions) == len(e.overrides)-len(e.matched) {
 			return e.warnOfOverrides()
 		}
-		block = sshd.IncludeBlock(path) // no Include of the directory, or something comes before it
+		block = sshd.IncludeBlock(path) // the directory is not included, or not first
 	}
 	if err := e.manifest.addBlock(e.SSHDConfig, block); err != nil {
 		return err
@@ -147,12 +154,14 @@ func (e *enrollment) configureSSHD(ctx context.Context) error {
 		return err
 	}
 	if keyword := settings.Difference(expected); keyword != "" {
-		return fault.New(fault.WrongState, fault.Sshd, "The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?", keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
+		return fault.New(fault.WrongState, fault.Sshd,
+			"The configuration does not come to what was tried: %s is %q instead of %q. Does something else edit %s now?",
+			keyword, settings.Get(keyword), expected.Get(keyword), e.SSHDConfig)
 	}
 	return e.warnOfOverrides()
 }
 
-// warnOfOverrides names the Match blocks whose logins will not ask us.
+// warnOfOverrides warns of the Match blocks for whose logins sshd will not ask us.
 func (e *enrollment) warnOfOverrides() error {
 	exceptions, err := unasked(e.SSHDConfig, e.Directory)
 	for _, o := range exceptions {
@@ -167,11 +176,11 @@ func unasked(config, directory string) ([]sshd.Override, error) {
 	return sshd.Unasked(overrides, keysCommand(directory)), err
 }
 
-// reloadSSHD makes the running sshd take the configuration over, and makes sure that it still answers.
+// reloadSSHD makes the running sshd load the configuration, and checks that it still answers.
 func (e *enrollment) reloadSSHD(ctx context.Context) error {
 	running, ok := sshd.FindRunning(e.SSHDConfig, e.PIDFile)
 	if !ok {
-		if !e.settings.Answered() { // else what starts for a connection reads the new configuration
+		if !e.settings.Answered() { // an sshd that is started for each connection needs no reload
 			e.warn("No daemon of sshd runs here for %s, and nothing waits for connections in its place: start it.", e.SSHDConfig)
 		}
 		return nil
@@ -187,7 +196,8 @@ func (e *enrollment) reloadSSHD(ctx context.Context) error {
 	}
 	if address := e.settings.Listens(); address.IsValid() && e.login != "" {
 		if err := sshd.Probe(ctx, address, e.login, e.Random); err != nil {
-			return fault.Wrap(err, fault.Unavailable, fault.Sshd, "sshd does not answer as it should at %s after reloading: %v.", address, err)
+			return fault.Wrap(err, fault.Unavailable, fault.Sshd,
+				"sshd does not answer as it should at %s after reloading: %v.", address, err)
 		}
 	}
 	return e.manifest.markReload("")

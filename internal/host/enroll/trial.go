@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
-// withTrialConfig calls do with the configuration that is about to be, and the directory for a trial's files. It stands in
-// the enrollment's, so that it goes with it.
+// withTrialConfig calls do with the new configuration, before it is installed, and a directory for a trial's files. The
+// directory is in the enrollment's, so that it is removed with it.
 func (e *enrollment) withTrialConfig(do func(config, directory string) error) error {
 	directory := trialDirectory(e.Directory)
 	if err := os.MkdirAll(directory, 0o755); err != nil {
@@ -34,10 +34,10 @@ func (e *enrollment) withTrialConfig(do func(config, directory string) error) er
 	return do(config, directory)
 }
 
-// dropIn is what we put before sshd's configuration.
+// dropIn returns the text that enrollment puts before sshd's configuration.
 func (e *enrollment) dropIn() string { return e.command.DropIn(e.repeated, e.matched) }
 
-// expectedSettings asks sshd what the tried configuration comes to.
+// expectedSettings asks sshd for the settings of the new configuration.
 func (e *enrollment) expectedSettings(ctx context.Context) (settings sshd.Settings, err error) {
 	err = e.withTrialConfig(func(config, _ string) (err error) {
 		settings, err = e.server.Effective(ctx, config, "")
@@ -46,8 +46,8 @@ func (e *enrollment) expectedSettings(ctx context.Context) (settings sshd.Settin
 	return settings, err
 }
 
-// compareSettings makes sure that we change nothing but whom sshd asks for keys: not for all, not for those whose login
-// may be tried, and not for those whom a Match block with a command of its own names.
+// compareSettings checks that enrollment changes only the command that sshd asks for keys: for all users together, for
+// those whose login may be tried, and for those named by a Match block with a command of its own.
 func (e *enrollment) compareSettings(ctx context.Context) error {
 	expected, err := e.expectedSettings(ctx)
 	if err != nil {
@@ -74,21 +74,24 @@ func (e *enrollment) compareSettings(ctx context.Context) error {
 	})
 }
 
-// ourKeywords are what enrollment sets.
+// ourKeywords are the keywords that enrollment sets.
 var ourKeywords = []string{"authorizedkeyscommand", "authorizedkeyscommanduser"}
 
-// changesMore says that somebody might be locked out.
+// changesMore returns the error for a change that might lock somebody out.
 func changesMore(keyword, name string, before, after sshd.Settings) error {
 	whose := "everybody"
 	if name != "" {
 		whose = name
 	}
-	return fault.New(fault.WrongState, fault.Sshd, "With our AuthorizedKeysCommand in its configuration this sshd would take %s for %s, instead of %q, to be %q, which could lock people out: nothing of sshd's was changed. "+
-		"OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand that comes after an AuthorizedKeysCommand; if it is that, set it outside of Match blocks, or update OpenSSH.",
+	return fault.New(fault.WrongState, fault.Sshd,
+		"With our AuthorizedKeysCommand in its configuration this sshd would take %s for %s, instead of %q, to be %q, "+
+			"which could lock people out: nothing of sshd's was changed. "+
+			"OpenSSH before 9.4 passes over an AuthorizedPrincipalsCommand that comes after an AuthorizedKeysCommand; "+
+			"if it is that, set it outside of Match blocks, or update OpenSSH.",
 		keyword, whose, before.Get(keyword), after.Get(keyword))
 }
 
-// matchedUsers are the users whom the Match blocks name that have a command of their own.
+// matchedUsers returns the users named by the Match blocks that have a command of their own.
 func (e *enrollment) matchedUsers() []string {
 	var names []string
 	for _, o := range e.overrides {
@@ -97,8 +100,8 @@ func (e *enrollment) matchedUsers() []string {
 	return names
 }
 
-// tryLogin makes a real login by an ordinary key under the configuration that is about to be: first without an
-// agent, then with one.
+// tryLogin makes a real login by an ordinary key under the new configuration. Enrollment calls it twice: before there
+// is an agent, and with one.
 func (e *enrollment) tryLogin(ctx context.Context) error {
 	return e.withTrialConfig(func(config, directory string) error {
 		if err := e.server.Check(ctx, config); err != nil {
@@ -109,7 +112,9 @@ func (e *enrollment) tryLogin(ctx context.Context) error {
 			return err
 		}
 		if !outcome.CommandRan {
-			return fault.New(fault.WrongState, fault.Sshd, "%s was let in, but sshd did not run the keys helper: something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
+			return fault.New(fault.WrongState, fault.Sshd,
+				"%s was let in, but sshd did not run the keys helper: "+
+					"something in %s keeps it from doing so for %s, perhaps a Match block.", e.login, e.SSHDConfig, e.login)
 		}
 		if outcome.CommandProblem == "" {
 			return nil
@@ -118,8 +123,8 @@ func (e *enrollment) tryLogin(ctx context.Context) error {
 	})
 }
 
-// judgeCommand decides about a keys command that did not end well in a login of e.login. The command that was there
-// before may go on failing, and sshd then takes none of its keys; ours must end well without it.
+// judgeCommand decides what to do about a keys command that failed in a login of e.login. The command that was there
+// before may go on failing, so that sshd takes none of its keys. Ours must succeed without it.
 func (e *enrollment) judgeCommand(ctx context.Context, config, directory, problem string) error {
 	trial := sshd.Trial{Server: e.server, Config: e.SSHDConfig, Login: e.login, Directory: directory, Random: e.Random}
 	before, err := trial.Run(ctx)
@@ -147,7 +152,7 @@ func (e *enrollment) judgeCommand(ctx context.Context, config, directory, proble
 	return err
 }
 
-// writeTrialConfig writes what sshd's configuration will come to: our setting, and then theirs.
+// writeTrialConfig writes the new configuration: our lines, followed by the present configuration.
 func (e *enrollment) writeTrialConfig(directory string) (string, error) {
 	present, err := os.ReadFile(e.SSHDConfig)
 	if err != nil {
@@ -165,8 +170,8 @@ func (e *enrollment) writeTrialConfig(directory string) (string, error) {
 	return path, durable.WriteFile(path, []byte(sshd.Prepend(string(present), block)), 0o600)
 }
 
-// tryUsers looks for a user who can log in under the new configuration. One who can under the present one but
-// not under the new ends the enrollment.
+// tryUsers looks for a user who can log in under the new configuration. A user who can log in under the present one but
+// not under the new one ends the enrollment.
 func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (sshd.Outcome, error) {
 	candidates := e.users
 	if e.login != "" {
@@ -190,7 +195,9 @@ func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (ss
 		reasons = append(reasons, err)
 		trial.Config = e.SSHDConfig
 		if _, before := trial.Run(ctx); before == nil {
-			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, fault.Sshd, "%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s", name, fault.Explain(err))
+			return sshd.Outcome{}, fault.Wrap(err, fault.WrongState, fault.Sshd,
+				"%s can log in now, and could not under the new configuration: nothing of sshd's was changed. %s",
+				name, fault.Explain(err))
 		}
 	}
 	if judged, err := e.judgeUsers(ctx, config, candidates); judged || err != nil {
@@ -201,12 +208,14 @@ func (e *enrollment) tryUsers(ctx context.Context, config, directory string) (ss
 		return sshd.Outcome{}, nil
 	}
 	return sshd.Outcome{}, fault.Wrap(errors.Join(reasons...), fault.WrongState, fault.Sshd,
-		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, with or without the new configuration. The last answer: %s If that is as it should be, use --skip-test-login.",
+		"Nobody could be found to try a login with: by an ordinary key sshd lets in none of %s, "+
+			"with or without the new configuration. The last answer: %s "+
+			"If that is as it should be, use --skip-test-login.",
 		strings.Join(candidates, ", "), fault.Explain(reasons[len(reasons)-1]))
 }
 
-// judgeUsers looks for a user who gets in in a way that cannot be tried from here, by a key alone, and judges by what sshd
-// says of it: that it asks us, and that all else is as before.
+// judgeUsers looks for a user whose way to log in cannot be tried from here by a key alone, and judges by sshd's
+// settings for that user: sshd asks us, and all else is as before.
 func (e *enrollment) judgeUsers(ctx context.Context, config string, candidates []string) (judged bool, err error) {
 	for _, name := range candidates {
 		account, err := accountOf(name)
@@ -233,14 +242,15 @@ func (e *enrollment) judgeUsers(ctx context.Context, config string, candidates [
 			return false, changesMore(keyword, name, before, after)
 		}
 		if strings.HasPrefix(after.KeysCommand().Command, keysCommand(e.Directory)) {
-			e.notTried("A login of %s: %s For one from %s sshd will ask the keys helper, and all else is as before.", name, why, address)
+			e.notTried("A login of %s: %s For one from %s sshd will ask the keys helper, and all else is as before.",
+				name, why, address)
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// accountOf looks a user up who has a shell.
+// accountOf returns the facts of a user that sshd looks at.
 func accountOf(name string) (sshd.Account, error) {
 	found, err := user.Lookup(name)
 	if err != nil {
@@ -260,7 +270,7 @@ func accountOf(name string) (sshd.Account, error) {
 	return account, err
 }
 
-// notTried tells the user what could not be tried.
+// notTried reports a way to log in that could not be tried.
 func (e *enrollment) notTried(format string, args ...any) {
 	e.result.NotTried = append(e.result.NotTried, fmt.Sprintf(format, args...))
 	e.progress.note("Not tried: " + e.result.NotTried[len(e.result.NotTried)-1])

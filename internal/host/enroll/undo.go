@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport/sallyport/internal/host/sshd"
 )
 
-// undo takes one change back. It is done with things as they are: what is gone already is no error.
+// undo undoes one change. Nothing needs to be as the change left it: what is gone already is no error.
 func (c change) undo(ctx context.Context) error {
 	switch c.Kind {
 	case madeDirectory:
@@ -33,9 +33,9 @@ func (c change) undo(ctx context.Context) error {
 	return fmt.Errorf("the change %q is of a later release", c.Kind)
 }
 
-// undoReload makes sshd read its configuration once more, our lines being gone. A daemon that ended is started.
-// If sshd does not accept what is left, somebody else's edit broke it: the daemon keeps what it has, which lets
-// ordinary keys in even with our command gone, and the error says what to mend.
+// undoReload makes sshd read its configuration again, now without our lines. It starts the daemon if our reload ended
+// it. If sshd does not accept the configuration, somebody else's edit broke it: the daemon keeps its present
+// configuration, which accepts ordinary keys even though our command is gone, and the error says what to mend.
 func (c change) undoReload(ctx context.Context) error {
 	server := sshd.Server{Program: c.Program}
 	if started, ok := sshd.FindStarted(ctx, c.Path, c.PIDFile); ok && started.Config == c.Path {
@@ -54,11 +54,11 @@ func (c change) undoReload(ctx context.Context) error {
 	return running.Reload(ctx)
 }
 
-// reloading marks, in a change's Name, that a running sshd was about to be told to reload: if it is not there
-// afterwards, that is our doing.
+// reloading is the Name of a change while a running sshd is about to be told to reload. If sshd does not run
+// afterwards, the reload ended it.
 const reloading = "reloading"
 
-// markReload sets the mark, or takes it away: once sshd has reloaded, whoever stops it means it.
+// markReload sets or removes the mark. Once sshd has reloaded, whoever stops it does so on purpose.
 func (m *manifest) markReload(mark string) error {
 	for i := range m.Changes {
 		if m.Changes[i].Kind == reloadedSSHD {

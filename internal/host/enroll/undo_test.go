@@ -35,8 +35,8 @@ func operatorsGroup(t *testing.T) {
 	same()
 }
 
-// Where /usr cannot be written, enrollment says so before it changes anything. Undoing failed there, on a directory
-// that was not there.
+// On a machine whose /usr is read-only, enrollment says so before it changes anything. Rolling back failed there, on a
+// directory that had never been made.
 func readOnlyUsr(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
@@ -61,7 +61,8 @@ func readOnlyUsr(t *testing.T) {
 	m.noTrace(t)
 }
 
-// A machine whose disk is full was told of an internal error, and of a log that it does not have.
+// On a machine with a full disk, enrollment reported an internal error, and referred to a log that the machine does not
+// have.
 func fullDisk(t *testing.T) {
 	m := newMachine(t, nil)
 	must(t, os.MkdirAll("/usr/lib/sallyport", 0o755))
@@ -78,7 +79,7 @@ func fullDisk(t *testing.T) {
 	m.mustEnroll(t)
 }
 
-// Somebody's file where enrollment puts its own was found only after the token was used up.
+// A file of somebody else's at a path that enrollment needs was only found after the token was used up.
 func fileInTheWay(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
@@ -114,8 +115,8 @@ func unitFileLost(t *testing.T) {
 	m.bothWork(t)
 }
 
-// With /etc/sallyport goes what enrollment wrote down. Neither unenroll nor enroll worked after that, and sshd went on
-// naming the helper. What bears enrollment's mark is found and undone all the same.
+// /etc/sallyport was removed, and enrollment's records with it. Neither unenroll nor enroll worked after that, and sshd
+// went on naming the helper. Everything that bears enrollment's mark must be found and undone all the same.
 func directoryLost(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
@@ -133,10 +134,10 @@ func directoryLost(t *testing.T) {
 	m.mustEnroll(t)
 	m.bothWork(t)
 	must(t, os.RemoveAll("/etc/sallyport"))
-	m.mustEnroll(t) // without a word to unenroll
+	m.mustEnroll(t) // without an un-enrollment first
 	m.bothWork(t)
 
-	must(t, os.Remove("/etc/sallyport/manifest.json")) // and only what was written down is lost
+	must(t, os.Remove("/etc/sallyport/manifest.json")) // now only the records are lost
 	if output, err := m.enroll(t); err == nil || !strings.Contains(output, "enrolled already, as "+standInInstance) {
 		t.Errorf("%v\n%s", err, output)
 	}
@@ -144,7 +145,7 @@ func directoryLost(t *testing.T) {
 	m.noTrace(t)
 }
 
-// noTrace looks for what enrollment leaves, by name.
+// noTrace fails the test if anything that enrollment makes is there, by name.
 func (m *machine) noTrace(t *testing.T) {
 	t.Helper()
 	if left := run(t, "find", "/etc", "/usr/lib", "/var/lib", "/run", "-name", "*sallyport*"); left != "" {
@@ -161,15 +162,16 @@ func (m *machine) noTrace(t *testing.T) {
 	}
 }
 
-// earlierRelease makes an enrollment one of the time when sallyport-host was the keys helper, too.
+// earlierRelease turns an enrollment into one of an earlier release, in which sallyport-host itself was the keys
+// helper.
 const earlierRelease = `
 sed -i 's#/usr/lib/sallyport/sallyport-keys [^ ]*#/usr/lib/sallyport/sallyport-host keys --directory /etc/sallyport#' \
 	/etc/ssh/sshd_config.d/00-sallyport-host.conf
 rm /usr/lib/sallyport/sallyport-keys
 kill -HUP $(cat /run/sshd.pid)`
 
-// A configuration manager took away what it did not know. status says what is missing, and fails; repair puts it back,
-// and the machine stays the instance that it was.
+// A configuration manager removed files that it did not know. status says what is missing, and fails; repair restores
+// it, and the machine stays the same instance.
 func repair(t *testing.T) {
 	m := newMachine(t, nil)
 	settle(t)
@@ -178,8 +180,8 @@ func repair(t *testing.T) {
 	for name, lose := range map[string]struct{ says, by string }{
 		"the drop-in": {"00-sallyport-host.conf is gone",
 			"rm /etc/ssh/sshd_config.d/00-sallyport-host.conf; kill -HUP $(cat /run/sshd.pid)"},
-		"the helper":                      {"/usr/lib/sallyport/sallyport-keys is gone", "rm /usr/lib/sallyport/sallyport-keys"},
-		"the agent's program":             {"/usr/lib/sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
+		"the helper":                      {"sallyport/sallyport-keys is gone", "rm /usr/lib/sallyport/sallyport-keys"},
+		"the agent's program":             {"sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
 		"the agent":                       {"does not answer", "pkill --exact sallyport-host"},
 		"what an earlier release had not": {"has changed AuthorizedKeysCommand", earlierRelease},
 		"everything but it": {"is gone",

@@ -14,10 +14,10 @@ import (
 	"github.com/sallyport/sallyport/internal/host"
 )
 
-// Unenroll takes back everything that enrollment did to the machine, and leaves no trace. It needs root and no
-// control plane; whoever un-enrolls on the machine's side terminates the instance there too, or it stays listed
-// as stopped. It goes on after errors and returns them all; run again, it takes up what is left. NotFound says
-// that the directory holds no enrollment.
+// Unenroll undoes everything that enrollment did to the machine, and leaves no trace. It needs root but no control
+// plane: the control plane lists the instance as stopped until somebody terminates it there. Unenroll goes on after
+// errors and returns them all; another run continues with what is left. The error is a NotFound fault if the directory
+// holds no enrollment.
 func Unenroll(ctx context.Context, directory string, progress Progress) error {
 	if os.Geteuid() != 0 {
 		return fault.New(fault.Denied, fault.Enrollment, "Only root can un-enroll a machine. Try again with sudo.")
@@ -32,13 +32,15 @@ func Unenroll(ctx context.Context, directory string, progress Progress) error {
 	}
 	defer release()
 	if err := m.undo(ctx, progress); err != nil {
-		return fault.Wrap(err, fault.WrongState, fault.Enrollment, "The machine is not wholly un-enrolled. Mend what is reported above and run `sallyport-host unenroll --directory %s` again.", directory)
+		return fault.Wrap(err, fault.WrongState, fault.Enrollment,
+			"The machine is not wholly un-enrolled. Mend what is reported above "+
+				"and run `sallyport-host unenroll --directory %s` again.", directory)
 	}
 	return nil
 }
 
-// lockToUndo locks the directory and returns what is to be undone there. Where the directory itself is lost, it is
-// made again, for the lock and for what cannot be undone.
+// lockToUndo locks the directory and returns the changes to undo. If the directory itself is lost, it is made again,
+// for the lock and for the record of what cannot be undone.
 func lockToUndo(directory string) (*manifest, func(), error) {
 	absent := fault.New(fault.NotFound, fault.Enrollment,
 		"This machine is not enrolled: there is no %s.", filepath.Join(directory, ManifestFile))
@@ -51,7 +53,7 @@ func lockToUndo(directory string) (*manifest, func(), error) {
 		}
 	}
 	release, err := lockDirectory(directory)
-	if errors.Is(err, fs.ErrNotExist) { // who had the lock has un-enrolled the machine
+	if errors.Is(err, fs.ErrNotExist) { // the previous holder of the lock has un-enrolled the machine
 		return nil, nil, absent
 	}
 	if err != nil {
@@ -68,9 +70,9 @@ func lockToUndo(directory string) (*manifest, func(), error) {
 	return m, release, nil
 }
 
-// LaunchUnenroll starts `sallyport-host unenroll --dismissed` as a process that outlives the caller, which is the
-// agent that it will stop: it is what the agent does when the control plane has ended the enrollment. With
-// systemd it is a unit of its own, as stopping the agent's would end it too.
+// LaunchUnenroll starts `sallyport-host unenroll --dismissed` as a process that outlives the caller, an agent whose
+// enrollment the control plane has ended. The process stops that agent. Under systemd it gets a unit of its own, as it
+// would end with the agent's.
 func LaunchUnenroll(ctx context.Context, directory string) error {
 	program, err := os.Executable()
 	if err != nil {

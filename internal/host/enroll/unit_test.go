@@ -22,8 +22,8 @@ import (
 
 func started() time.Time { return time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC) }
 
-// A program that was not built by scripts/build has no keys helper to install. It says so, and what to do, before it has
-// changed anything.
+// A program that was not built by scripts/build has no keys helper to install. It says so and what to do, before it
+// changes anything.
 func TestPlainBuildDoesNotEnroll(t *testing.T) {
 	if len(helper) > 0 {
 		t.Fatal("go test holds a keys helper: the file in its place is to be empty")
@@ -44,7 +44,7 @@ func TestPlainBuildDoesNotEnroll(t *testing.T) {
 	}
 }
 
-// TestUndoIsIdempotent: each change may have been made, half made or not made, and undone before.
+// TestUndoIsIdempotent undoes changes that were made, half made or not made, and undoes them again.
 func TestUndoIsIdempotent(t *testing.T) {
 	for _, made := range []bool{true, false} {
 		directory := t.TempDir()
@@ -88,7 +88,7 @@ func TestUndoIsIdempotent(t *testing.T) {
 	}
 }
 
-// TestUndoGoesOn: what cannot be undone stays in the manifest, for the next time, and the rest is undone.
+// TestUndoGoesOn: a change that cannot be undone stays in the manifest, for the next time, and the others are undone.
 func TestUndoGoesOn(t *testing.T) {
 	directory := t.TempDir()
 	m := newManifest(directory, started())
@@ -108,14 +108,15 @@ func TestUndoGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Complete || len(again.Changes) != 2 || again.Changes[0].Kind != madeDirectory || again.Changes[1].Kind != "later-release" {
+	if again.Complete || len(again.Changes) != 2 || again.Changes[0].Kind != madeDirectory ||
+		again.Changes[1].Kind != "later-release" {
 		t.Errorf("the manifest holds %+v", again)
 	}
 }
 
-// Unenroll, and an enrollment that cleans up, read the manifest while another one was still writing it. When they had the
-// lock, that one was complete, and they took back the half of it that they had read: sshd's configuration went on naming
-// a helper that was gone.
+// Unenroll, and an enrollment that cleaned up, read the manifest while another enrollment was still writing it. When
+// they got the lock, that enrollment was complete, and they undid the half of it that they had read: sshd's
+// configuration went on naming a helper that was gone.
 func TestManifestIsReadUnderTheLock(t *testing.T) {
 	if os.Geteuid() != 0 {
 		prerequisite.Missing(t, "root, to un-enroll")
@@ -167,7 +168,7 @@ func TestManifestIsReadUnderTheLock(t *testing.T) {
 	}
 }
 
-// A manifest that does not name its directory leaves it behind when it is undone: begin must not find it for ever.
+// Undoing a manifest that does not name its directory leaves the manifest behind: begin must not find it forever.
 func TestBeginAfterAManifestWithoutItsDirectory(t *testing.T) {
 	directory := t.TempDir()
 	if err := newManifest(directory, started()).save(); err != nil {
@@ -184,8 +185,8 @@ func TestBeginAfterAManifestWithoutItsDirectory(t *testing.T) {
 	}
 }
 
-// Whoever un-enrolls removes the directory with the lock on it. Somebody who had opened it before, and somebody who has
-// made it anew, would then both have a lock.
+// Un-enrolling removes the directory with the lock on it. A process that had opened it before, and one that has made it
+// again, would then both hold a lock.
 func TestLockOfARemovedDirectory(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "enrollment")
 	var holders atomic.Int32
@@ -193,7 +194,7 @@ func TestLockOfARemovedDirectory(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 500 {
-				os.Mkdir(directory, 0o755) // or another did
+				os.Mkdir(directory, 0o755) // or another process did
 				release, err := lockDirectory(directory)
 				if err != nil {
 					continue
@@ -211,12 +212,14 @@ func TestLockOfARemovedDirectory(t *testing.T) {
 	wg.Wait()
 }
 
-// Who may log in is one question with one answer: here, halt's shell was taken for one, and the login tried with it.
+// The code that reports login users and the code that tries logins must agree on who can log in. Here, halt's shell was
+// mistaken for a shell, and the login tried with it.
 func TestLoginCandidates(t *testing.T) {
 	t.Setenv("SUDO_USER", "root")
 	path := filepath.Join(t.TempDir(), "passwd")
-	text := "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\ngames:x:5:60::/:/bin/sh\nalice:x:1000:1000::/home/alice:\n" +
-		"halt:x:1001:0::/sbin:/sbin/halt\nbob:x:1002:1002::/:/bin/false\n#eve:x:1003:1003::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n"
+	text := "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\ngames:x:5:60::/:/bin/sh\n" +
+		"alice:x:1000:1000::/home/alice:\nhalt:x:1001:0::/sbin:/sbin/halt\nbob:x:1002:1002::/:/bin/false\n" +
+		"#eve:x:1003:1003::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -247,12 +250,13 @@ func TestWithoutLineOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
-	if err != nil || strings.Contains(string(content), "sallyport:") || !strings.Contains(string(content), "sallyporter:") {
-		t.Errorf("%q, %v", content, err)
+	left := string(content)
+	if err != nil || strings.Contains(left, "sallyport:") || !strings.Contains(left, "sallyporter:") {
+		t.Errorf("%q, %v", left, err)
 	}
 }
 
-// TestServices: two enrollments of a machine share no service.
+// TestServices checks that two enrollments of a machine share no service.
 func TestServices(t *testing.T) {
 	if a, b := serviceName(host.DefaultDirectory), serviceName("/var/lib/x"); a != "sallyport-host" || a == b {
 		t.Errorf("%s, %s", a, b)
@@ -261,7 +265,8 @@ func TestServices(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	unit := systemdUnit("/usr/lib/sallyport/sallyport-host agent --directory /x", "/x")
-	if !strings.Contains(unit, "\nExecStart=/usr/lib/sallyport/sallyport-host agent --directory /x\n") || !strings.Contains(unit, "\nReadWritePaths=/x\n") {
+	if !strings.Contains(unit, "\nExecStart=/usr/lib/sallyport/sallyport-host agent --directory /x\n") ||
+		!strings.Contains(unit, "\nReadWritePaths=/x\n") {
 		t.Error(unit)
 	}
 }

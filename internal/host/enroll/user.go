@@ -19,13 +19,14 @@ import (
 // commandTimeout bounds one run of a system tool.
 const commandTimeout = 60 * time.Second
 
-// makeUser makes a system user that owns nothing and cannot log in.
+// makeUser makes a system user that owns no files and cannot log in.
 func (m *manifest) makeUser(ctx context.Context, name string) error {
 	if _, err := exec.LookPath("useradd"); err != nil {
-		return fault.Wrap(err, fault.Unsupported, fault.User, "This machine has no useradd. Make a system user for the keys helper yourself and name it with --keys-user.")
+		return fault.Wrap(err, fault.Unsupported, fault.User,
+			"This machine has no useradd. Make a system user for the keys helper yourself and name it with --keys-user.")
 	}
 	group, membership := name, []string{"--user-group"}
-	if _, err := user.LookupGroup(name); err == nil { // somebody else's, whose members and rights are their business
+	if _, err := user.LookupGroup(name); err == nil { // an operator's group: its members and rights are theirs to decide
 		group, membership = "", []string{"--no-user-group"}
 	}
 	if err := m.record(change{Kind: madeUser, Name: name, Group: group}); err != nil {
@@ -39,7 +40,7 @@ func (m *manifest) makeUser(ctx context.Context, name string) error {
 		"--shell", shell, "--comment", userComment, name)...)
 }
 
-// userComment marks the user as made by enrollment: passwd(5), field 5.
+// userComment marks a user as made by enrollment: passwd(5), field 5.
 const userComment = "Sallyport keys helper"
 
 // isOurUser reports whether enrollment made the user of that name.
@@ -48,15 +49,15 @@ func isOurUser(name string) bool {
 	return err == nil && found.Name == userComment
 }
 
-// undoUser removes the user. The tools keep the previous version of each of their files with a "-" at its end:
-// our line is taken out of these too. Otherwise they are as after any change of a user.
+// undoUser removes the user. The system's tools keep the previous version of each of their files under a name that ends
+// in "-"; our line is removed from these too. Otherwise they are as after any change of a user.
 func (c change) undoUser(ctx context.Context) error {
 	if _, err := user.Lookup(c.Name); err == nil && !isOurUser(c.Name) {
-		return nil // an operator has made another since
+		return nil // an operator has made another since then
 	}
 	if isOurUser(c.Name) {
 		err := command(ctx, "userdel", c.Name)
-		for attempt := 0; err != nil && attempt < 20; attempt++ { // a keys helper may be about to end
+		for attempt := 0; err != nil && attempt < 20; attempt++ { // a keys helper may still be running, for a moment
 			time.Sleep(100 * time.Millisecond)
 			err = command(ctx, "userdel", c.Name)
 		}
@@ -84,12 +85,12 @@ func (c change) undoUser(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// groupIsUsed reports whether the group has members: group(5), or passwd(5) for those whose primary group it is.
-// Operators may have added some to a group that enrollment made; it is theirs then.
+// groupIsUsed reports whether the group has members, by group(5), or is a user's primary group, by passwd(5). Operators
+// may have added members to a group that enrollment made; then it is theirs.
 func groupIsUsed(name string) (bool, error) {
 	group, err := user.LookupGroup(name)
 	if err != nil {
-		return false, nil // there is none
+		return false, nil // there is no such group
 	}
 	groups, err := os.ReadFile("/etc/group")
 	if err != nil {
@@ -113,7 +114,7 @@ func groupIsUsed(name string) (bool, error) {
 	return false, nil
 }
 
-// withoutLineOf drops the line of a user or group from a file as passwd(5).
+// withoutLineOf removes the line of a user or group from a file in the format of passwd(5).
 func withoutLineOf(path, name string) error {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +135,7 @@ func withoutLineOf(path, name string) error {
 	return durable.Rewrite(path, kept.Bytes())
 }
 
-// command runs a system tool; the error has what it printed.
+// command runs a system tool. The error includes its output.
 func command(ctx context.Context, name string, arguments ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
