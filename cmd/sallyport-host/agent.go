@@ -34,7 +34,7 @@ func (c agentCommand) Run(ctx context.Context) error {
 	return agent.Run(ctx)
 }
 
-// dismissed removes the enrollment, as `unenroll` does, by a process that outlives this one.
+// dismissed removes the enrollment, as `unenroll` does, in a process that outlives this one.
 func (c agentCommand) dismissed(ctx context.Context) error {
 	return enroll.LaunchUnenroll(ctx, c.Directory)
 }

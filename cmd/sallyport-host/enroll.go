@@ -16,33 +16,42 @@ import (
 	"github.com/sallyport/sallyport/internal/host/enroll"
 )
 
-// maxTokenInput bounds what is read from standard input for a token, in bytes.
+// maxTokenInput is how much of standard input is read for a token, in bytes.
 const maxTokenInput = 4096
 
 type enrollCommand struct {
 	enrollment
-	Token   string       `arg:"" optional:"" help:"The token, from 'sallyport host-token'. Other users of this machine see arguments: better give it in SALLYPORT_HOST_TOKEN or, with '-', on standard input."`
-	Address []netip.Addr `help:"An address to report, where people reach this machine, instead of those that sshd listens on. May be repeated." placeholder:"IP"`
+	Token   string       `arg:"" optional:"" help:"The token from 'sallyport host-token', or '-' (see below)."`
+	Address []netip.Addr `help:"Address that people use (default: those sshd listens on). Repeatable." placeholder:"IP"`
 
-	SSHDConfig    string `name:"sshd-config" help:"The configuration of the sshd to set up, if it is not the one that runs." type:"path" placeholder:"FILE"`
-	SSHDPIDFile   string `name:"sshd-pid-file" help:"The PID file of that sshd, if its configuration does not say." type:"path" placeholder:"FILE"`
+	SSHDConfig    string `help:"The sshd's configuration (default: the running sshd's)." type:"path" placeholder:"FILE"`
+	SSHDPIDFile   string `name:"sshd-pid-file" help:"Its PID file, if not as configured." type:"path" placeholder:"FILE"`
 	Port          int    `help:"The port to report, if it is not the one sshd listens on." placeholder:"PORT"`
-	KeysUser      string `help:"The user sshd runs the keys helper as. Without it a system user 'sallyport' is made, or that of an AuthorizedKeysCommand already there is kept." placeholder:"USER"`
-	Service       string `help:"How the agent is kept running: by systemd, by an init script (sysv), as a process of its own that does not come back after a boot (detached), or not (none). ${default}: the first that the machine has." enum:"auto,systemd,sysv,detached,none" default:"auto"`
+	KeysUser      string `help:"The user sshd runs the keys helper as (default: see below)." placeholder:"USER"`
+	Service       string `help:"How to run the agent (see below)." enum:"auto,systemd,sysv,detached,none" default:"auto"`
 	NoService     bool   `help:"You run the agent yourself: the same as --service none."`
-	Repair        bool   `help:"Put back what this machine's enrollment has lost: the helper, the service, sshd's lines. It needs no token."`
+	Repair        bool   `help:"Restore what the enrollment has lost: helper, service, sshd's lines. Needs no token."`
 	SkipTestLogin bool   `help:"Go on if there is no user to try a login with."`
-	Output        string `help:"How the result is printed: text or json. Progress goes to standard error." enum:"text,json" default:"text"`
+	Output        string `help:"Result as text or json; progress goes to standard error." enum:"text,json" default:"text"`
 }
 
-// Help is what the command's --help says after the flags' line.
+// Help returns the part of the command's help before its flags.
 func (enrollCommand) Help() string {
-	return `Starts the agent, and has sshd ask it for keys. Nobody is locked out: sshd's new configuration is checked and tried by a real login before the running sshd hears of it, and anything that goes wrong is taken back. An AuthorizedKeysCommand that is there already is kept and asked too.
+	return `Starts the agent, and has sshd ask it for keys. Nobody is locked out: sshd's new configuration is checked and
+tried by a real login before the running sshd loads it, and after any error everything is undone. An
+AuthorizedKeysCommand that is there already is kept and asked too.
 
     sallyport host-token > token          where the control plane runs
     sallyport-host enroll - < token       on the machine, as root
 
-'sallyport-host unenroll' leaves no trace; 'sallyport-host enroll --repair' puts back what was lost since.`
+Other users of this machine can see a command's arguments: give the token on standard input, or in SALLYPORT_HOST_TOKEN.
+
+--service auto is the first that the machine has of systemd, an init script (sysv), and a process of its own, which does
+not come back after a boot (detached). With none you run the agent yourself.
+
+Without --keys-user, the user of the AuthorizedKeysCommand that is there stays; else a system user 'sallyport' is made.
+
+'sallyport-host unenroll' leaves no trace; 'sallyport-host enroll --repair' restores what was lost since.`
 }
 
 func (c enrollCommand) Run(ctx context.Context) error {
@@ -73,7 +82,7 @@ func (c enrollCommand) Run(ctx context.Context) error {
 	return c.print(result)
 }
 
-// repair mends the enrollment that is there.
+// repair restores what the present enrollment has lost.
 func (c enrollCommand) repair(ctx context.Context, program string) error {
 	if c.Token != "" {
 		return errors.New("--repair goes on with the identity that this machine has: leave the token out")
@@ -92,11 +101,12 @@ func (c enrollCommand) print(result enroll.Result) error {
 	if c.Output == "json" {
 		return printJSON(os.Stdout, result)
 	}
-	fmt.Printf("\nThis machine is %s in %s (%s).\nConnect: sallyport ssh %s\n", result.InstanceID, result.Region, result.Server, result.InstanceID)
+	fmt.Printf("\nThis machine is %s in %s (%s).\nConnect: sallyport ssh %s\n",
+		result.InstanceID, result.Region, result.Server, result.InstanceID)
 	return nil
 }
 
-// token finds the token in the argument, the environment or standard input.
+// token returns the token from the argument, the environment or standard input.
 func (c enrollCommand) token(stdin io.Reader) (string, error) {
 	switch {
 	case c.Token == "-":
@@ -107,7 +117,8 @@ func (c enrollCommand) token(stdin io.Reader) (string, error) {
 	case os.Getenv("SALLYPORT_HOST_TOKEN") != "":
 		return os.Getenv("SALLYPORT_HOST_TOKEN"), nil
 	}
-	return "", errors.New("there is no token: make one with `sallyport host-token` where the control plane runs, and give it with - on standard input or in SALLYPORT_HOST_TOKEN")
+	return "", errors.New("there is no token: make one with `sallyport host-token` where the control plane runs, " +
+		"and give it with - on standard input or in SALLYPORT_HOST_TOKEN")
 }
 
 // showProgress prints a line for each step.
@@ -136,7 +147,7 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// plain leaves of an error what a person can use: its messages hold their causes where these help.
+// plain reduces an error to its message, which includes the cause where that helps.
 func plain(err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) {

@@ -17,20 +17,20 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-// commands are the program's commands, one file each.
+// commands lists the program's commands, one file each.
 type commands struct {
 	Enroll   enrollCommand   `cmd:"" help:"Make this machine an instance."`
 	Unenroll unenrollCommand `cmd:"" help:"Take this machine back, without a trace."`
 	Status   statusCommand   `cmd:"" help:"Tell whether pushed keys work here, and why not."`
 
-	Agent agentCommand `cmd:"" help:"Hold the link to the control plane. The service runs this; it ends when the machine is un-enrolled."`
+	Agent agentCommand `cmd:"" help:"Hold the link to the control plane until un-enrolled. The service runs this."`
 
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// enrollment is the flag of every command about one enrollment.
+// enrollment has the flag that every command about an enrollment takes.
 type enrollment struct {
-	Directory string `help:"Where the enrollment's files are (${default})." default:"/etc/sallyport" type:"path" placeholder:"DIR"`
+	Directory string `help:"The enrollment's files (${default})." default:"/etc/sallyport" type:"path" placeholder:"DIR"`
 }
 
 type versionCommand struct{}
@@ -49,7 +49,8 @@ func main() {
 	var cli commands
 	parsed := kong.Parse(&cli,
 		kong.Name("sallyport-host"),
-		kong.Description("Lets people with permission into this machine by SSH keys that live 60 seconds.\n\nEnroll it with a token from `sallyport host-token`."),
+		kong.Description("Lets people with permission into this machine by SSH keys that live 60 seconds.\n\n"+
+			"Enroll it with a token from `sallyport host-token`."),
 		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
@@ -59,7 +60,7 @@ func main() {
 	}
 }
 
-// message is what a person should read of an error: on their own machine, the cause too.
+// message returns the text of an error, with its cause: whoever reads it is on the machine itself.
 func message(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {

@@ -27,7 +27,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// The tests here run the program as the process it is: this test binary becomes it.
+// The tests run the program as a process of its own: the test binary becomes it.
 const becomeProgram = "SALLYPORT_HOST_TEST_BECOME_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 const (
 	instanceID = "i-0123456789abcdef0"
 	publicKey  = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
-	// fingerprint is publicKey's, as ssh-keygen -lf shows it.
+	// fingerprint is that of publicKey, as ssh-keygen -lf shows it.
 	fingerprint = "SHA256:HJuR0YAFdO4/luQdnoaff70Rl1w9XARQymYh/AWHDIg"
 )
 
@@ -51,7 +51,7 @@ func program(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// enrolled is a machine that was enrolled with an authority of the test.
+// enrolled is an enrolled machine, with an authority of the test.
 type enrolled struct {
 	directory string
 	config    host.Config
@@ -78,7 +78,8 @@ func newEnrolled(t *testing.T, server string) enrolled {
 		Server: server, InstanceID: instanceID,
 		Socket: filepath.Join(e.directory, "s"), Spool: filepath.Join(e.directory, "releases"),
 	}
-	if err := errors.Join(host.SaveIdentity(e.directory, key, authority.Certificate().Raw), e.config.Save(e.directory)); err != nil {
+	err = host.SaveIdentity(e.directory, key, authority.Certificate().Raw)
+	if err := errors.Join(err, e.config.Save(e.directory)); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -97,10 +98,10 @@ func (e enrolled) grant(t *testing.T) hostproto.Grant {
 	return hostproto.Grant{RequestID: s.RequestID, OSUser: s.OSUser, Blob: blob, Until: clock.Uptime() + keyblob.Lifetime}
 }
 
-// clocks are those of a control plane on this machine.
+// clocks returns the clocks of a control plane on this machine.
 func clocks() *hostproto.Clocks { return &hostproto.Clocks{Time: time.Now(), Uptime: clock.Uptime()} }
 
-// keys runs the keys helper against the enrollment's agent, which is ours, and returns what it prints.
+// keys runs the keys helper against the enrollment's agent, which runs as this user, and returns its output.
 func (e enrolled) keys(t *testing.T) string {
 	t.Helper()
 	var out strings.Builder
@@ -171,8 +172,8 @@ func (c *controlPlane) told() []hostproto.Release {
 	return c.releases[:len(c.releases):len(c.releases)]
 }
 
-// A release that the agent handed out is told to the control plane even if the agent is killed at once, and under
-// the same id, so that it is one event.
+// A release that the agent handed out is reported to the control plane even if the agent is killed at once. It is
+// reported under the same id, so that it is one event.
 func TestReleaseSurvivesTheAgent(t *testing.T) {
 	plane := &controlPlane{}
 	plane.server = httptest.NewUnstartedServer(plane)

@@ -15,11 +15,12 @@ type statusCommand struct {
 	Output string `help:"text or json." enum:"text,json" default:"text"`
 }
 
-// Help is what the command's --help says after the flags' line.
+// Help returns the part of the command's help before its flags.
 func (statusCommand) Help() string {
-	return `Tells whether this machine is enrolled, whether its agent is linked, and whether sshd asks it. The exit status is 0 only if pushed keys work.
+	return `Tells whether this machine is enrolled, whether its agent is linked, and whether sshd asks it. The exit status
+is 0 only if pushed keys work.
 
-What is lost of an enrollment, 'sallyport-host enroll --repair' puts back.`
+'sallyport-host enroll --repair' restores what an enrollment has lost.`
 }
 
 func (c statusCommand) Run(ctx context.Context) error {

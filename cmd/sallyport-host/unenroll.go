@@ -13,15 +13,16 @@ import (
 
 type unenrollCommand struct {
 	enrollment
-	Dismissed bool   `help:"The control plane has ended the enrollment: say nothing of terminating the instance." hidden:""`
-	Output    string `help:"How the result is printed: text or json. Progress goes to standard error." enum:"text,json" default:"text"`
+	Dismissed bool   `help:"The control plane has ended the enrollment: do not mention the instance." hidden:""`
+	Output    string `help:"Result as text or json; progress goes to standard error." enum:"text,json" default:"text"`
 }
 
-// Help is what the command's --help says after the flags' line.
+// Help returns the part of the command's help before its flags.
 func (unenrollCommand) Help() string {
-	return `Takes back everything that enroll did: sshd's configuration, the service, the user, the files. It needs no control plane.
+	return `Undoes everything that enroll did: sshd's configuration, the service, the user, the files. It needs no control
+plane.
 
-People who may not do this on the machine end an enrollment with: aws ec2 terminate-instances --instance-ids ID`
+Without access to the machine, end its enrollment with: aws ec2 terminate-instances --instance-ids ID`
 }
 
 func (c unenrollCommand) Run(ctx context.Context) error {
@@ -42,6 +43,7 @@ func (c unenrollCommand) Run(ctx context.Context) error {
 	case c.Dismissed || configErr != nil:
 		return nil
 	}
-	fmt.Printf("This machine is un-enrolled. %s still lists it: aws ec2 terminate-instances --instance-ids %s\n", config.Server, config.InstanceID)
+	fmt.Printf("This machine is un-enrolled. %s still lists it: aws ec2 terminate-instances --instance-ids %s\n",
+		config.Server, config.InstanceID)
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/sallyport/sallyport/internal/host/keys"
 )
 
-// The exit status is 0, as sshd throws away the keys of a command that fails, unless another command took over, whose
-// own it is.
+// The exit status is 0, as sshd ignores the keys of a command that fails. If another command took over, it is that
+// command's.
 func main() {
 	helper := keys.Parse(os.Args[1:])
 	helper.Uptime, helper.Out, helper.Log = clock.Uptime, os.Stdout, log

@@ -24,7 +24,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// The tests here run the program as the process it is: this test binary becomes it.
+// The tests run the program as a process of its own: the test binary becomes it.
 const becomeProgram = "SALLYPORT_KEYS_TEST_BECOME_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 
 const (
 	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
-	// fingerprint is publicKey's, as ssh-keygen -lf shows it.
+	// fingerprint is that of publicKey, as ssh-keygen -lf shows it.
 	fingerprint = "SHA256:HJuR0YAFdO4/luQdnoaff70Rl1w9XARQymYh/AWHDIg"
 )
 
-// run runs the keys helper and returns what it prints, and its exit status, -1 for a signal. What it says beside that
-// must be another command's.
+// run runs the keys helper and returns its output and exit status, -1 for a signal. The helper must print nothing else
+// by itself.
 func run(t *testing.T, args ...string) (out string, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait.Patience)
@@ -62,7 +62,7 @@ func run(t *testing.T, args ...string) (out string, status int) {
 	return string(text), cmd.ProcessState.ExitCode()
 }
 
-// listenAs listens as the user does, who may make a socket there.
+// listenAs listens as the user, who may make a socket there.
 func listenAs(t *testing.T, socket string, user int) net.Listener {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -71,13 +71,13 @@ func listenAs(t *testing.T, socket string, user int) net.Listener {
 	listening := make(chan net.Listener)
 	go func() {
 		defer close(listening)
-		runtime.LockOSThread() // and never unlocked: the thread dies with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		const unchanged = ^uintptr(0)
 		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, uintptr(user), unchanged); errno != 0 {
 			t.Error(errno)
 			return
 		}
-		// The kernel notes who calls listen(2), which package net could do by another thread.
+		// The kernel records who calls listen(2). Package net could call it on another thread.
 		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: socket}), syscall.Listen(fd, 64))
 		file := os.NewFile(uintptr(fd), socket)
@@ -97,7 +97,7 @@ func listenAs(t *testing.T, socket string, user int) net.Listener {
 	return listener
 }
 
-// serve answers every question by what answer returns, or never by nothing.
+// serve answers every question with what answer returns. If that is empty, it never answers.
 func serve(t *testing.T, listener net.Listener, answer func() string) {
 	go func() {
 		for {
@@ -108,7 +108,7 @@ func serve(t *testing.T, listener net.Listener, answer func() string) {
 			t.Cleanup(func() { conn.Close() })
 			asked := bufio.NewReader(conn)
 			asked.Discard(len(keys.About))
-			keys.ReadQuestion(asked) // the kernel tells of what was not read, as of an error
+			keys.ReadQuestion(asked) // unread data would make the kernel report an error to the helper
 			if text := answer(); text != "" {
 				io.WriteString(conn, text)
 				conn.Close()
@@ -117,16 +117,16 @@ func serve(t *testing.T, listener net.Listener, answer func() string) {
 	}()
 }
 
-// root is whom the agent runs as.
+// root is the user id that the agent must have.
 const root = 0
 
-// handingOut is the answer of an agent that hands out publicKey for so long.
+// handingOut returns the answer of an agent that hands out publicKey for the given time.
 func handingOut(life time.Duration) string {
 	return string(keys.AppendAnswer(nil, []keys.Key{{Ends: clock.Uptime() + life, Line: publicKey}}))
 }
 
-// The helper prints what its agent hands out, and nothing that is over, in another form, or not whole. sshd reads options
-// in front of a key: an answer that has any is not believed.
+// The helper prints the keys that its agent hands out, but none that is over, in another form, or incomplete. sshd
+// reads options in front of a key, so the helper rejects an answer that has any.
 func TestAnswers(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	answers := make(chan string, 1)
@@ -159,8 +159,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Whoever could make a socket in the place of the agent's, in a directory that was left open to all, would say who logs
-// in.
+// A user who could make a socket in the place of the agent's, in a directory that was left open to all, would decide
+// who logs in.
 func TestSocketOfSomebodyElse(t *testing.T) {
 	directory := t.TempDir()
 	for path := directory; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
@@ -178,9 +178,9 @@ func TestSocketOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// Whatever the agent does, the command that sshd had before us has its say as sshd gave it: its output, however long,
-// its exit status, and its time. Of a key that is one of ours it is not asked. Its keys that came after six seconds, or
-// after a megabyte, let in before enrollment and not after.
+// Whatever the agent does, the command that sshd had before us runs as sshd would run it: with its output, however
+// long, its exit status, and its time. It is not asked about a key that is one of ours. Its keys that came after six
+// seconds, or after a megabyte, let users in before enrollment and not after.
 func TestKeysChain(t *testing.T) {
 	agents := map[string]func(t *testing.T, socket string){
 		"agent answers": func(t *testing.T, socket string) {
@@ -189,7 +189,7 @@ func TestKeysChain(t *testing.T) {
 		"agent hangs": func(t *testing.T, socket string) {
 			serve(t, listenAs(t, socket, root), func() string { return "" })
 		},
-		"agent dead": func(t *testing.T, socket string) { listenAs(t, socket, root).Close() }, // and its socket is left
+		"agent dead": func(t *testing.T, socket string) { listenAs(t, socket, root).Close() }, // its socket is left
 		"no agent":   func(*testing.T, string) {},
 	}
 	const megabytes = "yes | head -c 4000000; echo key"
@@ -225,7 +225,7 @@ func TestKeysChain(t *testing.T) {
 				case name == "agent answers":
 					want, status = publicKey+"\n", 0
 				case c.name == "never ends":
-					continue // sshd would wait for it, too
+					continue // sshd would wait for such a command, too
 				}
 				if got, ended := run(t, args...); got != want || ended != status {
 					t.Errorf("%s: printed %.300q and ended with %d, want %.300q and %d", c.name, got, ended, want, status)
@@ -235,9 +235,9 @@ func TestKeysChain(t *testing.T) {
 	}
 }
 
-// A command that others than root can change is not run, as sshd would not.
+// A command that users other than root can change is not run, as sshd would not run it.
 func TestKeysRefusesAnUnsafeCommand(t *testing.T) {
-	script := filepath.Join(t.TempDir(), "command") // below /tmp, where anybody can write
+	script := filepath.Join(t.TempDir(), "command") // in /tmp, where anybody can write
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho key\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -14,15 +14,16 @@ import (
 	"github.com/sallyport/sallyport/internal/awsprofile"
 )
 
-// connection is the flags by which a client command finds the API. All are optional; what is missing comes from the
-// environment and the AWS profile, as it does for every AWS client.
+// connection has the flags by which a client command finds the API. All are optional: like every AWS client, the
+// commands take what is missing from the environment and the AWS profile. The profile sallyport is used if it exists
+// and neither AWS_PROFILE nor AWS_ACCESS_KEY_ID is set.
 type connection struct {
-	Profile     string `help:"AWS profile (default: AWS_PROFILE; else, unless AWS_ACCESS_KEY_ID is set, the profile sallyport if there is one)." group:"Connection:"`
+	Profile     string `help:"AWS profile (default: the environment's, else sallyport if it exists)." group:"Connection:"`
 	Region      string `help:"Region (default: the profile's)." group:"Connection:"`
 	EndpointURL string `name:"endpoint-url" help:"Address of the API (default: the profile's)." group:"Connection:"`
 }
 
-// config finds region, credentials and endpoint.
+// config returns region, credentials and endpoint.
 func (c connection) config(ctx context.Context) (aws.Config, error) {
 	options := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithAppID("sallyport/" + strings.TrimPrefix(version, "v")),
@@ -41,12 +42,13 @@ func (c connection) config(ctx context.Context) (aws.Config, error) {
 		config.BaseEndpoint = aws.String(c.EndpointURL)
 	}
 	if config.Region == "" {
-		return aws.Config{}, errors.New("no region is set: give --region, or a profile that has one (sallyport configure writes it)")
+		return aws.Config{}, errors.New(
+			"no region is set: give --region, or a profile that has one (sallyport configure writes it)")
 	}
 	return config, nil
 }
 
-// profile names the profile to use; empty leaves the choice to the AWS SDK.
+// profile returns the profile to use; "" leaves the choice to the AWS SDK.
 func (c connection) profile() string {
 	if c.Profile != "" {
 		return c.Profile
@@ -62,7 +64,7 @@ func (c connection) profile() string {
 	return ""
 }
 
-// explain makes an error of the API readable: its code and what it says, without the SDK's account of its own doings.
+// explain returns the text of an error of the API: its code and message, without the SDK's details.
 func explain(err error) string {
 	var answer smithy.APIError
 	if errors.As(err, &answer) {
@@ -76,18 +78,24 @@ func explain(err error) string {
 	if errors.As(err, &sending) {
 		text := err.Error()
 		switch {
-		case strings.Contains(text, "connection refused"), strings.Contains(text, "dial tcp"), strings.Contains(text, "i/o timeout"):
-			return fmt.Sprintf("%s: the API does not answer: %v\nIs the control plane running, and is the profile's endpoint_url right? See: sallyport up, sallyport configure --help", sending.OperationName, innermost(sending))
+		case strings.Contains(text, "connection refused"), strings.Contains(text, "dial tcp"),
+			strings.Contains(text, "i/o timeout"):
+			return fmt.Sprintf("%s: the API does not answer: %v\n"+
+				"Is the control plane running, and is the profile's endpoint_url right? "+
+				"See: sallyport up, sallyport configure --help", sending.OperationName, innermost(sending))
 		case strings.Contains(text, "certificate"):
-			return fmt.Sprintf("%s: %v\nSet ca_bundle in the profile, or AWS_CA_BUNDLE, to the control plane's ca.pem.", sending.OperationName, innermost(sending))
+			return fmt.Sprintf("%s: %v\nSet ca_bundle in the profile, or AWS_CA_BUNDLE, to the control plane's ca.pem.",
+				sending.OperationName, innermost(sending))
 		case strings.Contains(text, "credentials"):
-			return fmt.Sprintf("%s: no credentials were found: %v\nName a profile by --profile or AWS_PROFILE. See: sallyport configure --help", sending.OperationName, innermost(sending))
+			return fmt.Sprintf("%s: no credentials were found: %v\n"+
+				"Name a profile by --profile or AWS_PROFILE. See: sallyport configure --help",
+				sending.OperationName, innermost(sending))
 		}
 	}
 	return err.Error()
 }
 
-// innermost unwraps as far as single causes go.
+// innermost unwraps an error until it finds one without a single cause.
 func innermost(err error) error {
 	for {
 		next := errors.Unwrap(err)

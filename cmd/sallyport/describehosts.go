@@ -10,9 +10,11 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 )
 
-// describeHost returns what the host's agent reported; nothing, and no error, where the server has no such operation.
+// describeHost returns the report of the host's agent. It returns a zero Host and no error if the server does not have
+// the operation, as AWS does not.
 func describeHost(ctx context.Context, config aws.Config, instanceID string) (sallyport.Host, error) {
-	out, err := sallyport.NewFromConfig(config).DescribeHosts(ctx, &sallyport.DescribeHostsInput{InstanceIds: []string{instanceID}})
+	in := &sallyport.DescribeHostsInput{InstanceIds: []string{instanceID}}
+	out, err := sallyport.NewFromConfig(config).DescribeHosts(ctx, in)
 	if errors.Is(err, sallyport.ErrNoExtension) {
 		return sallyport.Host{}, nil
 	}
@@ -22,9 +24,10 @@ func describeHost(ctx context.Context, config aws.Config, instanceID string) (sa
 	if len(out.Hosts) != 1 {
 		return sallyport.Host{}, fmt.Errorf("the server knows %s as an instance but reports no host", instanceID)
 	}
-	// Without host keys there would be no way to know the machine: better no session than a guess.
+	// Without host keys nothing would identify the machine: no session is better than a guess.
 	if len(out.Hosts[0].HostKeys) == 0 {
-		return sallyport.Host{}, fmt.Errorf("%s has not reported its host keys yet. Try again in a moment; if that does not help, look at `sallyport-host status` on it", instanceID)
+		return sallyport.Host{}, fmt.Errorf("%s has not reported its host keys yet. Try again in a moment; "+
+			"if that does not help, look at `sallyport-host status` on it", instanceID)
 	}
 	return out.Hosts[0], nil
 }

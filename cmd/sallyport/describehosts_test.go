@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 )
 
-// A proxy's 502 in place of the control plane's answer was taken for a server that knows no host keys, and ssh then
+// A proxy's 502 in place of the control plane's answer was mistaken for a server that knows no host keys, and ssh then
 // trusted whichever key it was shown.
 func TestOnlyAnotherServerHasNoHostKeys(t *testing.T) {
 	const page = "<html>something went wrong</html>"
@@ -35,7 +35,8 @@ func TestOnlyAnotherServerHasNoHostKeys(t *testing.T) {
 			w.Write([]byte(test.body))
 		}))
 		_, err := describeHost(t.Context(), aws.Config{
-			Region: "r-1", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("AKIAX", "s", ""),
+			Region: "r-1", BaseEndpoint: aws.String(server.URL),
+			Credentials: credentials.NewStaticCredentialsProvider("AKIAX", "s", ""),
 		}, "i-0aaa")
 		server.Close()
 		if (err == nil) != test.another || errors.Is(err, sallyport.ErrNoExtension) {

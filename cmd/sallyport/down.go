@@ -18,7 +18,7 @@ type downCommand struct {
 	Purge bool `help:"Remove the data, the host's enrollment and the AWS profile too."`
 }
 
-// Help is shown by sallyport down --help.
+// Help returns the text of sallyport down --help.
 func (downCommand) Help() string {
 	return `Stops the agent, the private SSH server with its sessions, and the control plane that sallyport up started, and
 makes sure that they are gone. The data stays, and sallyport up goes on with it; --purge removes it.
@@ -27,7 +27,7 @@ makes sure that they are gone. The data stays, and sallyport up goes on with it;
   sallyport down --purge`
 }
 
-// stopTime bounds how long one program may take to end.
+// stopTime bounds the time in which one program must end.
 const stopTime = 2 * time.Minute
 
 func (c downCommand) Run(ctx context.Context, term terminal) error {
@@ -50,15 +50,18 @@ func (c downCommand) Run(ctx context.Context, term terminal) error {
 			return err
 		}
 		server := privateSSHD{directory: directory.sshd(), program: sshdProgram}
-		if err := steps.step("Private SSH server", func() (string, error) { return stopDaemon(ctx, server.daemon()) }); err != nil {
+		stop := func() (string, error) { return stopDaemon(ctx, server.daemon()) }
+		if err := steps.step("Private SSH server", stop); err != nil {
 			return err
 		}
 	}
-	if err := steps.step("Control plane", func() (string, error) { return stopDaemon(ctx, directory.controlPlane(0)) }); err != nil {
+	stop := func() (string, error) { return stopDaemon(ctx, directory.controlPlane(0)) }
+	if err := steps.step("Control plane", stop); err != nil {
 		return err
 	}
 	if !c.Purge {
-		fmt.Fprintf(term.out, "Nothing runs any more. The data is kept in %s; remove it with: %s down --purge\n", directory, directory.shortName())
+		fmt.Fprintf(term.out, "Nothing runs any more. The data is kept in %s; remove it with: %s down --purge\n",
+			directory, directory.shortName())
 		return nil
 	}
 	return steps.step("Data and profile", func() (string, error) { return purge(directory) })
@@ -76,7 +79,7 @@ func stopDaemon(ctx context.Context, d daemon.Daemon) (string, error) {
 	return stopped(d.Stop(ctx))
 }
 
-// stopped says what became of a program that was to be stopped.
+// stopped describes the result of stopping a program.
 func stopped(ran bool, err error) (string, error) {
 	switch {
 	case err != nil:
@@ -103,7 +106,7 @@ func purge(directory upDirectory) (string, error) {
 		return "", err
 	}
 	if directory == rootUpDirectory {
-		os.Remove(filepath.Dir(string(directory))) // unless somebody else uses it
+		os.Remove(filepath.Dir(string(directory))) // fails if others use it
 	}
 	return note, nil
 }

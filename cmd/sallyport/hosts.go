@@ -21,10 +21,10 @@ type hostsCommand struct {
 	Output string `enum:"text,json" default:"text" help:"text, or json."`
 }
 
-// Help is shown by sallyport hosts --help.
+// Help returns the text of sallyport hosts --help.
 func (hostsCommand) Help() string {
-	return `A host is running while its agent is linked to the control plane, stopped while it is not. Why pushed keys do not work
-on a host, or soon will not, stands below the table.
+	return `A host is running while its agent is linked to the control plane, stopped while it is not. The lines below the
+table say why pushed keys do not work on a host, or soon will not.
 
   sallyport hosts
   sallyport hosts --output json | jq -r '.[] | select(.State=="running").InstanceId'
@@ -33,7 +33,7 @@ AWS's own view of the same:
   aws --profile sallyport ec2 describe-instances`
 }
 
-// hostRow is a host with its name, which is a tag and so EC2's to tell.
+// hostRow is a host with its name. The name is a tag, so EC2 reports it.
 type hostRow struct {
 	Name string `json:"Name,omitempty"`
 	sallyport.Host
@@ -79,8 +79,9 @@ func printHosts(out io.Writer, rows []hostRow) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tNAME\tSTATE\tADDRESS\tUSERS\tSYSTEM\tSEEN")
 	for _, row := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(row.InstanceId), dash(visible(row.Name)), visible(row.State),
-			dash(visible(row.address())), dash(visible(few(row.Users))), dash(visible(row.OperatingSystem)), row.seen(time.Now()))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			visible(row.InstanceId), dash(visible(row.Name)), visible(row.State), dash(visible(row.address())),
+			dash(visible(few(row.Users))), dash(visible(row.OperatingSystem)), row.seen(time.Now()))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -110,7 +111,7 @@ func (r hostRow) seen(now time.Time) string {
 	return now.Sub(time.Unix(r.LastSeen, 0)).Round(time.Second).String() + " ago"
 }
 
-// few names some of many.
+// few lists some of the names.
 func few(names []string) string {
 	const some = 4
 	if len(names) > some {

@@ -24,9 +24,10 @@ type hostTokenCommand struct {
 	Output  string            `enum:"text,json" default:"text" help:"text, or json."`
 }
 
-// Help is shown by sallyport host-token --help.
+// Help returns the text of sallyport host-token --help.
 func (hostTokenCommand) Help() string {
-	return `The token lets one machine enroll, once, and pins this control plane: the machine talks to no other. It is a secret.
+	return `The token lets one machine enroll, once, and pins this control plane: the machine talks to no other. It is a
+secret.
 
   sallyport host-token --name web-1 --tag env=prod
 
@@ -44,7 +45,9 @@ func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
 	if c.Expires < time.Minute {
 		return errors.New("--expires must be 1m or more")
 	}
-	in := &sallyport.CreateHostTokenInput{Name: c.Name, AvailabilityZone: c.Zone, DurationSeconds: int64(c.Expires / time.Second)}
+	in := &sallyport.CreateHostTokenInput{
+		Name: c.Name, AvailabilityZone: c.Zone, DurationSeconds: int64(c.Expires / time.Second),
+	}
 	for _, key := range slices.Sorted(maps.Keys(c.Tag)) {
 		in.Tags = append(in.Tags, sallyport.Tag{Key: key, Value: c.Tag[key]})
 	}
@@ -58,16 +61,18 @@ func (c hostTokenCommand) Run(ctx context.Context, term terminal) error {
 	fmt.Fprintf(term.out, "%s\n", out.Token)
 	shown := out.Token
 	if !isTerminal(term.out) {
-		shown = "…" // whoever sends a secret elsewhere does not want it here
+		shown = "…" // a secret that is redirected should not appear on the terminal
 	}
-	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n  SALLYPORT_HOST_TOKEN=%s sallyport-host enroll\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), shown)
+	fmt.Fprintf(term.err, "\nGood for one machine until %s. On the machine, as root:\n"+
+		"  SALLYPORT_HOST_TOKEN=%s sallyport-host enroll\n", time.Unix(out.Expires, 0).Format("15:04:05 MST"), shown)
 	if token, err := hostproto.ParseToken(out.Token); err == nil && onLoopback(token.Server) {
-		fmt.Fprintf(term.err, "\nThe token names %s, which only this machine reaches: for others start the control plane as\nsallyport serve --help says, with --listen and --hostname.\n", token.Server)
+		fmt.Fprintf(term.err, "\nThe token names %s, which only this machine reaches: for others start the control plane "+
+			"as\nsallyport serve --help says, with --listen and --hostname.\n", token.Server)
 	}
 	return nil
 }
 
-// onLoopback tells whether the URL names this machine, whoever reads it.
+// onLoopback reports whether the URL names a loopback address, which is another machine for every reader.
 func onLoopback(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
-// The programs that `up` needs, with the Debian packages that have them.
+// The programs that `up` needs, and the Debian packages that contain them.
 const (
 	sshdProgram   = "/usr/sbin/sshd"
-	policyProgram = "/usr/sbin/policy-rc.d" // asked by Debian's packages before they start a service
+	policyProgram = "/usr/sbin/policy-rc.d" // Debian's packages run it before they start a service
 )
 
-// missingPackages returns the Debian packages that have to be installed, wholly or to the end.
+// missingPackages returns the Debian packages to install, including those whose installation was interrupted.
 func missingPackages() []string {
 	if packages := unfinished(); packages != nil {
 		return packages
@@ -37,11 +37,11 @@ func missingPackages() []string {
 	return missing
 }
 
-// policyMark begins the line of our own policy-rc.d that names the packages. The file is the record of an installation
-// under way, too: by it one that was cut off is found, and finished.
+// policyMark begins the line of our own policy-rc.d that names the packages. The file is also the record of an
+// installation in progress: by it an interrupted one is found and finished.
 const policyMark = "# Written by sallyport up, while it installs: "
 
-// unfinished returns the packages of an installation of ours that was cut off.
+// unfinished returns the packages of our interrupted installation.
 func unfinished() []string {
 	text, err := os.ReadFile(policyProgram)
 	if err != nil {
@@ -55,9 +55,9 @@ func unfinished() []string {
 	return nil
 }
 
-// install installs Debian packages. A service that comes with one is neither started nor enabled: a machine that
-// had no SSH server on port 22 shall not get one by trying this out. It is not to be interrupted, and a Ctrl-C at the
-// terminal does not reach the programs it runs.
+// install installs Debian packages. It neither starts nor enables a service that comes with one: trying this out must
+// not give a machine an SSH server on port 22. It must not be interrupted, so a Ctrl-C at the terminal does not reach
+// the programs it runs.
 func install(packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("please install what Debian calls %s", strings.Join(packages, " and "))
@@ -73,13 +73,14 @@ func install(packages []string) error {
 			err = disableSSH()
 		}
 		if err != nil {
-			return fmt.Errorf("%w\nRun this again to finish it: until then no package on this machine starts a service (%s)", err, policyProgram)
+			return fmt.Errorf("%w\nRun this again to finish it: until then no package on this machine starts a service (%s)",
+				err, policyProgram)
 		}
 	}
 	return errors.Join(err, allowServices())
 }
 
-// runAPT installs the packages. What was cut off before may still be under way.
+// runAPT installs the packages. Programs of an interrupted installation may still be running.
 func runAPT(packages []string, resumed bool) error {
 	if resumed {
 		if err := awaitDpkg(); err != nil {
@@ -93,19 +94,20 @@ func runAPT(packages []string, resumed bool) error {
 	if err != nil {
 		return err
 	}
-	if _, err := runUndisturbed("apt-get", append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...)...); err != nil {
-		return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(update)) // apt-get update succeeds, and warns, where it reaches nobody
+	arguments := append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...)
+	if _, err := runUndisturbed("apt-get", arguments...); err != nil {
+		return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(update)) // without a network, apt-get update only warns
 	}
 	return nil
 }
 
-// awaitDpkg waits until nobody has dpkg's lock, a minute at most.
+// awaitDpkg waits until no process holds dpkg's lock, a minute at most.
 func awaitDpkg() error {
 	file, err := os.OpenFile("/var/lib/dpkg/lock-frontend", os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return err
 	}
-	defer file.Close() // which gives the lock back
+	defer file.Close() // releases the lock
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		err := syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK})
 		if err == nil || time.Now().After(deadline) {
@@ -114,8 +116,7 @@ func awaitDpkg() error {
 	}
 }
 
-// forbidServices puts a policy-rc.d into its place that lets no service start. One that is there already is somebody's
-// own, and stays.
+// forbidServices installs a policy-rc.d that lets no service start. An existing one, which is the operator's, stays.
 func forbidServices(packages []string) (allow func() error, err error) {
 	if _, err := os.Lstat(policyProgram); err == nil && unfinished() == nil {
 		return func() error { return nil }, nil
@@ -127,7 +128,7 @@ func forbidServices(packages []string) (allow func() error, err error) {
 	return func() error { return os.Remove(policyProgram) }, nil
 }
 
-// runUndisturbed runs a program in a process group of its own and returns what it says.
+// runUndisturbed runs a program in its own process group and returns its output.
 func runUndisturbed(name string, args ...string) (output []byte, err error) {
 	command := exec.Command(name, args...)
 	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
@@ -138,7 +139,7 @@ func runUndisturbed(name string, args ...string) (output []byte, err error) {
 	return output, nil
 }
 
-// disableSSH keeps the SSH service that we installed from starting at the next boot.
+// disableSSH prevents the SSH service that we installed from starting at the next boot.
 func disableSSH() error {
 	for _, way := range [][]string{{"systemctl", "disable", "--quiet", "ssh.service"}, {"update-rc.d", "ssh", "disable"}} {
 		if _, err := exec.LookPath(way[0]); err == nil {

@@ -1,8 +1,8 @@
 // Command sallyport is the control plane and its command line.
 //
-// `sallyport serve` runs the control plane. `up`, `down` and `configure` set one up on this machine. Everything else is
-// a client that speaks AWS's own API through the usual AWS profile or environment, so that it serves a real AWS
-// account as well wherever that has the operation.
+// `sallyport serve` runs the control plane. `up`, `down` and `configure` set one up on this machine. All other commands
+// are clients that speak AWS's own API through the usual AWS profile or environment. They work with a real AWS account
+// too, wherever AWS has the operation.
 package main
 
 import (
@@ -30,7 +30,7 @@ type commandLine struct {
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
-// terminal is where a command reads and writes. Results go to out, progress and errors to err.
+// terminal holds the streams of a command. Results go to out, progress and errors to err.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
@@ -45,12 +45,13 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// exitStatus is an error that only sets the exit status: its text was said already, or is somebody else's to say.
+// exitStatus is an error that only sets the exit status: the command, or a program it ran, has already printed the
+// reason.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// failure is an error with an exit status of its own; others' is 1.
+// failure is an error with its own exit status. That of other errors is 1.
 type failure struct {
 	error
 	status int
@@ -102,7 +103,8 @@ func run(args []string, term terminal) (status int) {
 func newParser(term terminal) (*kong.Kong, error) {
 	return kong.New(&commandLine{},
 		kong.Name("sallyport"),
-		kong.Description("SSH keys that live 60 seconds, for any Linux machine: pushed by an API call that a policy allowed and a trail recorded."),
+		kong.Description("SSH keys that live 60 seconds, for any Linux machine: "+
+			"pushed by an API call that a policy allowed and a trail recorded."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Writers(term.out, term.err),

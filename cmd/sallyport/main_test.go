@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,8 @@ func TestHelpTeaches(t *testing.T) {
 	if status != 0 {
 		t.Errorf("status %d", status)
 	}
-	for _, command := range []string{"ssh", "hosts", "host-token", "trail", "configure", "serve", "up", "down", "version"} {
+	commands := []string{"ssh", "hosts", "host-token", "trail", "configure", "serve", "up", "down", "version"}
+	for _, command := range commands {
 		if !strings.Contains(out, "  "+command) {
 			t.Errorf("%s is not in the help", command)
 		}
@@ -27,13 +29,14 @@ func TestHelpTeaches(t *testing.T) {
 		if status != 0 || !strings.Contains(help, "Usage: sallyport "+command) {
 			t.Errorf("%s --help: status %d, %s%s", command, status, help, errs)
 		}
-		if command != "version" && !strings.Contains(help, "sallyport "+command+" ") && !strings.Contains(help, "sallyport down") {
+		if command != "version" && !strings.Contains(help, "sallyport "+command+" ") &&
+			!strings.Contains(help, "sallyport down") {
 			t.Errorf("%s --help has no example:\n%s", command, help)
 		}
 	}
 }
 
-// TestDocumentedCommandsAreOurs: what the pages and the help texts tell people to type is what the program takes.
+// TestDocumentedCommandsAreOurs checks that the program accepts the commands that the pages and the help texts show.
 func TestDocumentedCommandsAreOurs(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -47,13 +50,18 @@ func TestDocumentedCommandsAreOurs(t *testing.T) {
 		}
 		text.Write(content)
 	}
-	for _, c := range []interface{ Help() string }{sshCommand{}, hostsCommand{}, hostTokenCommand{}, trailCommand{}, configureCommand{}, serveCommand{}, upCommand{}, downCommand{}} {
+	for _, c := range []interface{ Help() string }{
+		sshCommand{}, hostsCommand{}, hostTokenCommand{}, trailCommand{}, configureCommand{}, serveCommand{},
+		upCommand{}, downCommand{},
+	} {
 		text.WriteString(c.Help() + "\n")
 	}
 	indented := regexp.MustCompile("(?m)^ +(?:bin/)?sallyport ([^#|>\n]+)")
 	inline := regexp.MustCompile("`(?:bin/)?sallyport ([^`#|>\n]+)`")
 	seen := 0
-	for _, match := range append(indented.FindAllStringSubmatch(text.String(), -1), inline.FindAllStringSubmatch(text.String(), -1)...) {
+	for _, match := range slices.Concat(
+		indented.FindAllStringSubmatch(text.String(), -1), inline.FindAllStringSubmatch(text.String(), -1),
+	) {
 		// Three blanks set off a remark.
 		line, _, _ := strings.Cut(strings.TrimSpace(match[1]), "   ")
 		parser, err := newParser(terminal{out: io.Discard, err: io.Discard})
@@ -61,7 +69,7 @@ func TestDocumentedCommandsAreOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(line, "--help") || line == "ssh" {
-			continue // ends the program; speaks of the command
+			continue // would end the program
 		}
 		seen++
 		if _, err := parser.Parse(strings.Fields(line)); err != nil {
@@ -111,7 +119,8 @@ func TestWhichProfile(t *testing.T) {
 	if got := (connection{}).profile(); got != "" {
 		t.Errorf("without any: %q", got)
 	}
-	if _, err := awsprofile.FromEnvironment().Write(defaultProfile, awsprofile.Profile{AccessKeyID: "A", Secret: "s", Region: "r-1", EndpointURL: "http://x"}); err != nil {
+	profile := awsprofile.Profile{AccessKeyID: "A", Secret: "s", Region: "r-1", EndpointURL: "http://x"}
+	if _, err := awsprofile.FromEnvironment().Write(defaultProfile, profile); err != nil {
 		t.Fatal(err)
 	}
 	if got := (connection{}).profile(); got != defaultProfile {
@@ -131,8 +140,14 @@ func TestWhichProfile(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	refused := &smithy.OperationError{ServiceID: "EC2", OperationName: "DescribeInstances", Err: fmt.Errorf("dial: %w", fmt.Errorf("connection refused"))}
-	denied := &smithy.OperationError{ServiceID: "EC2", OperationName: "DescribeInstances", Err: &smithy.GenericAPIError{Code: "UnauthorizedOperation", Message: "You may not."}}
+	refused := &smithy.OperationError{
+		ServiceID: "EC2", OperationName: "DescribeInstances",
+		Err: fmt.Errorf("dial: %w", fmt.Errorf("connection refused")),
+	}
+	denied := &smithy.OperationError{
+		ServiceID: "EC2", OperationName: "DescribeInstances",
+		Err: &smithy.GenericAPIError{Code: "UnauthorizedOperation", Message: "You may not."},
+	}
 	for want, err := range map[string]error{
 		"DescribeInstances: You may not. (UnauthorizedOperation)":                denied,
 		"DescribeInstances: the API does not answer: connection refused\nIs the": fmt.Errorf("hosts: %w", refused),

@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// How a control plane treats memory: most of it is links that idle, and most of the time nobody calls. While calls
-// come in by the hundred, garbage may pile up, as collecting it would take a sixth of the processor; otherwise it
-// is collected early, as every link would cost a third more; and when nobody has called for a while, what is free
-// goes back to the system.
+// A control plane's memory is mostly idle links, and most of the time no calls come in. While calls come in by the
+// hundred, garbage may pile up, as collecting it would take a sixth of the processor. Otherwise it is collected early,
+// as each link would take a third more memory. After a while without calls, free memory is returned to the system.
 const (
 	busyRate    = 200 // calls a second
-	busyPercent = 200 // garbage that may pile up, in percent of what is in use (see GOGC)
+	busyPercent = 200 // garbage allowed, in percent of the memory in use (see GOGC)
 	calmPercent = 25
 	quietTime   = 15 // seconds without a call
 )
 
-// tendMemory does so until the context is done. answered tells how many calls there have been. A GOGC in the
-// environment is left as it is.
+// tendMemory sets the garbage collector's target accordingly until the context is done. answered returns the number of
+// calls so far. A GOGC in the environment is left as it is.
 func tendMemory(ctx context.Context, answered func() int64) {
 	percent := calmPercent
 	set := func(to int) {
@@ -49,7 +48,7 @@ func tendMemory(ctx context.Context, answered func() int64) {
 			quiet = 0
 		}
 		if quiet > 0 && quiet%quietTime == 0 {
-			debug.FreeOSMemory() // ten milliseconds or so with a thousand links, when nobody waits
+			debug.FreeOSMemory() // about 10 ms with a thousand links, at a time when no call waits
 		}
 	}
 }

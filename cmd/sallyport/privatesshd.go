@@ -17,20 +17,20 @@ import (
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
-// privateSSHD is an OpenSSH server of our own beside the system's: own configuration, own host keys, own port on
-// loopback.
+// privateSSHD is our own OpenSSH server beside the system's, with its own configuration and host keys, and its own port
+// on loopback.
 type privateSSHD struct {
 	directory string
 	port      int
-	program   string // of sshd, absolute
+	program   string // absolute path of sshd
 }
 
 func (s privateSSHD) config() string  { return filepath.Join(s.directory, "sshd_config") }
 func (s privateSSHD) pidFile() string { return filepath.Join(s.directory, "sshd.pid") }
 func (s privateSSHD) hostKey() string { return filepath.Join(s.directory, "ssh_host_ed25519_key") }
 
-// daemon runs sshd in the foreground of a session of its own, so that its process is known. -e sends its log to
-// the daemon's.
+// daemon returns sshd as a daemon. sshd runs in the foreground of its session, so that its process is known. -e sends
+// its log to the daemon's.
 func (s privateSSHD) daemon() daemon.Daemon {
 	return daemon.Daemon{
 		Name: "private SSH server", Program: s.program, Args: []string{"-D", "-e", "-f", s.config()},
@@ -38,10 +38,10 @@ func (s privateSSHD) daemon() daemon.Daemon {
 	}
 }
 
-// portLine is how the configuration names the port.
+// portLine returns the line of the configuration that sets the port.
 func (s privateSSHD) portLine() string { return "Port " + strconv.Itoa(s.port) }
 
-// text is the configuration before enrollment adds its lines.
+// text returns the configuration before enrollment adds its lines.
 func (s privateSSHD) text() string {
 	return strings.Join([]string{
 		"# A private OpenSSH server made by `sallyport up`. The system's own is /etc/ssh/sshd_config, which is not touched.",
@@ -61,13 +61,14 @@ func (s privateSSHD) text() string {
 	}, "\n")
 }
 
-// prepare writes configuration and host key where they are missing, sets the port, and lets sshd check it.
+// prepare writes the configuration and host key if they are missing, sets the port, and lets sshd check the result.
 func (s privateSSHD) prepare() error {
 	if err := errors.Join(os.MkdirAll(s.directory, 0o755), makeRunSSHD()); err != nil {
 		return err
 	}
 	if _, err := os.Stat(s.hostKey()); errors.Is(err, fs.ErrNotExist) {
-		out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sallyport up", "-f", s.hostKey()).CombinedOutput()
+		keygen := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sallyport up", "-f", s.hostKey())
+		out, err := keygen.CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("make a host key: %w: %s", err, bytes.TrimSpace(out))
 		}
@@ -97,8 +98,8 @@ func (s privateSSHD) prepare() error {
 	return nil
 }
 
-// makeRunSSHD makes the privilege separation directory, without which sshd neither starts nor lets anybody in. Debian's
-// service makes it whenever it starts, and takes it away when it ends.
+// makeRunSSHD makes the privilege separation directory. Without it sshd neither starts nor lets anybody in. Debian's
+// service makes it at each start and removes it when it ends.
 func makeRunSSHD() error { return os.MkdirAll("/run/sshd", 0o755) }
 
 // start starts the server and waits until it answers.

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// progress shows steps as they are taken, one a line: its name at once, then how it went and how long it took.
+// progress prints each step on one line: its name when it begins, then its result and how long it took.
 type progress struct {
 	out  io.Writer
-	open bool // a line waits for its end
+	open bool // the present line is unfinished
 }
 
-// step does one thing. do returns what to say of it.
+// step runs one step. do returns a note about the result.
 func (p *progress) step(name string, do func() (note string, err error)) error {
 	began := time.Now()
 	fmt.Fprintf(p.out, "  %-24s ", name)
 	p.open = true
 	note, err := do()
-	if !p.open { // the step had things to say: end on a line of its own
+	if !p.open { // details followed the name: print the result on a line of its own
 		fmt.Fprintf(p.out, "  %-24s ", "")
 	}
 	p.open = false
@@ -30,7 +30,7 @@ func (p *progress) step(name string, do func() (note string, err error)) error {
 	return nil
 }
 
-// detail is something said while a step is under way.
+// detail prints a line while a step is running.
 func (p *progress) detail(text string) {
 	if p.open {
 		fmt.Fprintln(p.out, "…")

@@ -14,7 +14,8 @@ import (
 // describeInstances returns all of the region's instances, page by page.
 func describeInstances(ctx context.Context, config aws.Config) ([]types.Instance, error) {
 	var all []types.Instance
-	pages := ec2.NewDescribeInstancesPaginator(ec2.NewFromConfig(config), &ec2.DescribeInstancesInput{MaxResults: aws.Int32(1000)})
+	in := &ec2.DescribeInstancesInput{MaxResults: aws.Int32(1000)}
+	pages := ec2.NewDescribeInstancesPaginator(ec2.NewFromConfig(config), in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -27,8 +28,8 @@ func describeInstances(ctx context.Context, config aws.Config) ([]types.Instance
 	return all, nil
 }
 
-// resolve finds the one instance that a person means: by its id, by its Name tag, or by the beginning of either
-// if that fits just one. Terminated instances are found by their id only.
+// resolve finds the one instance with the id or Name tag, or with an id or Name tag that begins with name, if only one
+// does. It finds terminated instances by their id only.
 func resolve(instances []types.Instance, name string) (types.Instance, error) {
 	if name == "" {
 		return types.Instance{}, fmt.Errorf("no instance is named; %s", known(instances))
@@ -62,7 +63,8 @@ func resolve(instances []types.Instance, name string) (types.Instance, error) {
 		}
 		return types.Instance{}, fmt.Errorf("%d instances %s %q: %s. Use an id", len(found), way.what, name, list(found))
 	}
-	return types.Instance{}, fmt.Errorf("no instance is %q by id, by Name tag or by the beginning of one; %s", name, known(alive))
+	return types.Instance{}, fmt.Errorf("no instance is %q by id, by Name tag or by the beginning of one; %s",
+		name, known(alive))
 }
 
 func known(instances []types.Instance) string {
@@ -72,7 +74,7 @@ func known(instances []types.Instance) string {
 	return "there is " + list(instances)
 }
 
-// list names a few instances, with the states of those that do not run.
+// list returns the names of instances, with the states of those that do not run.
 func list(instances []types.Instance) string {
 	const few = 8
 	var names []string

@@ -11,7 +11,9 @@ import (
 func machine(id, name string, state types.InstanceStateName) types.Instance {
 	i := types.Instance{InstanceId: aws.String(id), State: &types.InstanceState{Name: state}}
 	if name != "" {
-		i.Tags = []types.Tag{{Key: aws.String("env"), Value: aws.String(name)}, {Key: aws.String("Name"), Value: aws.String(name)}}
+		i.Tags = []types.Tag{
+			{Key: aws.String("env"), Value: aws.String(name)}, {Key: aws.String("Name"), Value: aws.String(name)},
+		}
 	}
 	return i
 }
@@ -30,7 +32,7 @@ func TestResolve(t *testing.T) {
 	for name, want := range map[string]string{
 		"i-0aaa1111111111111": "i-0aaa1111111111111", // id
 		"web-2":               "i-0aab2222222222222", // name
-		"web":                 "i-0bbb3333333333333", // a whole name goes before the beginning of others
+		"web":                 "i-0bbb3333333333333", // a whole name takes precedence over the beginning of others
 		"i-0b":                "i-0bbb3333333333333", // beginning of an id
 		"i-0f":                "i-0fff7777777777777",
 		"i-0eee6666666666666": "i-0eee6666666666666", // terminated, by id

@@ -16,21 +16,21 @@ import (
 )
 
 type serveCommand struct {
-	Data           string   `type:"path" placeholder:"DIR" help:"Directory of keys, credentials and the embedded database; made if it is not there."`
+	Data           string   `type:"path" placeholder:"DIR" help:"Keys, credentials and database; made if missing."`
 	Listen         string   `placeholder:"ADDR" help:"Address for HTTP and HTTPS (default: 127.0.0.1:7474)."`
 	DB             string   `name:"db" placeholder:"postgres://…" help:"Database (default: SQLite in the data directory)."`
-	Account        string   `placeholder:"DIGITS" help:"Account number, 12 digits (default: drawn at the first start, then kept)."`
+	Account        string   `placeholder:"DIGITS" help:"Account number, 12 digits (default: drawn once, then kept)."`
 	Regions        []string `placeholder:"NAME,…" help:"Regions, the first being the default (default: on-prem-1)."`
-	Hostname       []string `sep:"none" placeholder:"NAME" help:"Further name or address of this server for its certificate. Repeatable."`
-	Advertise      string   `placeholder:"URL" help:"https://HOST:PORT by which machines reach this server (default: made of the listen address)."`
+	Hostname       []string `sep:"none" placeholder:"NAME" help:"Another name or address to certify. Repeatable."`
+	Advertise      string   `placeholder:"URL" help:"https://HOST:PORT for machines (default: from the listen address)."`
 	AllowPlainHTTP bool     `name:"allow-plain-http" help:"Let other machines use the API without TLS."`
-	CallRate       int      `name:"call-rate" placeholder:"N" help:"Calls a second of each user, ten times as many at once (default: 100)."`
-	Config         string   `type:"existingfile" placeholder:"FILE" help:"JSON file of the same settings; flags win, unknown keys are errors."`
-	BoundLog       []string `sep:"none" hidden:"" help:"Log of a daemon that sallyport up started, to keep from growing. Repeatable."`
-	LogFormat      string   `enum:"text,json" default:"text" help:"Format of the log on standard error: text or json (${default})."`
+	CallRate       int      `placeholder:"N" help:"Calls a second of each user, ten times as many at once (default: 100)."`
+	Config         string   `type:"existingfile" placeholder:"FILE" help:"JSON file of these settings; flags win."`
+	BoundLog       []string `sep:"none" hidden:"" help:"Log of a daemon of sallyport up, to bound. Repeatable."`
+	LogFormat      string   `enum:"text,json" default:"text" help:"Log on standard error as text or json (${default})."`
 }
 
-// Help is shown by sallyport serve --help.
+// Help returns the text of sallyport serve --help.
 func (serveCommand) Help() string {
 	return `For this machine only, or for others too:
 
@@ -41,10 +41,11 @@ The first start writes the root user's access key to DIR/credentials, as an AWS 
 share the port; plain HTTP is for this machine only. The certificate is signed by DIR/ca.pem: clients elsewhere set
 ca_bundle to a copy of it.
 
-The keys of a --config file: data, listen, db, account, regions, hostnames, advertise, allowPlainHTTP, callRate.`
+The keys of a --config file: data, listen, db, account, regions, hostnames, advertise, allowPlainHTTP, callRate. Others
+are errors.`
 }
 
-// shutdownTime is how long calls in progress may take to end when the server is told to stop.
+// shutdownTime is how long calls in progress may still take after the server is told to stop.
 const shutdownTime = 10 * time.Second
 
 func (c serveCommand) Run(ctx context.Context, term terminal) error {
@@ -72,7 +73,7 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	go tendMemory(ctx, server.Answered)
 	select {
 	case <-ctx.Done():
-		release() // a second signal ends us at once
+		release() // a second signal ends the process at once
 	case <-server.Failed():
 	}
 	stopping, cancel := context.WithTimeout(context.Background(), shutdownTime)
@@ -80,7 +81,8 @@ func (c serveCommand) Run(ctx context.Context, term terminal) error {
 	return server.Close(stopping)
 }
 
-// ignoreHangUps goes on when the terminal is closed, or when somebody asks the server to read its settings anew.
+// ignoreHangUps ignores the signal that says that the terminal was closed, or, to other daemons, that they should read
+// their settings again.
 func ignoreHangUps(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
@@ -92,7 +94,7 @@ func ignoreHangUps(ctx context.Context, signals <-chan os.Signal, log *slog.Logg
 	}
 }
 
-// config merges file and flags; flags win.
+// config merges the file and the flags. Flags take precedence.
 func (c serveCommand) config() (controlplane.Config, error) {
 	var config controlplane.Config
 	if c.Config != "" {
@@ -106,7 +108,8 @@ func (c serveCommand) config() (controlplane.Config, error) {
 		value string
 		into  *string
 	}{
-		{c.Data, &config.Data}, {c.Listen, &config.Listen}, {c.DB, &config.Database}, {c.Account, &config.Account}, {c.Advertise, &config.Advertise},
+		{c.Data, &config.Data}, {c.Listen, &config.Listen}, {c.DB, &config.Database},
+		{c.Account, &config.Account}, {c.Advertise, &config.Advertise},
 	} {
 		if flag.value != "" {
 			*flag.into = flag.value

@@ -15,7 +15,8 @@ import (
 
 func TestServeMergesFileAndFlags(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
-	text := `{"data": "/file", "listen": "127.0.0.1:1", "account": "123456789012", "regions": ["a-1"], "hostnames": ["file.example"], "allowPlainHTTP": true}`
+	text := `{"data": "/file", "listen": "127.0.0.1:1", "account": "123456789012", "regions": ["a-1"],
+		"hostnames": ["file.example"], "allowPlainHTTP": true}`
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +24,8 @@ func TestServeMergesFileAndFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Data != "/flag" || got.Listen != "127.0.0.1:1" || got.Account != "123456789012" || !slices.Equal(got.Regions, []string{"b-1", "c-2"}) ||
+	if got.Data != "/flag" || got.Listen != "127.0.0.1:1" || got.Account != "123456789012" ||
+		!slices.Equal(got.Regions, []string{"b-1", "c-2"}) ||
 		!slices.Equal(got.Hostnames, []string{"file.example"}) || got.Database != "postgres://x" || !got.AllowPlainHTTP {
 		t.Errorf("%+v", got)
 	}
@@ -45,8 +47,8 @@ func TestServeRefusesUnknownKeys(t *testing.T) {
 	}
 }
 
-// The terminal in which a control plane was started is closed, or somebody tells it to read its settings anew as other
-// daemons do: it used to end.
+// A control plane ended when its terminal was closed, or when somebody told it to read its settings again, as other
+// daemons do.
 func TestServeOutlivesItsTerminal(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	cmd := exec.Command(os.Args[0])

@@ -24,7 +24,7 @@ type sshCommand struct {
 	Args []string `arg:"" name:"instance" passthrough:"partial" help:"[USER@]INSTANCE, ssh options, and the command."`
 }
 
-// Help is shown by sallyport ssh --help.
+// Help returns the text of sallyport ssh --help.
 func (sshCommand) Help() string {
 	return `INSTANCE is an id, a Name tag, or the beginning of either if it fits just one.
 
@@ -32,23 +32,23 @@ func (sshCommand) Help() string {
   sallyport ssh web-1 -l deploy -- uptime        one command; its exit status is passed on
   sallyport ssh deploy@web-1 -L 8080:localhost:80 -N
 
-A fresh key, of a type that the machine accepts, is made in memory, pushed by ec2-instance-connect:SendSSHPublicKey, and offered to the system's ssh; it opens
-the door for 60 seconds and is never on disk. The machine's host keys are those its agent reported, so ssh asks
-nothing and a changed key is refused. Options after INSTANCE are ssh's own; -A forwards your own agent. As with ssh, exit
-status 255 says that there was no session.
+A fresh key, of a type that the machine accepts, is made in memory, pushed by ec2-instance-connect:SendSSHPublicKey,
+and offered to the system's ssh. It lets you in for 60 seconds and is never on disk. The machine's host keys are those
+its agent reported, so ssh asks nothing and refuses a changed key. Options after INSTANCE are ssh's own; -A forwards
+your own agent. As with ssh, exit status 255 says that there was no session.
 
-Without --user it logs in as you if the machine has a user of your name, else as the user its distribution is shipped with
-(admin, debian, ubuntu, ec2-user, …), else as the first that is not root, else as root. On a real AWS account, which reports
-neither users nor host keys, the user is ec2-user and ssh's own known_hosts decides.`
+Without --user it logs in as you if the machine has a user of your name, else as the user its distribution is shipped
+with (admin, debian, ubuntu, ec2-user, …), else as the first that is not root, else as root. On a real AWS account,
+which reports neither users nor host keys, the user is ec2-user and ssh's own known_hosts decides.`
 }
 
-// Of a machine's several addresses, only some can be reached from here, and those that cannot are mostly silent.
+// Often only some of a machine's addresses can be reached from here, and the others mostly do not answer at all.
 const (
 	knockTime = 3 * time.Second        // how long each has to accept a connection
-	headStart = 250 * time.Millisecond // of each over the next: the delay that RFC 8305, section 5, recommends
+	headStart = 250 * time.Millisecond // between one attempt and the next, as RFC 8305, section 5, recommends
 )
 
-// failedStatus is ssh's own exit status for what is not the command's.
+// failedStatus is ssh's exit status for errors of its own, as opposed to the command's.
 const failedStatus = 255
 
 func (c sshCommand) Run(ctx context.Context, term terminal) error {
@@ -60,7 +60,7 @@ func (c sshCommand) Run(ctx context.Context, term terminal) error {
 	return failure{err, failedStatus}
 }
 
-// open opens the session, and returns when it is over.
+// open opens the session and returns when it has ended.
 func (c sshCommand) open(ctx context.Context, term terminal) error {
 	request, err := parseSSH(c.Args)
 	if err != nil {
@@ -99,13 +99,16 @@ func (c sshCommand) open(ctx context.Context, term terminal) error {
 	return runSSH(sshArguments(request, target, session.directory, os.Getenv("SSH_AUTH_SOCK")), term)
 }
 
-// findTarget decides user, address and port.
-func findTarget(ctx context.Context, config aws.Config, instance types.Instance, request sshRequest) (sshTarget, error) {
+// findTarget determines user, address and port.
+func findTarget(
+	ctx context.Context, config aws.Config, instance types.Instance, request sshRequest,
+) (sshTarget, error) {
 	id := aws.ToString(instance.InstanceId)
 	if state := stateOf(instance); state != types.InstanceStateNameRunning {
 		text := list([]types.Instance{instance}) + " does not run"
 		if state == types.InstanceStateNameStopped {
-			text += ": its agent is not connected to the control plane. Is the machine up, and does `sallyport-host agent` run on it?"
+			text += ": its agent is not connected to the control plane. " +
+				"Is the machine up, and does `sallyport-host agent` run on it?"
 		}
 		return sshTarget{}, errors.New(text)
 	}
@@ -113,7 +116,9 @@ func findTarget(ctx context.Context, config aws.Config, instance types.Instance,
 	if err != nil {
 		return sshTarget{}, err
 	}
-	target := sshTarget{instanceID: id, user: request.user, port: request.port, hostKeys: host.HostKeys, keyTypes: host.KeyTypes}
+	target := sshTarget{
+		instanceID: id, user: request.user, port: request.port, hostKeys: host.HostKeys, keyTypes: host.KeyTypes,
+	}
 	if target.user == "" {
 		target.user = chooseUser(host.Users, currentUser())
 	}
@@ -144,8 +149,8 @@ func currentUser() string {
 	return me.Username
 }
 
-// reachable returns the first address that accepts a connection; a silent one does not hold up those after it. A
-// single one is not asked: ssh will say it better.
+// reachable returns the first address that accepts a connection. One that does not answer does not delay the next. A
+// single address is not tried: ssh's own error will be better.
 func reachable(ctx context.Context, addresses []string, port string) (string, error) {
 	switch len(addresses) {
 	case 0:
@@ -155,7 +160,7 @@ func reachable(ctx context.Context, addresses []string, port string) (string, er
 		return addresses[0], nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the attempts that are still under way
+	defer cancel() // ends the attempts still in progress
 	answers := make(chan string, len(addresses))
 	for i, address := range addresses {
 		go func() { answers <- knock(ctx, time.Duration(i)*headStart, address, port) }()
@@ -168,7 +173,7 @@ func reachable(ctx context.Context, addresses []string, port string) (string, er
 	return "", fmt.Errorf("none of its addresses %v accepts connections on port %s from here", addresses, port)
 }
 
-// knock waits, then returns the address if it accepts a connection, and nothing otherwise.
+// knock waits, then returns the address if it accepts a connection, and "" otherwise.
 func knock(ctx context.Context, wait time.Duration, address, port string) string {
 	select {
 	case <-time.After(wait):
@@ -183,9 +188,11 @@ func knock(ctx context.Context, wait time.Duration, address, port string) string
 	return address
 }
 
-// push asks for the key to be let in.
+// push asks the API to let the key in.
 func push(ctx context.Context, config aws.Config, instance types.Instance, user, key string) error {
-	input := &ec2instanceconnect.SendSSHPublicKeyInput{InstanceId: instance.InstanceId, InstanceOSUser: aws.String(user), SSHPublicKey: aws.String(key)}
+	input := &ec2instanceconnect.SendSSHPublicKeyInput{
+		InstanceId: instance.InstanceId, InstanceOSUser: aws.String(user), SSHPublicKey: aws.String(key),
+	}
 	if instance.Placement != nil {
 		input.AvailabilityZone = instance.Placement.AvailabilityZone
 	}
@@ -193,8 +200,8 @@ func push(ctx context.Context, config aws.Config, instance types.Instance, user,
 	return err
 }
 
-// runSSH runs the system's ssh on our terminal and returns its exit status. Signals from the terminal reach it by
-// themselves; those sent to us alone are passed on.
+// runSSH runs the system's ssh on our terminal and returns its exit status. Signals from the terminal reach ssh
+// directly. Signals that only this process receives are passed on.
 func runSSH(args []string, term terminal) error {
 	command := exec.Command("ssh", args...)
 	command.Stdin, command.Stdout, command.Stderr = term.in, term.out, term.err

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A machine with a container bridge, a VPN and an address behind NAT reports them all. From elsewhere most are
-// silent, and each used to hold ssh up for three seconds.
+// A machine with a container bridge, a VPN and an address behind NAT reports them all. From elsewhere most do not
+// answer, and each used to delay ssh by three seconds.
 func TestSilentAddressesHoldNobodyUp(t *testing.T) {
 	open, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,12 +29,13 @@ func TestSilentAddressesHoldNobodyUp(t *testing.T) {
 	if took := time.Since(began); took >= knockTime {
 		t.Errorf("it took %v", took)
 	}
-	if got, err := reachable(t.Context(), []string{"127.0.0.3", "127.0.0.4"}, port); err == nil || !strings.Contains(err.Error(), "127.0.0.4") {
+	got, err = reachable(t.Context(), []string{"127.0.0.3", "127.0.0.4"}, port)
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.4") {
 		t.Errorf("where nobody listens: %q, %v", got, err)
 	}
 }
 
-// silence has the address answer no connection: its queue of connections not yet accepted is full.
+// silence makes the address answer no connection, by a full queue of connections that are not yet accepted.
 func silence(t *testing.T, address [4]byte, port int) {
 	t.Helper()
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

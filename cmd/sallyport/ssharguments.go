@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// sshRequest is what a person asked of `sallyport ssh`, taken apart.
+// sshRequest holds the parsed arguments of `sallyport ssh`.
 type sshRequest struct {
 	instance string
-	user     string   // empty: to be decided
-	port     string   // empty: as reported
+	user     string   // empty: not given
+	port     string   // empty: the reported one
 	forward  bool     // -A: the caller's own agent
 	options  []string // passed on to ssh
 	command  []string
@@ -19,9 +19,8 @@ type sshRequest struct {
 // sshOptionsWithValue are ssh's options that take a value (ssh(1), OpenSSH 9.9); all others are flags.
 const sshOptionsWithValue = "BbcDEeFIiJLlmOoPpQRSWw"
 
-// parseSSH reads arguments as ssh itself does: [USER@]INSTANCE, options before or after it, and from the first
-// word that is neither, or from "--" on, the command. Options may stand together (-vN) and values may cling
-// (-luser).
+// parseSSH parses arguments as ssh itself does: [USER@]INSTANCE, with options before or after it. The first other word,
+// or everything after "--", is the command. Options may be combined (-vN) and values may follow directly (-luser).
 func parseSSH(args []string) (sshRequest, error) {
 	var r sshRequest
 	named := false
@@ -56,7 +55,7 @@ func parseSSH(args []string) (sshRequest, error) {
 	return r, nil
 }
 
-// setInstance takes [USER@]INSTANCE. As ssh does, it cuts at the last @: a user's name may have one.
+// setInstance parses [USER@]INSTANCE. Like ssh, it splits at the last @: a user name may contain one.
 func (r *sshRequest) setInstance(text string) {
 	at := strings.LastIndexByte(text, '@')
 	if at >= 0 && r.user == "" {
@@ -65,10 +64,12 @@ func (r *sshRequest) setInstance(text string) {
 	r.instance = text[at+1:]
 }
 
-// option takes one argument that begins with a hyphen, with its value if it has one, and returns what is left.
+// option parses one argument that begins with a hyphen, with its value if it has one, and returns the remaining
+// arguments.
 func (r *sshRequest) option(arg string, args []string) (rest []string, err error) {
 	if strings.HasPrefix(arg, "--") {
-		return nil, fmt.Errorf("%s is neither an option of sallyport ssh nor of ssh. Options of sallyport ssh stand before the instance", arg)
+		return nil, fmt.Errorf(
+			"%s is neither an option of sallyport ssh nor of ssh. Options of sallyport ssh stand before the instance", arg)
 	}
 	for i := 1; i < len(arg); i++ {
 		letter := arg[i]
@@ -107,14 +108,14 @@ func (r *sshRequest) option(arg string, args []string) (rest []string, err error
 	return args, nil
 }
 
-// sshTarget is where a session goes.
+// sshTarget is the destination of a session.
 type sshTarget struct {
 	instanceID string
 	user       string
 	address    string
 	port       string
-	hostKeys   []string // "TYPE BASE64"; none: ssh's own known_hosts decides, as for any host
-	keyTypes   []string // of the keys that its sshd accepts; none: it does not say
+	hostKeys   []string // "TYPE BASE64"; if none, ssh's own known_hosts decides
+	keyTypes   []string // the key types that its sshd accepts; none if not reported
 }
 
 // The files of a session's directory.
@@ -124,10 +125,10 @@ const (
 	knownHosts  = "known_hosts"
 )
 
-// sshArguments returns the arguments of ssh for a session whose agent, public key and known hosts are in the
-// directory. ssh takes the first value it is given for an option, so ours, which come first, cannot be undone by
-// the caller's options or configuration: the pushed key is offered first, and only a reported host key is accepted.
-// (Keys that the caller's own configuration names for every host come after it: ssh adds those up.)
+// sshArguments returns the arguments of ssh for a session whose agent, public key and known hosts are in the directory.
+// For each option ssh uses the first value it is given. Ours come first, so the caller's options and configuration
+// cannot override them: the pushed key is offered first, and only a reported host key is accepted. (Keys that the
+// caller's own configuration names for every host come after it, as ssh combines those.)
 func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string) []string {
 	args := []string{
 		"-o", "HostName=" + target.address,
@@ -135,7 +136,7 @@ func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string
 		"-o", "IdentityFile=" + quote(filepath.Join(directory, publicKey)),
 		"-o", "IdentitiesOnly=yes",
 		"-o", "PasswordAuthentication=no",
-		"-o", "ControlMaster=no", // a shared connection would outlive this key's decision
+		"-o", "ControlMaster=no", // a shared connection would not depend on this key
 		"-o", "ControlPath=none",
 	}
 	if len(target.hostKeys) > 0 {
@@ -147,13 +148,13 @@ func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string
 			"-o", "StrictHostKeyChecking=yes",
 			"-o", "UpdateHostKeys=no",
 			"-o", "CheckHostIP=no",
-			"-o", "NoHostAuthenticationForLocalhost=no", // a host may report that it is at a loopback address
+			"-o", "NoHostAuthenticationForLocalhost=no", // a host may have reported a loopback address
 		)
 	}
 	args = append(args, "-o", "HostKeyAlias="+target.instanceID)
 	args = append(args, "-l", target.user, "-p", target.port)
 	args = append(args, r.options...)
-	forward := "no" // what the caller's configuration says would forward the agent that holds this session's key
+	forward := "no" // the caller's configuration would forward the agent that holds this session's key
 	if r.forward && callersAgent != "" {
 		forward = quote(callersAgent)
 	}
@@ -161,7 +162,7 @@ func sshArguments(r sshRequest, target sshTarget, directory, callersAgent string
 	return append(args, r.command...)
 }
 
-// quote makes a path one word of ssh_config(5), in which % begins a token.
+// quote returns a path as one word of ssh_config(5), in which % begins a token.
 func quote(path string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(path) + `"`
 }
@@ -175,11 +176,11 @@ func knownHostsFile(target sshTarget) string {
 	return text.String()
 }
 
-// chooseUser decides whom to log in as when nobody said. reported are the machine's login users.
+// chooseUser returns the user to log in as if the caller named none. reported lists the machine's login users.
 //
-// It is the caller's own name if the machine has it, else the user that the machine's distribution is shipped
-// with, else the first that is not root, else root. A machine that reports nothing, such as one of AWS's own,
-// gets ec2-user, as from the AWS CLI.
+// It is the caller's own name if the machine has it, else the user that the machine's distribution ships with, else the
+// first that is not root, else root. A machine that reports no users, for instance one of AWS's own, gets ec2-user, as
+// with the AWS CLI.
 func chooseUser(reported []string, caller string) string {
 	has := map[string]bool{}
 	for _, user := range reported {
@@ -188,7 +189,9 @@ func chooseUser(reported []string, caller string) string {
 	if has[caller] && caller != "" {
 		return caller
 	}
-	for _, user := range []string{"ec2-user", "admin", "debian", "ubuntu", "fedora", "rocky", "almalinux", "centos", "opensuse", "alpine", "arch"} {
+	for _, user := range []string{
+		"ec2-user", "admin", "debian", "ubuntu", "fedora", "rocky", "almalinux", "centos", "opensuse", "alpine", "arch",
+	} {
 		if has[user] {
 			return user
 		}

@@ -10,20 +10,24 @@ import (
 
 func TestParseSSH(t *testing.T) {
 	for line, want := range map[string]sshRequest{
-		"web":                               {instance: "web"},
-		"deploy@web":                        {instance: "web", user: "deploy"},
-		"web -l deploy -- uptime -p":        {instance: "web", user: "deploy", command: []string{"uptime", "-p"}},
-		"web -ldeploy uptime -p":            {instance: "web", user: "deploy", command: []string{"uptime", "-p"}},
-		"-l deploy other@web":               {instance: "web", user: "deploy"},
-		"web -p 2222 -v":                    {instance: "web", port: "2222", options: []string{"-v"}},
-		"web -vvN -L 8080:localhost:80":     {instance: "web", options: []string{"-v", "-v", "-N", "-L", "8080:localhost:80"}},
-		"web -NL8080:localhost:80":          {instance: "web", options: []string{"-N", "-L", "8080:localhost:80"}},
-		"web -A -o Compression=yes -- true": {instance: "web", forward: true, options: []string{"-o", "Compression=yes"}, command: []string{"true"}},
-		"-t web htop":                       {instance: "web", options: []string{"-t"}, command: []string{"htop"}},
-		"a@b@web -o User=c -o port=22":      {instance: "web", user: "c", port: "22"},
-		"web -o ForwardAgent=yes":           {instance: "web", forward: true},
-		"a@b@web -o Compression=yes":        {instance: "web", user: "a@b", options: []string{"-o", "Compression=yes"}},
-		"-- web true":                       {instance: "web", command: []string{"true"}},
+		"web":                        {instance: "web"},
+		"deploy@web":                 {instance: "web", user: "deploy"},
+		"web -l deploy -- uptime -p": {instance: "web", user: "deploy", command: []string{"uptime", "-p"}},
+		"web -ldeploy uptime -p":     {instance: "web", user: "deploy", command: []string{"uptime", "-p"}},
+		"-l deploy other@web":        {instance: "web", user: "deploy"},
+		"web -p 2222 -v":             {instance: "web", port: "2222", options: []string{"-v"}},
+		"web -vvN -L 8080:localhost:80": {
+			instance: "web", options: []string{"-v", "-v", "-N", "-L", "8080:localhost:80"},
+		},
+		"web -NL8080:localhost:80": {instance: "web", options: []string{"-N", "-L", "8080:localhost:80"}},
+		"web -A -o Compression=yes -- true": {
+			instance: "web", forward: true, options: []string{"-o", "Compression=yes"}, command: []string{"true"},
+		},
+		"-t web htop":                  {instance: "web", options: []string{"-t"}, command: []string{"htop"}},
+		"a@b@web -o User=c -o port=22": {instance: "web", user: "c", port: "22"},
+		"web -o ForwardAgent=yes":      {instance: "web", forward: true},
+		"a@b@web -o Compression=yes":   {instance: "web", user: "a@b", options: []string{"-o", "Compression=yes"}},
+		"-- web true":                  {instance: "web", command: []string{"true"}},
 	} {
 		got, err := parseSSH(strings.Fields(line))
 		if err != nil {
@@ -46,15 +50,21 @@ func TestParseSSH(t *testing.T) {
 			t.Errorf("%q: %v, want something about %q", line, err, complaint)
 		}
 	}
-	// An empty name, as of a variable that is not set, is no reason to take the command's first word for one.
+	// If the name is empty, for instance from a variable that is not set, the command's first word must not be taken for
+	// it.
 	if r, err := parseSSH([]string{"", "--", "web"}); err == nil {
 		t.Errorf("taken for %+v", r)
 	}
 }
 
 func TestSSHArguments(t *testing.T) {
-	target := sshTarget{instanceID: "i-0aaa", user: "root", address: "127.0.0.1", port: "2222", hostKeys: []string{"ssh-ed25519 AAAA"}}
-	request := sshRequest{options: []string{"-o", "StrictHostKeyChecking=no", "-v"}, command: []string{"echo", "-n", "a b"}, forward: true}
+	target := sshTarget{
+		instanceID: "i-0aaa", user: "root", address: "127.0.0.1", port: "2222",
+		hostKeys: []string{"ssh-ed25519 AAAA"},
+	}
+	request := sshRequest{
+		options: []string{"-o", "StrictHostKeyChecking=no", "-v"}, command: []string{"echo", "-n", "a b"}, forward: true,
+	}
 	got := sshArguments(request, target, "/tmp/100% mine", "/run/agent")
 	want := []string{
 		"-o", "HostName=127.0.0.1",
@@ -87,7 +97,7 @@ func TestSSHArguments(t *testing.T) {
 			t.Errorf("without reported keys there is %s", arg)
 		}
 	}
-	// ForwardAgent yes in ~/.ssh/config would take this session's own agent along.
+	// With ForwardAgent yes in ~/.ssh/config ssh would forward this session's own agent.
 	if !slices.Contains(got, "ForwardAgent=no") {
 		t.Errorf("the agent may be forwarded by %q", got)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
-// sshSession holds a fresh key in memory and offers it to ssh as an agent does, over a socket in a directory of
-// its own that nobody else may enter.
+// sshSession holds a fresh key in memory. It offers the key to ssh as an agent does, over a socket in its own directory
+// that only this user may enter.
 type sshSession struct {
 	directory string
 	publicKey string // "TYPE BASE64"
@@ -68,7 +68,7 @@ func newSSHSession(target sshTarget) (s *sshSession, err error) {
 	return s, nil
 }
 
-// close takes the key and every trace of the session away.
+// close removes the key and every trace of the session.
 func (s *sshSession) close() {
 	if s.listener != nil {
 		s.listener.Close()

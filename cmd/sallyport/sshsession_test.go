@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// Whoever else is on the user's machine looks for the key of a session: it is on no disk, the socket behind which it
-// is stands in a directory that only the user may enter, and all is gone when the session is over.
+// Another user of the machine looks for the key of a session. The key is on no disk, its socket is in a directory that
+// only the session's user may enter, and everything is removed when the session is over.
 func TestSessionKeepsItsKeyToItself(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	s, err := newSSHSession(sshTarget{instanceID: "i-0aaa", hostKeys: []string{"ssh-ed25519 AAAA"}})

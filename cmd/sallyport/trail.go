@@ -28,10 +28,10 @@ type trailCommand struct {
 	Output   string        `enum:"text,json" default:"text" help:"text, or json: one CloudTrail record a line."`
 }
 
-// Help is shown by sallyport trail --help.
+// Help returns the text of sallyport trail --help.
 func (trailCommand) Help() string {
-	return `Every call is one event, whether it was allowed, denied or failed, and so is every login for which sshd was given a pushed key, as
-ReleaseSSHPublicKey, with the address of the ssh client. The newest come last.
+	return `Every call is one event, whether it was allowed, denied or failed. So is every login for which sshd was given a
+pushed key, as ReleaseSSHPublicKey, with the address of the ssh client. The newest come last.
 
   sallyport trail
   sallyport trail --event SendSSHPublicKey --denied
@@ -39,10 +39,11 @@ ReleaseSSHPublicKey, with the address of the ssh client. The newest come last.
   sallyport trail --request 01a21566-a9b6-7909-8fd9-9008da2e9aa8
 
 The same record by the AWS CLI:
-  aws --profile sallyport cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=SendSSHPublicKey`
+  aws --profile sallyport cloudtrail lookup-events ` +
+		`--lookup-attributes AttributeKey=EventName,AttributeValue=SendSSHPublicKey`
 }
 
-// trailRecord is what we show of a CloudTrail record.
+// trailRecord holds the fields of a CloudTrail record that the command shows.
 type trailRecord struct {
 	EventTime      time.Time      `json:"eventTime"`
 	EventName      string         `json:"eventName"`
@@ -93,8 +94,8 @@ type trailEvent struct {
 	raw string
 }
 
-// lookUp asks the server for the rarest of the attributes, as it takes only one, and sifts the rest here. The newest
-// events are returned, the oldest of them first.
+// lookUp returns the newest events, the oldest of them first. The server accepts only one attribute, so lookUp asks by
+// the rarest and filters by the others here.
 func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEvent, error) {
 	input := &cloudtrail.LookupEventsInput{StartTime: aws.Time(time.Now().Add(-c.Since)), MaxResults: aws.Int32(50)}
 	for _, attribute := range []types.LookupAttribute{
@@ -125,16 +126,16 @@ func (c trailCommand) lookUp(ctx context.Context, config aws.Config) ([]trailEve
 		}
 	}
 	events = events[:min(len(events), c.Max)]
-	slices.Reverse(events) // a terminal shows its end
+	slices.Reverse(events) // the newest go last, where a terminal shows them
 	return events, nil
 }
 
 func (c trailCommand) wants(r trailRecord) bool {
-	return (c.Event == "" || c.Event == r.EventName) && (c.User == "" || c.User == r.who()) && (!c.Denied || r.ErrorCode != "") &&
-		(c.Request == "" || c.Request == r.RequestID)
+	return (c.Event == "" || c.Event == r.EventName) && (c.User == "" || c.User == r.who()) &&
+		(!c.Denied || r.ErrorCode != "") && (c.Request == "" || c.Request == r.RequestID)
 }
 
-// print writes a table; of what was refused also why, if that is what was asked for.
+// print prints a table; if only refused events were asked for, with the reasons.
 func (c trailCommand) print(out io.Writer, events []trailEvent) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	why := func(text string) string {
@@ -149,8 +150,9 @@ func (c trailCommand) print(out io.Writer, events []trailEvent) error {
 		if e.ErrorCode != "" {
 			result = e.ErrorCode
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"), visible(e.who()), visible(e.EventName),
-			dash(visible(e.on())), dash(visible(e.SourceIP)), visible(result), why(visible(e.ErrorMessage)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n", e.EventTime.Local().Format("2006-01-02 15:04:05"),
+			visible(e.who()), visible(e.EventName), dash(visible(e.on())), dash(visible(e.SourceIP)), visible(result),
+			why(visible(e.ErrorMessage)))
 	}
 	return table.Flush()
 }
@@ -159,7 +161,7 @@ func (r trailRecord) who() string {
 	switch {
 	case r.Identity.Type == "Root":
 		return "root"
-	case r.Identity.UserName == "root": // a user may be called so, and is not the root user
+	case r.Identity.UserName == "root": // an IAM user may have that name, and is not the root user
 		return "user/root"
 	case r.Identity.UserName != "":
 		return r.Identity.UserName
@@ -171,7 +173,7 @@ func (r trailRecord) who() string {
 	return "unknown"
 }
 
-// on names what was touched: the OS user at the instance where there is one, else the resources' short names.
+// on returns what the event acted on: the OS user at the instance if there is one, else the resources' short names.
 func (r trailRecord) on() string {
 	var names []string
 	for _, resource := range r.Resources {

@@ -21,10 +21,11 @@ type upCommand struct {
 	NoSession bool `help:"Do not open the SSH session at the end."`
 }
 
-// Help is shown by sallyport up --help.
+// Help returns the text of sallyport up --help.
 func (upCommand) Help() string {
-	return `As root on Debian: installs OpenSSH if it is missing, starts a control plane and a private SSH server on loopback, enrolls
-that server as the first host, writes the AWS profile sallyport, and opens an SSH session with a key that lives 60 seconds.
+	return `As root on Debian: installs OpenSSH if it is missing, starts a control plane and a private SSH server on
+loopback, enrolls that server as the first host, writes the AWS profile sallyport, and opens an SSH session with a key
+that lives 60 seconds.
 The system's own sshd and its configuration are not touched. Doing it again goes on with what is there.
 
 Without root: starts the control plane and writes the profile; a private SSH server cannot log anybody in then.
@@ -32,24 +33,24 @@ Without root: starts the control plane and writes the profile; a private SSH ser
 Everything is under /var/lib/sallyport/up, or ~/.local/share/sallyport without root. Stop it with: sallyport down`
 }
 
-// Where everything that up starts listens.
+// The address at which everything that `up` starts listens.
 const (
 	loopback = "127.0.0.1"
-	// The first ports that are tried.
+	// The first ports to try.
 	firstPort    = 7474
 	firstSSHPort = 2222
 )
 
-// upTime bounds waiting for something that was just started. It ends what hangs; a machine may be busy.
+// upTime bounds the wait for a program that was just started. It only ends what hangs: a machine may be busy.
 const upTime = 3 * time.Minute
 
-// up is one run of the command.
+// up is the state of one run of the command.
 type up struct {
 	directory upDirectory
 	state     upState
 	steps     progress
 	term      terminal
-	renewed   bool               // the programs changed since they were started
+	renewed   bool               // the programs have changed since they were started
 	profile   awsprofile.Profile // of the root user
 	instance  string
 }
@@ -86,7 +87,7 @@ func (c upCommand) Run(ctx context.Context, term terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends us at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	fmt.Fprintf(term.out, "Sallyport %s in %s\n", version, directory)
 	for _, s := range steps {
 		err := u.steps.step(s.name, func() (string, error) { return s.do(ctx) })
@@ -97,7 +98,7 @@ func (c upCommand) Run(ctx context.Context, term terminal) error {
 			return err
 		}
 	}
-	stop() // what a session is told is for ssh to hear
+	stop() // ssh handles signals during the session
 	if !root {
 		u.sayWithoutRoot()
 		return nil
@@ -111,7 +112,7 @@ func (c upCommand) Run(ctx context.Context, term terminal) error {
 	return nil
 }
 
-// copyPrograms puts both programs where only root can write, which is what sshd demands of its helpers.
+// copyPrograms copies both programs to a path that only root can write, as sshd requires of its helpers.
 func (u *up) copyPrograms(context.Context) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -241,7 +242,7 @@ var errInterrupted = errors.New("interrupted: run it again to go on, or sallypor
 
 var errStopped = errors.New("it ended at once")
 
-// await tries until it works, something ended, or it has taken too long.
+// await calls try until it succeeds, a program has ended, or upTime has passed.
 func await(ctx context.Context, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, upTime)
 	defer cancel()

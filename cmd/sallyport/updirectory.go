@@ -16,14 +16,14 @@ import (
 	"github.com/sallyport/sallyport/internal/durable"
 )
 
-// upDirectory is where `up` keeps everything, so that `down --purge` can take it away again.
+// upDirectory is the directory in which `up` keeps everything, so that `down --purge` can remove it.
 type upDirectory string
 
-// rootUpDirectory is root's. sshd wants the programs it runs on a path that only root can write, and the user it
-// runs them as must be able to walk it.
+// rootUpDirectory is root's upDirectory. sshd requires that only root can write to the path of the programs it runs,
+// and that the user it runs them as can traverse it.
 const rootUpDirectory = upDirectory("/var/lib/sallyport/up")
 
-// findUpDirectory returns root's directory, or one in the home of everybody else.
+// findUpDirectory returns root's directory, or for another user one in their home.
 func findUpDirectory() (upDirectory, error) {
 	if os.Geteuid() == 0 {
 		return rootUpDirectory, nil
@@ -59,7 +59,8 @@ func (d upDirectory) controlPlane(port int) daemon.Daemon {
 	}
 }
 
-// lock keeps two of `up` and `down` apart, until the returned function is called or the process ends.
+// lock prevents two runs of `up` and `down` at the same time, until the returned function is called or the process
+// ends.
 func (d upDirectory) lock() (unlock func() error, err error) {
 	file, err := os.Open(string(d))
 	if err != nil {
@@ -72,7 +73,7 @@ func (d upDirectory) lock() (unlock func() error, err error) {
 	return file.Close, nil
 }
 
-// upState is what `up` remembers.
+// upState is what `up` remembers between runs.
 type upState struct {
 	Port    int `json:"port"`    // of the control plane
 	SSHPort int `json:"sshPort"` // of the private sshd
@@ -98,7 +99,7 @@ func (d upDirectory) writeState(state upState) error {
 	return durable.WriteFile(d.path("up.json"), append(text, '\n'), 0o644)
 }
 
-// freePort returns the remembered port or, if there is none or somebody has it, the next free one from first on.
+// freePort returns the remembered port or, if there is none or it is in use, the next free one from first on.
 func freePort(remembered, first int) (int, error) {
 	const tries = 200
 	candidates := []int{}
@@ -118,7 +119,7 @@ func freePort(remembered, first int) (int, error) {
 	return 0, fmt.Errorf("no port from %d to %d is free on %s", first, first+tries-1, loopback)
 }
 
-// copyProgram brings a program's copy up to date and tells whether it had to.
+// copyProgram updates a copy of a program and reports whether it had changed.
 func copyProgram(from, to string) (changed bool, err error) {
 	fresh, err := os.ReadFile(from)
 	if err != nil {

@@ -24,15 +24,15 @@ import (
 const (
 	upHostName  = "private-sshd"
 	upLoginUser = "root"
-	upKeysUser  = "nobody" // a user every machine has, so that none must be made
+	upKeysUser  = "nobody" // every machine has this user, so none must be made
 )
 
-// server is the private SSH server as it is now.
+// server returns the private SSH server in its present state.
 func (u *up) server() privateSSHD {
 	return privateSSHD{directory: u.directory.sshd(), port: u.state.SSHPort, program: sshdProgram}
 }
 
-// startSSHD starts the private SSH server, unless it runs, on the port it had if that is free.
+// startSSHD starts the private SSH server unless it runs. It uses the previous port if that is free.
 func (u *up) startSSHD(context.Context) (string, error) {
 	if _, ok := u.server().daemon().Running(); ok {
 		return fmt.Sprintf("runs already on %s:%d", loopback, u.state.SSHPort), makeRunSSHD()
@@ -51,7 +51,7 @@ func (u *up) startSSHD(context.Context) (string, error) {
 	return fmt.Sprintf("started on %s:%d", loopback, port), u.server().start()
 }
 
-// enrollHost enrolls the private server, or, if it was enrolled before, starts its agent again.
+// enrollHost enrolls the private server. If it is enrolled already, it starts its agent again.
 func (u *up) enrollHost(ctx context.Context) (string, error) {
 	config, err := enroll.Enrolled(u.directory.host())
 	if errors.Is(err, host.ErrNotEnrolled) {
@@ -65,9 +65,11 @@ func (u *up) enrollHost(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ours := slices.IndexFunc(known, func(h sallyport.Host) bool { return h.InstanceId == config.InstanceID && h.State != "terminated" })
+	ours := slices.IndexFunc(known, func(h sallyport.Host) bool {
+		return h.InstanceId == config.InstanceID && h.State != "terminated"
+	})
 	if ours < 0 {
-		// Terminated while its agent was down, or enrolled with a control plane whose data is gone.
+		// It was terminated while its agent was down, or the data of its control plane is gone.
 		u.steps.detail(config.InstanceID + " is not known any more: enrolling anew")
 		if err := enroll.Unenroll(ctx, u.directory.host(), nil); err != nil {
 			return "", err
@@ -77,7 +79,7 @@ func (u *up) enrollHost(ctx context.Context) (string, error) {
 	return u.resumeAgent(ctx, config)
 }
 
-// resumeAgent makes an enrollment fit what has changed since: ports and programs.
+// resumeAgent updates an enrollment to changed ports and programs.
 func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error) {
 	current := config
 	current.Server, current.SSHPort = "https://"+u.address(), u.state.SSHPort
@@ -103,9 +105,10 @@ func (u *up) resumeAgent(ctx context.Context, config host.Config) (string, error
 	return note + ", by other programs", err
 }
 
-// enrollNow makes a token as the root user and enrolls with it, the agent being a process of its own.
+// enrollNow makes a token as the root user and enrolls with it. The agent becomes a process of its own.
 func (u *up) enrollNow(ctx context.Context) (string, error) {
-	token, err := sallyport.NewFromConfig(u.client()).CreateHostToken(ctx, &sallyport.CreateHostTokenInput{Name: upHostName})
+	in := &sallyport.CreateHostTokenInput{Name: upHostName}
+	token, err := sallyport.NewFromConfig(u.client()).CreateHostToken(ctx, in)
 	if err != nil {
 		return "", err
 	}
@@ -122,8 +125,8 @@ func (u *up) enrollNow(ctx context.Context) (string, error) {
 	return result.InstanceID + ", enrolled", u.forgetEarlier(ctx)
 }
 
-// forgetEarlier terminates what enrollments of this server left in the list that were interrupted, or whose files are
-// gone: it would go by the same name.
+// forgetEarlier terminates the instances of earlier enrollments of this server that were interrupted or whose files are
+// gone: they have the same name.
 func (u *up) forgetEarlier(ctx context.Context) error {
 	client := ec2.NewFromConfig(u.client())
 	out, err := client.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: []types.Filter{
@@ -158,7 +161,7 @@ func (u *up) showEnrollment(step enroll.Step) {
 	}
 }
 
-// awaitLink waits until the host counts as running.
+// awaitLink waits until the host is reported as linked.
 func (u *up) awaitLink(ctx context.Context) (string, error) {
 	err := await(ctx, func() error {
 		found, err := describeHost(ctx, u.client(), u.instance)
@@ -173,7 +176,7 @@ func (u *up) awaitLink(ctx context.Context) (string, error) {
 	return "the agent is connected", nil
 }
 
-// client is the root user, whatever the environment says.
+// client returns the configuration of a client with the root user's credentials, whatever the environment says.
 func (u *up) client() aws.Config {
 	return aws.Config{
 		Region: u.profile.Region, BaseEndpoint: aws.String(u.endpoint()),

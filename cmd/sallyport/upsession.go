@@ -9,23 +9,30 @@ import (
 	"time"
 )
 
-// openSession shows the whole of it: push, ssh, trail.
+// openSession demonstrates push, ssh and trail.
 func (u *up) openSession() error {
-	const script = `echo "    I am $(id -un) on $(uname -n), let in by a key that lives 60 seconds."; echo "    SSH_CONNECTION=$SSH_CONNECTION"`
+	const script = `echo "    I am $(id -un) on $(uname -n), let in by a key that lives 60 seconds."; ` +
+		`echo "    SSH_CONNECTION=$SSH_CONNECTION"`
 	fmt.Fprintf(u.term.out, "\n$ sallyport ssh %s\n", upHostName)
 	u.useOnlyOurProfile()
 	began := time.Now()
-	session := sshCommand{connection: connection{Profile: defaultProfile}, User: upLoginUser, Args: []string{"-T", u.instance, "--", script}}
-	if err := session.Run(context.Background(), terminal{in: strings.NewReader(""), out: u.term.out, err: u.term.err}); err != nil {
+	session := sshCommand{
+		connection: connection{Profile: defaultProfile}, User: upLoginUser,
+		Args: []string{"-T", u.instance, "--", script},
+	}
+	term := terminal{in: strings.NewReader(""), out: u.term.out, err: u.term.err}
+	if err := session.Run(context.Background(), term); err != nil {
 		return fmt.Errorf("open a session: %w", err)
 	}
 	fmt.Fprintf(u.term.out, "  Key made, pushed, used and gone in %.1f s.\n", time.Since(began).Seconds())
 	return nil
 }
 
-// useOnlyOurProfile takes away what would win over the profile.
+// useOnlyOurProfile removes the variables that take precedence over the profile.
 func (u *up) useOnlyOurProfile() {
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CA_BUNDLE"} {
+	for _, name := range []string{
+		"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CA_BUNDLE",
+	} {
 		os.Unsetenv(name)
 	}
 }
@@ -45,7 +52,7 @@ And any AWS client works:
 `, sallyportCommand, upHostName, u.endpoint())
 }
 
-// shortName is how to call this program from here.
+// shortName returns the shortest way to call this program from the working directory.
 func (d upDirectory) shortName() string {
 	if here, err := os.Getwd(); err == nil {
 		if self, err := os.Executable(); err == nil {

@@ -7,9 +7,9 @@ import (
 	"unicode/utf16"
 )
 
-// visible makes a text fit for a terminal and for one field of a table. What others wrote (tags, names in refused
-// calls, the words of a server) may hold escape sequences, which a terminal would obey, and line ends, which would
-// forge rows: every character that does not print becomes "?".
+// visible makes a text safe for a terminal and for one field of a table. Text from others (tags, names in refused
+// calls, a server's messages) may hold escape sequences, which a terminal would obey, and line ends, which would forge
+// rows. Every character that does not print becomes "?".
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -19,7 +19,7 @@ func visible(text string) string {
 	}, strings.ToValidUTF8(text, "?"))
 }
 
-// visibleLines is visible for a text that may have several lines.
+// visibleLines is visible for a text of several lines.
 func visibleLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -28,8 +28,8 @@ func visibleLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// visibleJSON writes what does not print, which in JSON can only stand in strings, as its escape: JSON may hold DEL
-// and the control characters beyond ASCII, which terminals obey too.
+// visibleJSON escapes the characters that do not print, which JSON can only have in strings. JSON may contain DEL and
+// the control characters beyond ASCII, which terminals obey too.
 func visibleJSON(text string) string {
 	var b strings.Builder
 	for _, r := range text {

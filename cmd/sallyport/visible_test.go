@@ -12,8 +12,8 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi/sallyport"
 )
 
-// hostile clears the screen, sets the terminal's title by the one-byte CSI too, turns the direction of writing
-// around, and begins a row of its own.
+// hostile clears the screen, sets the terminal's title, also by the one-byte CSI, reverses the direction of writing,
+// and begins a row of its own.
 const hostile = "x\x1b[2J\u009b2J\x1b]0;owned\x07\u202e\t\r\n2026-11-22 08:00:00  root  SendSSHPublicKey  ok\x7f\xff"
 
 func checkTerminal(t *testing.T, text string, lines int) {
@@ -26,11 +26,12 @@ func checkTerminal(t *testing.T, text string, lines int) {
 	}
 }
 
-// A user without any permission pushes a key for an OS user of that name. The call is refused, and is an event
-// that an administrator looks at.
+// A user without any permission pushes a key for an OS user of that name. The call is refused, and an administrator
+// looks at the event.
 func TestTrailOfAHostileCall(t *testing.T) {
 	record, err := json.Marshal(map[string]any{
-		"eventName": "SendSSHPublicKey" + hostile, "errorCode": "AuthException" + hostile, "errorMessage": hostile, "sourceIPAddress": hostile,
+		"eventName": "SendSSHPublicKey" + hostile, "errorCode": "AuthException" + hostile, "errorMessage": hostile,
+		"sourceIPAddress":   hostile,
 		"requestParameters": map[string]any{"osUser": hostile},
 		"userIdentity":      map[string]any{"userName": hostile},
 		"resources":         []any{map[string]any{"ARN": "arn:aws:iam::1:user/" + hostile}},
@@ -49,7 +50,7 @@ func TestTrailOfAHostileCall(t *testing.T) {
 	checkTerminal(t, out.String(), 2)
 }
 
-// The same record as JSON stays the same record.
+// As JSON the record keeps its values.
 func TestJSONOfAHostileCall(t *testing.T) {
 	record, err := json.Marshal(map[string]string{"userName": hostile + "\U000e0041 é 한글"})
 	if err != nil {
@@ -58,12 +59,13 @@ func TestJSONOfAHostileCall(t *testing.T) {
 	safe := visibleJSON(string(record))
 	checkTerminal(t, safe, 0)
 	var before, after map[string]string
-	if err := errors.Join(json.Unmarshal(record, &before), json.Unmarshal([]byte(safe), &after)); err != nil || before["userName"] != after["userName"] {
+	err = errors.Join(json.Unmarshal(record, &before), json.Unmarshal([]byte(safe), &after))
+	if err != nil || before["userName"] != after["userName"] {
 		t.Errorf("%q became %q, %v", before, after, err)
 	}
 }
 
-// Whoever may rename themselves calls themselves root: the trail must not show them as the root user.
+// A user who may rename themselves takes the name root: the trail must not show them as the root user.
 func TestUserCalledRoot(t *testing.T) {
 	var user, root trailRecord
 	user.Identity.Type, user.Identity.UserName = "IAMUser", "root"
@@ -73,10 +75,13 @@ func TestUserCalledRoot(t *testing.T) {
 	}
 }
 
-// Somebody who may tag an instance names it so; somebody else lists the hosts, or mistypes a name.
+// A user who may tag an instance gives it this name; another user lists the hosts, or mistypes a name.
 func TestHostileNames(t *testing.T) {
 	var out bytes.Buffer
-	host := sallyport.Host{InstanceId: "i-0aaa1111111111111", OperatingSystem: hostile, Users: []string{hostile}, State: hostile, Addresses: []string{hostile}}
+	host := sallyport.Host{
+		InstanceId: "i-0aaa1111111111111", OperatingSystem: hostile, Users: []string{hostile}, State: hostile,
+		Addresses: []string{hostile},
+	}
 	if err := printHosts(&out, []hostRow{{Name: hostile, Host: host}}); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +90,7 @@ func TestHostileNames(t *testing.T) {
 	checkTerminal(t, err.Error(), 0)
 }
 
-// Errors are printed with their lines, and nothing else that is not text.
+// Errors are printed with their line breaks, but without other characters that do not print.
 func TestHostileError(t *testing.T) {
 	checkTerminal(t, visibleLines("not found\n"+hostile), 2)
 	if text := visibleLines("한글 ok\nNext: é"); text != "한글 ok\nNext: é" {
