@@ -15,7 +15,7 @@ var (
 	acronymEnds = regexp.MustCompile(`([A-Z])([A-Z][a-z])`)
 )
 
-// The clients' scripts are only worth their name while they have every operation of AWS that is served.
+// The clients' scripts must have every operation of AWS that is served.
 func TestClientsScriptsHaveEveryOperation(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/clients_*.txtar")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestClientsScriptsHaveEveryOperation(t *testing.T) {
 		text += string(content)
 	}
 	for _, service := range testkit.Start(t).Services() {
-		if service.Name == "sallyport" { // whose client is our own
+		if service.Name == "sallyport" { // its client is our own
 			continue
 		}
 		for _, op := range service.Operations {

@@ -23,14 +23,14 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// script names, in the environment, the script to run inside the Debian; its text is in the environment too, as
-// the checkout is not within reach there.
+// script is the environment variable that names the script to run inside the Debian. scriptText has its text, as the
+// checkout is not accessible there.
 const (
 	script     = "SALLYPORT_TEST_SCRIPT"
 	scriptText = "SALLYPORT_TEST_SCRIPT_TEXT"
 )
 
-// programs is where the scripts find ours.
+// programs is the directory in which the scripts find our programs.
 const programs = "/opt/sallyport/bin"
 
 func TestMain(m *testing.M) { os.Exit(debian.Main(m)) }
@@ -86,9 +86,9 @@ func runScript(t *testing.T) {
 	})
 }
 
-// writeWrappers puts before the stock clients what a person has in ~/.ssh/config and in their shell's aliases. The
-// aws of Debian 12 is older than endpoint_url in a profile, so it is told by flag; ssh takes new host keys
-// without a question, as nobody is there to answer one, and offers the key it was given.
+// writeWrappers writes wrappers of the stock clients with the settings that a person has in ~/.ssh/config and in shell
+// aliases. The aws of Debian 12 is older than endpoint_url in a profile, so the wrapper passes it as a flag. ssh
+// accepts new host keys without a question, as nobody could answer one, and offers the key it was given.
 func writeWrappers(directory string) error {
 	for name, text := range map[string]string{
 		"aws": "#!/bin/sh\nexec /usr/bin/aws --endpoint-url http://127.0.0.1:7474 \"$@\"\n",
@@ -102,7 +102,7 @@ func writeWrappers(directory string) error {
 	return nil
 }
 
-// capture NAME REGEXP sets NAME to what the expression's first group matches in the last command's output.
+// capture NAME REGEXP sets NAME to the expression's first group in the last command's output.
 func capture(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: capture NAME REGEXP")
@@ -135,7 +135,7 @@ func extract(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[2], text)
 }
 
-// await COMMAND… runs a command every half second until it succeeds. What hangs ends with wait.Patience: a script says what
+// await COMMAND… runs a command every half second until it succeeds. After wait.Patience it fails. A script says what
 // it waits for, not how long that may take.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || args[0][0] >= '0' && args[0][0] <= '9' {
@@ -152,7 +152,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// boot makes a machine of the Debian: systemd starts its services. The script is beside it, and enters it by ssh.
+// boot boots a machine from the Debian: systemd starts its services. The script runs outside of it, and enters it by
+// ssh.
 func boot(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: boot")
@@ -162,7 +163,7 @@ func boot(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { ts.Check(machine.Off()) })
 }
 
-// sleep SECONDS waits: expiry is by the clock, and no test may turn it.
+// sleep SECONDS waits. Keys expire by the clock, which a test cannot set.
 func sleep(ts *testscript.TestScript, neg bool, args []string) {
 	seconds, err := strconv.Atoi(args[0])
 	if neg || err != nil || seconds > 120 {

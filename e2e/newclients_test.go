@@ -19,14 +19,14 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// way is one of the ways to tell a client where Sallyport is, beside flags and code: files and environment.
+// way is one of the ways to tell a client by files and environment, instead of flags and code, where Sallyport is.
 type way struct {
 	name        string
 	environment []string
 }
 
-// ways writes the files and returns every way that docs/clients.md names. Each leads a client that reads
-// endpoint_url to the system as its root user.
+// ways writes the files and returns every way that docs/clients.md names. Each leads a client that reads endpoint_url
+// to the system, as its root user.
 func ways(t *testing.T, s *testkit.System) []way {
 	t.Helper()
 	who, err := s.Root.Retrieve(t.Context())
@@ -43,21 +43,33 @@ func ways(t *testing.T, s *testkit.System) []way {
 	}
 	secure := strings.Replace(s.Endpoint, "http://", "https://", 1)
 	authority := filepath.Join(s.Data, controlplane.AuthorityFile)
-	credentials := write("credentials", fmt.Sprintf("[sallyport]\naws_access_key_id = %s\naws_secret_access_key = %s\n", who.AccessKeyID, who.SecretAccessKey))
-	profile := write("config", fmt.Sprintf("[profile sallyport]\nregion = %s\nendpoint_url = %s\n", testkit.Region, s.Endpoint))
-	overTLS := write("config-tls", fmt.Sprintf("[profile sallyport]\nregion = %s\nendpoint_url = %s\nca_bundle = %s\n", testkit.Region, secure, authority))
-	keys := []string{"AWS_ACCESS_KEY_ID=" + who.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + who.SecretAccessKey, "AWS_REGION=" + testkit.Region, "AWS_DEFAULT_REGION=" + testkit.Region}
+	served := filepath.Join(s.Data, controlplane.CredentialsFile)
+	credentials := write("credentials", fmt.Sprintf("[sallyport]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		who.AccessKeyID, who.SecretAccessKey))
+	profile := write("config", fmt.Sprintf("[profile sallyport]\nregion = %s\nendpoint_url = %s\n",
+		testkit.Region, s.Endpoint))
+	overTLS := write("config-tls", fmt.Sprintf("[profile sallyport]\nregion = %s\nendpoint_url = %s\nca_bundle = %s\n",
+		testkit.Region, secure, authority))
+	byProfile := func(credentials string, more ...string) []string {
+		return append([]string{"AWS_PROFILE=sallyport", "AWS_SHARED_CREDENTIALS_FILE=" + credentials}, more...)
+	}
+	byKeys := func(more ...string) []string {
+		return append([]string{
+			"AWS_ACCESS_KEY_ID=" + who.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + who.SecretAccessKey,
+			"AWS_REGION=" + testkit.Region, "AWS_DEFAULT_REGION=" + testkit.Region,
+		}, more...)
+	}
 	return []way{
-		{"the file that serve writes", []string{"AWS_PROFILE=sallyport", "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(s.Data, controlplane.CredentialsFile)}},
-		{"a profile", []string{"AWS_PROFILE=sallyport", "AWS_SHARED_CREDENTIALS_FILE=" + credentials, "AWS_CONFIG_FILE=" + profile}},
-		{"a profile with https", []string{"AWS_PROFILE=sallyport", "AWS_SHARED_CREDENTIALS_FILE=" + credentials, "AWS_CONFIG_FILE=" + overTLS}},
-		{"AWS_ENDPOINT_URL", append([]string{"AWS_ENDPOINT_URL=" + s.Endpoint}, keys...)},
-		{"AWS_ENDPOINT_URL with https", append([]string{"AWS_ENDPOINT_URL=" + secure + "/", "AWS_CA_BUNDLE=" + authority}, keys...)},
-		{"an endpoint a service", append([]string{"AWS_ENDPOINT_URL_STS=" + s.Endpoint, "AWS_ENDPOINT_URL_EC2=" + s.Endpoint}, keys...)},
+		{"the file that serve writes", byProfile(served)},
+		{"a profile", byProfile(credentials, "AWS_CONFIG_FILE="+profile)},
+		{"a profile with https", byProfile(credentials, "AWS_CONFIG_FILE="+overTLS)},
+		{"AWS_ENDPOINT_URL", byKeys("AWS_ENDPOINT_URL=" + s.Endpoint)},
+		{"AWS_ENDPOINT_URL with https", byKeys("AWS_ENDPOINT_URL="+secure+"/", "AWS_CA_BUNDLE="+authority)},
+		{"an endpoint a service", byKeys("AWS_ENDPOINT_URL_STS="+s.Endpoint, "AWS_ENDPOINT_URL_EC2="+s.Endpoint)},
 	}
 }
 
-// without returns the environment of this process as somebody has it who never used AWS, with the additions.
+// without returns this process's environment as that of a user who never used AWS, with the additions.
 func without(t *testing.T, additions []string) []string {
 	t.Helper()
 	environment := []string{"HOME=" + t.TempDir(), "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true"}
@@ -69,14 +81,14 @@ func without(t *testing.T, additions []string) []string {
 	return append(environment, additions...)
 }
 
-// AWS's SDK for Go, told nothing in code, finds its way by files and environment.
+// AWS's SDK for Go finds Sallyport by files and environment, with nothing set in code.
 func TestSDKByProfileAndEnvironment(t *testing.T) {
 	s := testkit.Start(t)
 	for _, way := range ways(t, s) {
 		t.Run(way.name, func(t *testing.T) {
 			for _, variable := range os.Environ() {
 				if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
-					t.Setenv(name, "") // which puts it back in the end
+					t.Setenv(name, "") // restores it after the test
 					os.Unsetenv(name)
 				}
 			}
@@ -104,29 +116,33 @@ func TestSDKByProfileAndEnvironment(t *testing.T) {
 	}
 }
 
-// The aws command from 2.13 and 1.29 on finds its way as well.
+// So does the aws command from 2.13 and 1.29 on.
 func TestNewerAWSCommand(t *testing.T) {
 	command := onPath(t, "aws", []string{"--version"}, `^aws-cli/(\d+)\.(\d+)`, func(major, minor int) bool {
 		return major == 1 && minor >= 29 || major == 2 && minor >= 13
 	})
 	if command == "" {
-		t.Skip("SKIPPED: no aws command of version 1.29, 2.13 or newer is on the PATH (pip install awscli). The SDK's test covers the same ways.")
+		t.Skip("SKIPPED: no aws command of version 1.29, 2.13 or newer is on the PATH (pip install awscli). " +
+			"The SDK's test covers the same ways.")
 	}
 	tryNewer(t, command, "sts", "get-caller-identity", "--output", "text")
 }
 
-// And so does boto3 from 1.28 on.
+// So does boto3 from 1.28 on.
 func TestNewerBoto3(t *testing.T) {
-	python := onPath(t, "python3", []string{"-c", "import boto3; print(boto3.__version__)"}, `^(\d+)\.(\d+)`, func(major, minor int) bool {
+	version := []string{"-c", "import boto3; print(boto3.__version__)"}
+	python := onPath(t, "python3", version, `^(\d+)\.(\d+)`, func(major, minor int) bool {
 		return major == 1 && minor >= 28 || major > 1
 	})
 	if python == "" {
-		t.Skip("SKIPPED: no python3 on the PATH has boto3 1.28 or newer (pip install boto3). The SDK's test covers the same ways.")
+		t.Skip("SKIPPED: no python3 on the PATH has boto3 1.28 or newer (pip install boto3). " +
+			"The SDK's test covers the same ways.")
 	}
-	tryNewer(t, python, "-c", "import boto3; boto3.client('ec2').describe_regions(); print(boto3.client('sts').get_caller_identity()['Account'])")
+	tryNewer(t, python, "-c", "import boto3; boto3.client('ec2').describe_regions(); "+
+		"print(boto3.client('sts').get_caller_identity()['Account'])")
 }
 
-// tryNewer runs the client in every way. It must print the account.
+// tryNewer runs the client in every way. The client must print the account.
 func tryNewer(t *testing.T, client string, args ...string) {
 	t.Helper()
 	s := testkit.Start(t)
@@ -140,8 +156,8 @@ func tryNewer(t *testing.T, client string, args ...string) {
 	}
 }
 
-// onPath returns the first program of the name on the PATH whose version, read from its output, is new enough, or
-// "" if there is none.
+// onPath returns the first program of that name on the PATH whose version, read from its output, is new enough; "" if
+// there is none.
 func onPath(t *testing.T, name string, args []string, version string, newEnough func(major, minor int) bool) string {
 	t.Helper()
 	expression := regexp.MustCompile(version)
