@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// Timeout bounds each of what a conversation may wait for: that the agent takes it up, and that it answers.
+// Timeout bounds each wait of a conversation: for the agent to accept the connection and the question, and for its
+// answer.
 const Timeout = time.Second
 
-// maxAnswer bounds an answer, in bytes.
+// maxAnswer is the largest size of an answer, in bytes.
 const maxAnswer = 16 << 20
 
-// Ask asks the agent that serves the unix socket, which must run as the user. The error is syscall.ENOENT or ECONNREFUSED
-// where no agent runs. It uses no package net, which would add a fifth to the helper's time.
+// Ask asks the agent that serves the unix socket, which must run as the user. The error is syscall.ENOENT or
+// ECONNREFUSED if no agent runs. Ask does without package net, which would add a fifth to the helper's time.
 func Ask(socket string, user uint32, q Question) ([]Key, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -33,7 +34,7 @@ func Ask(socket string, user uint32, q Question) ([]Key, error) {
 	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: socket}); err != nil {
 		return nil, err
 	}
-	// The question is no secret. While the agent thinks about it there is time to look who that is.
+	// The question is not secret, so it is sent first. The server is checked while the agent looks for the answer.
 	if _, err := syscall.Write(fd, q.text()); err != nil {
 		return nil, err
 	}
@@ -43,7 +44,8 @@ func Ask(socket string, user uint32, q Question) ([]Key, error) {
 	return readAnswer(fd)
 }
 
-// servedBy returns an error unless whoever listens is the user, as the kernel says: unix(7), SO_PEERCRED.
+// servedBy returns an error unless the process that listens runs as the user, by the kernel's account: unix(7),
+// SO_PEERCRED.
 func servedBy(fd int, user uint32) error {
 	peer, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	if err != nil {
@@ -55,7 +57,7 @@ func servedBy(fd int, user uint32) error {
 	return nil
 }
 
-// readAnswer reads up to the end of the answer, and does not wait for what the agent does then.
+// readAnswer reads up to the end of the answer. It does not wait for the connection to be closed.
 func readAnswer(fd int) ([]Key, error) {
 	deadline := time.Now().Add(Timeout)
 	var short [1 << 10]byte

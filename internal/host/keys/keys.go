@@ -1,10 +1,10 @@
-// Package keys is the keys helper, which sshd runs as its AuthorizedKeysCommand, and what the helper and the agent say
-// to each other.
+// Package keys implements the keys helper, which sshd runs as its AuthorizedKeysCommand, and the protocol between the
+// helper and the agent.
 //
 // sshd starts the helper twice for each login and waits for it. A run takes about as long as loading and initializing
-// what the program links. That is why cmd/sallyport-keys is a program of its own, and why this package imports so
-// little: no net, no encoding, no crypto. Hence the helper verifies no signature. The agent has verified what it hands
-// out; the helper makes sure that it is the agent that answers.
+// the code that the program links. Therefore cmd/sallyport-keys is a program of its own, and this package imports
+// little: no net, no encoding, no crypto. As a consequence the helper verifies no signature. The agent has verified the
+// keys that it hands out; the helper checks that it is the agent that answers.
 package keys
 
 import (
@@ -17,22 +17,22 @@ import (
 	"github.com/sallyport/sallyport/internal/host/safepath"
 )
 
-// Lifetime is how long a key may let its user in at most. It is keyblob.Lifetime.
+// Lifetime is the longest time for which a key may let its user in. It equals keyblob.Lifetime.
 const Lifetime = time.Minute
 
-// Helper is one run of the keys helper: it prints the public keys that let the user in now. The zero AgentUser is root.
+// Helper is one run of the keys helper. It prints the public keys that let the user in now. The zero AgentUser is root.
 type Helper struct {
 	Socket string // of the agent
 	Question
-	Chain     []string // a command that was there before ours, with its arguments; empty for none
-	AgentUser uint32   // the user id that the agent must have; another's answer is not believed
+	Chain     []string // the command that was there before ours, with its arguments; empty for none
+	AgentUser uint32   // the user id that the agent must have; answers of others are rejected
 	Uptime    func() time.Duration
 	Out       io.Writer
 	Log       func(line string)
 }
 
-// Parse reads the helper's arguments: SOCKET USER [FINGERPRINT] [-- COMMAND …]. There are no options, since the user
-// may be called anything, also as an option is.
+// Parse parses the helper's arguments: SOCKET USER [FINGERPRINT] [-- COMMAND …]. There are no options, since a user's
+// name may look like one.
 func Parse(args []string) Helper {
 	var h Helper
 	if len(args) > 0 {
@@ -53,10 +53,10 @@ func Parse(args []string) Helper {
 	return h
 }
 
-// Run asks the agent, which takes two seconds at most. Where the offered key is not one of ours it returns the command of
-// the Chain, which is to take this process's place: so sshd has its output, its exit status and its time as if it ran
-// the command itself. Otherwise, and where the command is not fit to run, it returns nil. Whatever fails is logged and
-// has a result, as sshd throws the output away unless the exit status is 0.
+// Run asks the agent, which takes two seconds at most, and prints the keys. It returns the command of the Chain if the
+// offered key is not one of ours. The caller executes that command in place of this process, so that sshd gets its
+// output, exit status and time as if it ran the command itself. Otherwise, or if the command is unsafe to run, Run
+// returns nil. Errors are logged and not returned, as sshd ignores the output unless the exit status is 0.
 func (h Helper) Run() (next []string) {
 	lines, err := h.granted()
 	if err != nil {
@@ -68,9 +68,9 @@ func (h Helper) Run() (next []string) {
 		}
 	}
 	if len(h.Chain) == 0 || h.Fingerprint != "" && len(lines) > 0 {
-		return nil // of the same key another command can say nothing that sshd still looks at
+		return nil // sshd would ignore what another command prints about the same key
 	}
-	// sshd, which would have checked the command's path before each run, only sees ours.
+	// sshd would check the command's path before each run, but it only sees ours.
 	if err := safepath.Check(h.Chain[0]); err != nil {
 		h.Log("error: " + h.Chain[0] + ": " + err.Error())
 		return nil
@@ -78,8 +78,8 @@ func (h Helper) Run() (next []string) {
 	return h.Chain
 }
 
-// granted returns the lines of the keys that the agent hands out. That no agent runs is no error: it would be logged at
-// every login.
+// granted returns the lines of the keys that the agent hands out. It is no error if no agent runs, as that would be
+// logged at every login.
 func (h Helper) granted() (lines []byte, err error) {
 	answer, err := Ask(h.Socket, h.AgentUser, h.Question)
 	if err == syscall.ENOENT || err == syscall.ECONNREFUSED {
@@ -97,5 +97,5 @@ func (h Helper) granted() (lines []byte, err error) {
 	return lines, nil
 }
 
-// inTime reports whether the key has not ended, and ends no later than one would that is pushed now.
+// inTime reports whether the key has not ended, and does not end later than a key that is pushed now.
 func (k Key) inTime(uptime time.Duration) bool { return uptime < k.Ends && k.Ends-uptime <= Lifetime }

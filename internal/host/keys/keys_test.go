@@ -15,8 +15,8 @@ import (
 
 const line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1xMgAZ3UGSnR3kR4jCXE5bI6qLF3lF0D2oXLGyhVhz"
 
-// sshd hands over the user's name as its second word, and names come from wherever the machine gets its users:
-// one that looks like an option must not choose which agent is believed, nor what is run.
+// sshd passes the user's name as the second word, and names may come from anywhere: one that looks like an option must
+// not choose which agent is believed, nor what is run.
 func TestParseKeys(t *testing.T) {
 	helper := func(socket, user, fingerprint string, chain ...string) Helper {
 		return Helper{Socket: socket, Question: Question{User: user, Fingerprint: fingerprint}, Chain: chain}
@@ -41,7 +41,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-// A key is not taken for longer than it lives.
+// A key is not accepted for longer than it lives.
 func TestLifetime(t *testing.T) {
 	if Lifetime != keyblob.Lifetime {
 		t.Errorf("a key lives %v, and may end after %v", keyblob.Lifetime, Lifetime)
@@ -56,7 +56,7 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-// What one end says is what the other hears, and a part of it is nothing.
+// Each end reads what the other wrote, and rejects a part of it.
 func TestConversation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		argument := rapid.StringOf(rapid.Rune().Filter(func(r rune) bool { return r != 0 }))

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Syslog writes a line to the system's log as the program, facility authpriv, as sshd does. Without a log, or one that
-// takes nothing within 10 ms, it does nothing.
+// Syslog writes a line to the system's log in the program's name, facility authpriv, as sshd does. It does nothing if
+// there is no log, or if the log does not accept the line within 10 ms.
 func Syslog(program, line string) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

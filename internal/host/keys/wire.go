@@ -15,19 +15,19 @@ type Question struct {
 	Fingerprint string // sshd's %f: "SHA256:…"; empty for all keys
 }
 
-// Key lets its user in.
+// Key is a public key that lets its user in.
 type Key struct {
-	Ends time.Duration // until this machine's uptime, which no clock that is set moves
+	Ends time.Duration // the machine's uptime at which it ends, whatever its clock is set to
 	Line string        // "TYPE BASE64", as in authorized_keys(5)
 }
 
-// About begins what the helper asks. The agent's socket answers other questions, too.
+// About is the first part of the helper's question. The agent's socket answers other questions, too.
 const About = "keys\x00"
 
-// text is the question as it is sent. Each part ends in a zero byte, which no argument of a process holds.
+// text returns the question as it is sent. Each part ends in a zero byte, which no argument of a process contains.
 func (q Question) text() []byte { return []byte(About + q.User + "\x00" + q.Fingerprint + "\x00") }
 
-// ReadQuestion reads what follows About.
+// ReadQuestion reads the question after About.
 func ReadQuestion(r *bufio.Reader) (Question, error) {
 	user, err := r.ReadString(0)
 	if err != nil {
@@ -37,8 +37,8 @@ func ReadQuestion(r *bufio.Reader) (Question, error) {
 	return Question{User: strings.TrimSuffix(user, "\x00"), Fingerprint: strings.TrimSuffix(fingerprint, "\x00")}, err
 }
 
-// AppendAnswer appends the keys as they are sent: a line for each, and an empty one, without which the answer was cut
-// off.
+// AppendAnswer appends the keys as they are sent: one line for each, and an empty line, without which the answer is
+// incomplete.
 func AppendAnswer(to []byte, keys []Key) []byte {
 	for _, key := range keys {
 		to = strconv.AppendInt(to, int64(key.Ends), 10)
@@ -47,10 +47,10 @@ func AppendAnswer(to []byte, keys []Key) []byte {
 	return append(to, '\n')
 }
 
-// isWhole reports whether the text has the line that ends an answer.
+// isWhole reports whether the text ends with the empty line that ends an answer.
 func isWhole(text []byte) bool { return string(text) == "\n" || bytes.HasSuffix(text, []byte("\n\n")) }
 
-// parseAnswer reads what AppendAnswer has made.
+// parseAnswer parses what AppendAnswer made.
 func parseAnswer(text string) ([]Key, error) {
 	if !isWhole([]byte(text)) {
 		return nil, errors.New("the agent's answer is cut off")
@@ -67,7 +67,7 @@ func parseAnswer(text string) ([]Key, error) {
 	return keys, nil
 }
 
-// isKey reports whether the text is a type and a key in base64 and nothing else: no options, no comment.
+// isKey reports whether the text consists of a type and a key in base64: no options, no comment.
 func isKey(text string) bool {
 	kind, key, _ := strings.Cut(text, " ")
 	return kind != "" && key != "" && !strings.ContainsFunc(kind+key, func(r rune) bool {
