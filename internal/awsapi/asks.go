@@ -10,10 +10,10 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// RequestTags makes the condition keys aws:RequestTag/KEY and aws:TagKeys of the tags in a request, so that
-// policies can decide by what a resource would be tagged with. Conditions compare keys without regard to case: of tags
-// whose keys differ by nothing else, the condition key has every value, so that none slips past a condition on the
-// other. A key that is there twice is refused (Invalid "tag").
+// RequestTags returns the condition keys aws:RequestTag/KEY and aws:TagKeys for the tags in a request, so that
+// policies can decide by the tags that a resource would get. Conditions ignore the case of keys. If the keys of
+// several tags differ only in case, the condition key has the values of all of them, so that none evades a condition
+// on another. A key that is given twice is refused (Invalid, Subject Tag).
 func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 	keys := policy.Keys{}
 	seen := map[string]bool{}
@@ -29,9 +29,10 @@ func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 	return keys, nil
 }
 
-// TagOnCreate adds the tags of a request that creates resources to its asks. Each ask about a resource that will have
-// them (tagged says which) is asked with them, and beside it whether the caller may tag such a resource while creating
-// it: ec2:CreateTags with the condition key ec2:CreateAction, which names the operation.
+// TagOnCreate adds the tags in a request that creates resources to its asks. tagged reports whether an ask is about a
+// resource that gets the tags. Such an ask gets the condition keys of the tags. Another ask beside it is whether the
+// caller may tag the resource while creating it: ec2:CreateTags with the condition key ec2:CreateAction, which names
+// the operation.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 func TagOnCreate(
 	operation string, asks []gate.Ask, tags iter.Seq2[string, string], tagged func(gate.Ask) bool,
@@ -52,7 +53,7 @@ func TagOnCreate(
 	return slices.Concat(asks, also), nil
 }
 
-// merge returns the keys of both, of which more's win.
+// merge returns the keys of both. If both have a key, more wins.
 func merge(keys, more policy.Keys) policy.Keys {
 	merged := maps.Clone(keys)
 	if merged == nil {

@@ -11,23 +11,23 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Constraint is what AWS's API model says of a member of an input. The SDK knows an enum's values; its schemas leave
-// out the rest, which a service therefore writes down.
+// Constraint is what AWS's API model says about a member of an input. The SDK knows the values of enums. Its schemas
+// leave out the rest, so each service writes that down.
 type Constraint struct {
 	Required bool
-	Min, Max int            // of a text's characters, a list's items, a number; a Max of 0 is none
-	Pattern  *regexp.Regexp // of the whole text; nil for any
-	Says     string         // AWS's sentence for a text that does not match; empty for the one that shows the pattern
-	Values   []string       // of an enum; nil for those of its type
-	Items    Constraints    // of the structures in a list
-	Item     *Constraint    // of what else is in a list
+	Min, Max int            // characters of a text, items of a list, or a number; a Max of 0 is no limit
+	Pattern  *regexp.Regexp // of the whole text; nil for any text
+	Says     string         // AWS's message if a text does not match; empty for the one that shows the pattern
+	Values   []string       // of an enum; nil for the values of its type
+	Items    Constraints    // for the structures in a list
+	Item     *Constraint    // for any other items of a list
 }
 
-// Constraints are those of an input's members, by their names in Go.
+// Constraints has the constraints of an input's members, by their names in Go.
 type Constraints map[string]Constraint
 
-// Check refuses an input, a pointer to a struct, with members that violate their constraints, in AWS's words: an
-// Invalid fault, Subject "parameter". A member that is not set is refused only if it is required.
+// Check refuses an input, a pointer to a struct, if its members violate their constraints. The error is an Invalid
+// fault with Subject Parameter, in AWS's words. A member that is not set is refused only if it is required.
 func (c Constraints) Check(in any) error {
 	var found violations
 	found.ofMembers(c, reflect.ValueOf(in).Elem(), "")
@@ -44,9 +44,9 @@ func (c Constraints) Check(in any) error {
 	}
 }
 
-// violations are what is wrong with an input.
+// violations is what is wrong with an input.
 type violations struct {
-	sentence    string   // the first that is told in a sentence of its own, instead of the constraints
+	sentence    string   // the first with a message of its own, which is then the whole answer
 	constraints []string // the others
 }
 
@@ -101,7 +101,7 @@ func (f *violations) ofText(c Constraint, text, path string) {
 	f.ofBounds(c, "length", utf8.RuneCountInString(text), path)
 }
 
-// ofList stops at the first item that is wrong: a list can be long.
+// ofList stops at the first wrong item, since a list can be long.
 func (f *violations) ofList(c Constraint, v reflect.Value, path string) {
 	f.ofBounds(c, "length", v.Len(), path)
 	for i := 0; i < v.Len() && !f.any(); i++ {
@@ -124,7 +124,7 @@ func (f *violations) ofBounds(c Constraint, what string, n int, path string) {
 	}
 }
 
-// enumValues returns the values that an enum of the SDK's can have; nil for anything else.
+// enumValues returns the values of an enum of the SDK, or nil for any other type.
 func enumValues(v reflect.Value) []string {
 	if v.Kind() != reflect.String {
 		return nil
@@ -140,7 +140,7 @@ func enumValues(v reflect.Value) []string {
 	return values
 }
 
-// unset reports whether the member was not given. An enum, which has no pointer, cannot be given as empty.
+// unset reports whether the member was not given. An enum has no pointer; it is unset if it is empty.
 func unset(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Slice:

@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// JSONError gives a fault the code that AWS's JSON services have in common: those of authentication and of
-// requests that are not understood. ok is false for a fault that is the service's own to name.
+// JSONError returns the errors that AWS's JSON services have in common: those of authentication, and those of
+// requests that cannot be understood. ok is false for a fault that the service itself must name.
 // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/CommonErrors.html
 func JSONError(f *fault.Error) (e awswire.Error, ok bool) {
 	bad := func(code string) (awswire.Error, bool) {
@@ -28,7 +28,7 @@ func JSONError(f *fault.Error) (e awswire.Error, ok bool) {
 		}
 		return bad("UnrecognizedClientException")
 	case fault.Throttled:
-		if f.Subject == fault.Rate { // EC2 Instance Connect and others have statuses of their own for what they throttle
+		if f.Subject == fault.Rate { // services have their own statuses for other throttling
 			return bad("ThrottlingException")
 		}
 	case fault.Invalid:

@@ -6,12 +6,12 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// maxList is how many items a list in a request may have: as many as AWS takes at most, of any kind
-// (CreateTags, DescribeInstances).
+// maxList is the maximum number of items of a list in a request. AWS accepts no longer list of any kind (CreateTags,
+// DescribeInstances).
 const maxList = 1000
 
-// checkLists refuses an input with a list that is too long, at any depth. A policy is asked about each item that
-// names a resource, and the trail keeps them all, for callers too who are then denied.
+// checkLists refuses an input with a list that is too long, at any depth. The policies are asked about each item that
+// names a resource, and the trail keeps all items, even of a call that is denied.
 func checkLists(v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -29,7 +29,8 @@ func checkLists(v reflect.Value) error {
 			return nil // a blob
 		}
 		if n := v.Len(); n > maxList {
-			return fault.New(fault.Invalid, fault.ParameterValue, "A list in the request has %d items, and may have %d. Split it into several requests.", n, maxList)
+			return fault.New(fault.Invalid, fault.ParameterValue,
+				"A list in the request has %d items, and may have %d. Split it into several requests.", n, maxList)
 		}
 		for i := range v.Len() {
 			if err := checkLists(v.Index(i)); err != nil {

@@ -15,8 +15,8 @@ import (
 
 type observer struct{ awsapi.Observer }
 
-// A row that no request could be read for, or no answer be written, ends the program when it starts, and does not wait
-// for the first request.
+// A row whose requests could not be read, or whose answers could not be written, ends the program at its start, not at
+// the first request.
 func TestNewRefusesTypesThatCannotBeCarried(t *testing.T) {
 	config := awsapi.Config{
 		Regions: []string{"us-east-1"}, Gate: &gate.Gate{}, Observer: observer{}, Log: slog.New(slog.DiscardHandler),
@@ -37,7 +37,7 @@ func TestNewRefusesTypesThatCannotBeCarried(t *testing.T) {
 	}
 }
 
-// panics returns what the function panics with; empty if it does not.
+// panics returns what the function panics with, or "" if it does not.
 func panics(f func()) (message string) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -1,6 +1,6 @@
 package awsapi
 
-// Optional returns a pointer to the value, or nil for the zero value, which a response then leaves out.
+// Optional returns a pointer to the value, or nil for the zero value, which a response then omits.
 func Optional[T comparable](value T) *T {
 	var zero T
 	if value == zero {

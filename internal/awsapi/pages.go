@@ -5,14 +5,15 @@ import (
 	"github.com/sallyport/sallyport/internal/page"
 )
 
-// The sizes of a page that a caller of EC2 may ask for. It is the largest if they do not say.
+// The smallest and the largest page that a caller of EC2 may ask for. The largest is the default.
 const (
 	minPage = 5
 	maxPage = 1000
 )
 
-// Page makes a page of a request's MaxResults and NextToken. Errors are Invalid "page-size", and Invalid "parameters" for
-// a page of things that are named by their ids.
+// Page returns the page that a request's MaxResults and NextToken ask for. ids are those that the request names,
+// whose resources are not paged. Errors are Invalid faults with Subject PageSize, or Parameters if ids are combined
+// with the others.
 func Page(maxResults *int32, nextToken *string, ids []string) (page.Page, error) {
 	p := page.Page{Size: maxPage}
 	if nextToken != nil {

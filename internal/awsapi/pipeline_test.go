@@ -34,8 +34,7 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is the pipeline before a toy of EC2, whose RunInstances is asked about as AWS's is, and does what the test
-// says.
+// world is the pipeline with a toy EC2. Its RunInstances asks the policies what AWS's asks, and does what the test says.
 type world struct {
 	*testing.T
 	client   *ec2.Client
@@ -80,7 +79,7 @@ func (w *world) service() awsapi.Service {
 	}
 }
 
-// asks are what AWS asks about RunInstances, as far as the toy goes.
+// asks returns what AWS asks about RunInstances, as far as the toy has it.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 func asks(_ context.Context, scope awsapi.Scope, in *ec2.RunInstancesInput) ([]gate.Ask, error) {
 	arn := func(of string) string { return fmt.Sprintf("arn:aws:ec2:%s:%s:%s", scope.Region, scope.Account, of) }
@@ -116,7 +115,7 @@ func (w *world) Principal(context.Context, string) (gate.Principal, error) {
 func (w *world) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }
 func (w *world) Observe(_, _, _ string, _ time.Duration)                         {}
 
-// allow gives the caller the statements, and nothing else.
+// allow replaces the caller's policies with the statements.
 func (w *world) allow(statements ...string) {
 	w.Helper()
 	document, err := policy.Parse(`{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`)
@@ -150,7 +149,7 @@ func (w *world) allowed(err error) {
 	}
 }
 
-// denied fails the test unless the error is a denial of the action on what ends in the resource.
+// denied fails the test unless the error denies the action on an ARN that ends in the resource.
 func (w *world) denied(err error, action, resource string) {
 	w.Helper()
 	what := action + " on resource: arn:aws:ec2:on-prem-1:123456789012:" + resource + " because"
@@ -159,7 +158,7 @@ func (w *world) denied(err error, action, resource string) {
 	}
 }
 
-// A condition on the instance's type is none on its image and subnet, whose asks lack the key.
+// A condition on the instance's type does not allow the image and the subnet, whose asks lack the key.
 func TestKeysBelongToOneAsk(t *testing.T) {
 	w := newWorld(t)
 	const onType = `{"Effect":"Allow","Action":"ec2:RunInstances","Resource":"*",
@@ -176,7 +175,7 @@ func TestKeysBelongToOneAsk(t *testing.T) {
 	}
 }
 
-// Whoever tags what they create needs to be allowed to tag it, which can be bound to creating it.
+// A caller who tags a new resource needs permission to tag it, which a policy can limit to creation.
 func TestTagsOfARequestAskToo(t *testing.T) {
 	const (
 		run     = `{"Effect":"Allow","Action":"ec2:RunInstances","Resource":"*"}`
@@ -196,7 +195,7 @@ func TestTagsOfARequestAskToo(t *testing.T) {
 	w.allow(run, fmt.Sprintf(tagging, "RunInstances"))
 	w.allowed(w.run(types.InstanceTypeT3Micro, "team=red"))
 
-	w.allow(parts, teams) // by what would be tagged
+	w.allow(parts, teams) // limited by the tags
 	w.allowed(w.run(types.InstanceTypeT3Micro, "team=red"))
 	w.denied(w.run(types.InstanceTypeT3Micro, "team=blue"), "ec2:RunInstances", "instance/*")
 	w.denied(w.run(types.InstanceTypeT3Micro, "team=red", "Team=blue"), "ec2:RunInstances", "instance/*")
@@ -207,7 +206,7 @@ func TestTagsOfARequestAskToo(t *testing.T) {
 	}
 }
 
-// An operation cannot succeed unrecorded, nor fail and have done something, whatever its code does.
+// Whatever an operation's code does, it cannot succeed unrecorded, and it changes nothing if it fails.
 func TestOperationAndItsEvent(t *testing.T) {
 	put := func(tx *gate.Tx) error {
 		_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ('done', 'it')`)

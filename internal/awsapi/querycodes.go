@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// QueryError gives a fault the code that AWS's query services (IAM, STS) have in common. Whatever the service
-// names otherwise it decides before it asks here.
+// QueryError returns the error that AWS's query services (IAM, STS) have in common for a fault. A service that has a
+// code of its own decides that before it calls QueryError.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 func QueryError(f *fault.Error) awswire.Error {
 	code := func(status int, code string) awswire.Error { return awswire.Error{Status: status, Code: code} }

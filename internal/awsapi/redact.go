@@ -12,14 +12,14 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
-// hidden stands where a secret was or could be, in AWS's own words.
+// hidden replaces what is or could be a secret, in AWS's own words.
 const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
-// People paste a secret into the wrong field. What a request says is therefore looked at before it is recorded or
-// logged: redact hides what no call may show, and redactRefused what one that was refused as malformed could show.
+// People paste secrets into the wrong fields, so requests are redacted before they are recorded or logged. redact
+// hides what no call may show. redactRefused hides what a call that was refused as malformed could show.
 
-// redact hides, in the parameters of any call, public keys that are none, and whatever holds a private key. It changes
-// them in place, and returns what it hid.
+// redact hides, in the parameters of any call, public keys that are not valid and everything that holds a private
+// key. It changes the parameters in place and returns the texts that it hid.
 func redact(parameters map[string]any) (removed []string) {
 	rewrite(parameters, "", func(name, text string) string {
 		shown := text
@@ -39,8 +39,8 @@ func redact(parameters map[string]any) (removed []string) {
 
 func isKeyField(name string) bool { return strings.HasSuffix(name, "ublicKey") }
 
-// recordable is a refusal's message for the trail and the log. It hides, in the parameters too, what the refused call
-// should not have held.
+// recordable returns the message of a refusal for the trail and the log. It hides, in the message and in the
+// parameters, what the refused call should not have held.
 func (x *exchange) recordable(kind fault.Kind, message string) string {
 	for _, text := range x.removed {
 		message = without(message, text)
@@ -51,8 +51,8 @@ func (x *exchange) recordable(kind fault.Kind, message string) string {
 	return message
 }
 
-// shownKey is what the trail shows of a text that should be a public key: itself, without a comment that could be more
-// than one, if it is.
+// shownKey returns what the trail shows of a text that should be a public key. A valid key is shown, without its
+// comment if that could be a secret. Anything else is hidden.
 func shownKey(text string) string {
 	key, err := sshkey.ParsePublic(text)
 	switch {
@@ -64,9 +64,9 @@ func shownKey(text string) string {
 	return text
 }
 
-// redactRefused hides in the parameters of a call that was refused as malformed, in place, every text that its refusal
-// repeats and every one that is no plain name; and returns the message without what was hidden. Which field was refused
-// is not known here: all are judged alike.
+// redactRefused redacts a call that was refused as malformed. In the parameters it hides, in place, every text that
+// the message repeats and every text that is not a plain name. It returns the message without the hidden texts. It
+// does not know which field was refused, so it treats all fields alike.
 func redactRefused(parameters map[string]any, message string) string {
 	rewrite(parameters, "", func(name, text string) string {
 		if text == hidden || isKeyField(name) { // judged by redact
@@ -82,10 +82,10 @@ func redactRefused(parameters map[string]any, message string) string {
 	return redactText(message)
 }
 
-// without returns the message with its repetitions of the text hidden; all of it is if it repeats a part.
+// without returns the message with the text hidden. If a part of the text is left, it hides the whole message.
 func without(message, text string) string {
 	message = strings.ReplaceAll(message, text, hidden)
-	text = keyType.ReplaceAllString(text, "") // which refusals name of themselves
+	text = keyType.ReplaceAllString(text, "") // refusals may name the type
 	if first, _, several := strings.Cut(text, " "); several && first != "" {
 		message = strings.ReplaceAll(message, strconv.Quote(first), hidden)
 	}
@@ -102,11 +102,11 @@ func without(message, text string) string {
 	return message
 }
 
-// keyType is the type at the beginning of a public key.
+// keyType matches the type at the beginning of a public key.
 var keyType = regexp.MustCompile(`^\s*(ssh|ecdsa|sk)-[a-z0-9@.-]{1,60}\s`)
 
-// redactText hides what looks like a secret in a text for the trail or the log, as names of operations, parameters and
-// headers are repeated there too.
+// redactText hides what looks like a secret in a text for the trail or the log. Such a text can repeat names of
+// operations, parameters and headers from the request.
 func redactText(text string) string {
 	return words.ReplaceAllStringFunc(text, func(word string) string {
 		if isRandom(word) {
@@ -116,19 +116,21 @@ func redactText(text string) string {
 	})
 }
 
-// words are runs of what base64, and keys and tokens in general, are written with.
+// words matches runs of the characters that base64, keys and tokens are written in.
 var words = regexp.MustCompile(`[A-Za-z0-9+/=_-]{20,}`)
 
-// isPlain reports whether a text is a name, id, ARN, number or the like, and looks like no password, key or token.
+// isPlain reports whether a text looks like a name, an id, an ARN or a number, and not like a password, a
+// key or a token.
 func isPlain(text string) bool {
-	if len(text) > 256 || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII || !strings.ContainsRune(plain, r) }) {
+	odd := func(r rune) bool { return r > unicode.MaxASCII || !strings.ContainsRune(plain, r) }
+	if len(text) > 256 || strings.ContainsFunc(text, odd) {
 		return false
 	}
 	return !slices.ContainsFunc(words.FindAllString(text, -1), isRandom)
 }
 
-// isRandom reports whether a word is more like something drawn than like something named: letters of both cases and
-// digits, or many letters and digits.
+// isRandom reports whether a word looks random rather than chosen: it has digits and letters of both cases, or it is
+// long and has digits and letters.
 func isRandom(word string) bool {
 	digits := len(word) - len(strings.Map(notDigit, word))
 	lower, upper := strings.ContainsFunc(word, unicode.IsLower), strings.ContainsFunc(word, unicode.IsUpper)
@@ -147,7 +149,7 @@ func notDigit(r rune) rune {
 
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+=,*"
 
-// holdsPrivateKey reports whether a text has a private key in it, with or without its first and last line.
+// holdsPrivateKey reports whether a text contains a private key, with or without its first and last lines.
 func holdsPrivateKey(text string) bool {
 	if strings.Contains(text, "PRIVATE KEY") || strings.Contains(text, "PuTTY-User-Key-File") {
 		return true
@@ -166,8 +168,8 @@ func holdsPrivateKey(text string) bool {
 	return false
 }
 
-// beginsPrivateKey reports whether base64 begins as OpenSSH's format does, or as the DER of PKCS #1, PKCS #8 and SEC 1: a
-// sequence that begins with the version 0 or 1.
+// beginsPrivateKey reports whether base64 begins like OpenSSH's format, or like the DER of PKCS #1, PKCS #8 or SEC 1:
+// a sequence whose first element is the version 0 or 1.
 func beginsPrivateKey(word string) bool {
 	if strings.Contains(word, "b3BlbnNzaC1rZXktdjE") { // openssh-key-v1
 		return true
@@ -176,14 +178,14 @@ func beginsPrivateKey(word string) bool {
 	if err != nil || len(start) < 8 || start[0] != 0x30 {
 		return false
 	}
-	content := start[2:] // after tag and length, which may take more bytes
+	content := start[2:] // after the tag and the length, which may take more bytes
 	if start[1] > 0x80 && int(start[1]-0x80) < len(content)-3 {
 		content = content[start[1]-0x80:]
 	}
 	return content[0] == 2 && content[1] == 1 && content[2] <= 1
 }
 
-// rewrite replaces every text beneath the value, of which name is the nearest name, in place.
+// rewrite replaces, in place, every text in the value with what as returns. name is the nearest name above the value.
 func rewrite(value any, name string, as func(name, text string) string) any {
 	switch value := value.(type) {
 	case string:

@@ -23,11 +23,12 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// MaxBody is the largest request body, in bytes. The largest legitimate one is a policy document in a form.
+// MaxBody is the maximum size of a request body, in bytes. The largest legitimate body is a policy
+// document in a form.
 const MaxBody = 1 << 20
 
-// maxUnsigned is how much is read, in bytes, of a body that no signature covers: enough to tell in which of AWS's
-// dialects to refuse it.
+// maxUnsigned limits how much of an unsigned body is read, in bytes. It is enough to find the protocol in which to
+// refuse the request.
 const maxUnsigned = 8 << 10
 
 // Limits on what a request can put into the trail and the log.
@@ -36,14 +37,14 @@ const (
 	maxLogged = 1024 // bytes of a message
 )
 
-// Observer is told of every answered call; a metrics registry is one.
+// Observer is told about every answered call, for example to count it.
 type Observer interface {
-	// Observe is called once a call, with the error code it was answered with ("" for success). service and
-	// operation are names from the tables, or "unknown": their number is bounded.
+	// Observe is called once per call. code is the error code of the answer, or "" for success. service and operation
+	// are names from the tables or "unknown", so their number is limited.
 	Observe(service, operation, code string, took time.Duration)
 }
 
-// Config is what the pipeline needs. Every field but PlainHTTP is required.
+// Config is what the pipeline needs. Every field except PlainHTTP is required.
 type Config struct {
 	Account  string
 	Regions  []string // the first is the default
@@ -52,7 +53,7 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Random   io.Reader
-	// PlainHTTP lets requests without TLS in from other machines too.
+	// PlainHTTP admits requests without TLS from other machines too.
 	PlainHTTP bool
 }
 
@@ -67,11 +68,11 @@ type service struct {
 	operations map[string]Operation
 }
 
-// New returns the pipeline over the services. It panics on a table that contradicts itself (two rows of one
-// name, an accepted field that the input does not have, a type that no codec carries), as that is a mistake in the
-// program.
+// New returns the pipeline over the services. It panics if a table is wrong, since that is a mistake in the program:
+// two rows have one name, a row accepts a field that its input does not have, or a type is carried by no codec.
 func New(config Config, services ...Service) *Server {
-	if config.Gate == nil || config.Observer == nil || config.Log == nil || config.Now == nil || config.Random == nil || len(config.Regions) == 0 {
+	if config.Gate == nil || config.Observer == nil || config.Log == nil ||
+		config.Now == nil || config.Random == nil || len(config.Regions) == 0 {
 		panic("awsapi: New needs every field of Config")
 	}
 	s := &Server{Config: config, services: map[string]service{}}
@@ -99,8 +100,8 @@ func New(config Config, services ...Service) *Server {
 	return s
 }
 
-// exchange is one request on its way through the pipeline. Each step fills in what it found out, so that
-// whatever happens, the end knows as much as can be known for the answer, the trail and the log.
+// exchange is one request in the pipeline. Each step records what it found, so that the answer, the trail and the log
+// have as much as can be known, whatever happens.
 type exchange struct {
 	request *http.Request
 	body    []byte
@@ -113,13 +114,13 @@ type exchange struct {
 	claimed   string // the access key id the request claims
 	call      gate.Call
 	pass      gate.Pass
-	unread    bool     // some of the body may still be on its way
-	removed   []string // what redact has hidden of the parameters
+	unread    bool     // some of the body may not have been read
+	removed   []string // the texts that redact hid in the parameters
 	answer    awswire.Response
-	code      string // of the error it is answered with
+	code      string // the answer's error code; empty for success
 }
 
-// ServeHTTP takes a request through the steps of the pipeline, records it and answers it.
+// ServeHTTP takes a request through the pipeline, records it and answers it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{request: r, began: s.Now()}
 	x.call = gate.Call{
@@ -135,13 +136,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("X-Amzn-Requestid", x.call.RequestID)
 	if x.unread {
-		w.Header().Set("Connection", "close") // or the server waits for the rest before it answers
+		w.Header().Set("Connection", "close") // otherwise the server reads the rest before it answers
 	}
 	w.WriteHeader(response.Status)
 	w.Write(response.Body)
 }
 
-// protect turns a panic in a handler into an internal error: one bad request must not end the others.
+// protect calls perform and turns a panic into an internal error, so that one bad request does not end the others.
 func (s *Server) protect(x *exchange) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -154,9 +155,9 @@ func (s *Server) protect(x *exchange) (err error) {
 	return s.perform(x)
 }
 
-// perform is the way of a request, top to bottom. Authentication comes before anything that depends on what
-// the request says, so a stranger learns nothing but which services exist, and what a caller is refused for is recorded
-// as theirs.
+// perform takes a request through the steps, top to bottom. Authentication comes before everything that
+// depends on what the request says. So a stranger learns only which services exist, and a refused call is
+// recorded as its caller's.
 func (s *Server) perform(x *exchange) error {
 	bodyErr := s.readBody(x)
 	claim, routeErr := s.route(x) // route even on error: it selects the codec that reports the error
@@ -171,7 +172,7 @@ func (s *Server) perform(x *exchange) error {
 	}
 	ctx := x.request.Context()
 	err := s.authenticate(ctx, x, claim)
-	if err != nil && x.service.served() { // that a service is not served is told to anybody
+	if err != nil && x.service.served() { // anybody may know that a service is not served
 		return err
 	}
 	if routeErr != nil {
@@ -204,17 +205,17 @@ func (s *Server) perform(x *exchange) error {
 			return err
 		}
 		tx.Respond(response)
-		return x.encode(out) // before the commit: what cannot be answered is not done
+		return x.encode(out) // before the commit, so that nothing is done that cannot be answered
 	})
 }
 
-// encode makes the answer.
+// encode writes the answer.
 func (x *exchange) encode(out any) (err error) {
 	x.answer, err = x.service.Codec.Encode(x.operation.Name, x.call.RequestID, out)
 	return err
 }
 
-// answered is the output as the trail shows it.
+// answered returns the output as the trail shows it.
 func (x *exchange) answered(out any) (map[string]any, error) {
 	if x.operation.response != nil {
 		return x.operation.response(out), nil
@@ -231,7 +232,9 @@ func (s *Server) authenticate(ctx context.Context, x *exchange, claim *sigv4.Cla
 
 func (s *Server) readBody(x *exchange) error {
 	if encoding := x.request.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return fault.New(fault.Invalid, fault.Request, "The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
+		return fault.New(fault.Invalid, fault.Request,
+			"The body is encoded (Content-Encoding: %.60s), which is not supported. Send it as it is: "+
+				"neither compressed (AWS_DISABLE_REQUEST_COMPRESSION=true) nor in chunks.", encoding)
 	}
 	claim, err := sigv4.Parse(x.request, s.Now())
 	switch {
@@ -241,7 +244,7 @@ func (s *Server) readBody(x *exchange) error {
 		return unread(err)
 	case !s.Gate.Knows(x.request.Context(), claim.AccessKeyID):
 		x.unread = true
-		return nil // it is refused for its key, whatever it would go on to say
+		return nil // it is refused for its key, whatever the body says
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, x.request.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
@@ -252,7 +255,7 @@ func (s *Server) readBody(x *exchange) error {
 	return unread(err)
 }
 
-// unread returns why a body could not be read, for the caller. A fault says so itself.
+// unread returns the error for the caller if a body could not be read. A fault is returned as it is.
 func unread(err error) error {
 	var told *fault.Error
 	if err == nil || errors.As(err, &told) {
@@ -261,21 +264,23 @@ func unread(err error) error {
 	return fault.Wrap(err, fault.Invalid, fault.Request, "The request's body could not be read to its end.")
 }
 
-// checkTransport refuses requests without TLS from other machines. Signatures keep their secrets all the same, but
-// what is asked and answered could be read on the way.
+// checkTransport refuses requests without TLS from other machines. Signatures do not reveal secrets, but requests and
+// answers could be read on the way.
 func (s *Server) checkTransport(x *exchange) error {
 	if x.call.Secure || x.call.SourceIP.IsLoopback() || s.PlainHTTP {
 		return nil
 	}
-	return fault.New(fault.Denied, fault.PlainHttp, "Sallyport takes plain HTTP from its own machine only. Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) to a copy of the server's ca.pem.")
+	return fault.New(fault.Denied, fault.PlainHttp, "Sallyport takes plain HTTP from its own machine only. "+
+		"Use https:// with the same host and port, and set ca_bundle in the AWS profile (or AWS_CA_BUNDLE) "+
+		"to a copy of the server's ca.pem.")
 }
 
-// unknownOperation is the name in the trail of a signed call whose operation cannot be told.
+// unknownOperation is the name in the trail of a signed call whose operation is not known.
 const unknownOperation = "UnknownOperation"
 
-// route finds service, region and operation: the service by the signature's credential scope, as AWS's own
-// host names are not ours to have. The claim is nil for a request that is not signed as it should be; any other error
-// is for the caller, once they are known.
+// route finds the service, the region and the operation. It finds the service by the signature's credential scope,
+// because AWS's host names are not ours. The claim is nil if the request is not signed as it should be. Any other
+// error is for the caller, after authentication.
 func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
 	claim, err := sigv4.Parse(x.request, s.Now())
 	if err != nil {
@@ -307,7 +312,7 @@ func (s *Server) route(x *exchange) (*sigv4.Claim, error) {
 	return claim, err
 }
 
-// name finds the operation that the request names, whether it is served or not.
+// name finds the operation that the request names, whether or not it is served.
 func (s *Server) name(x *exchange) error {
 	x.call.Source = x.service.Source
 	wire, err := x.service.Codec.Parse(x.request, x.body)
@@ -320,8 +325,8 @@ func (s *Server) name(x *exchange) error {
 	return nil
 }
 
-// guess finds the service whose dialect to answer in when the signature does not say: the one whose table has
-// the operation, if one has.
+// guess finds the service in whose protocol to answer if the signature does not say: the one whose table has the
+// operation, if any.
 func (s *Server) guess(r *http.Request, body []byte) service {
 	for _, name := range s.serviceNames() {
 		sv := s.services[name]
@@ -343,11 +348,12 @@ func (s *Server) serviceNames() []string {
 	return names
 }
 
-// decode turns the request into the operation's input, refuses what we would have to ignore, and finds out
-// what the policies must be asked about.
+// decode turns the request into the operation's input, refuses parameters that would be ignored, and finds what the
+// policies are asked.
 func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	if x.operation.Name == "" {
-		return nil, fault.New(fault.Invalid, fault.Operation, "The operation %s is not supported here. docs/operations lists those that are.", x.wire.Operation)
+		return nil, fault.New(fault.Invalid, fault.Operation,
+			"The operation %s is not supported here. docs/operations lists those that are.", x.wire.Operation)
 	}
 	in := reflect.New(x.operation.Input).Interface()
 	set, err := x.service.Codec.Decode(x.wire, in)
@@ -360,13 +366,15 @@ func (s *Server) decode(ctx context.Context, x *exchange) (any, error) {
 	x.removed = redact(x.call.Parameters)
 	for _, field := range set {
 		if !slices.Contains(x.operation.Accepts, field) {
-			return nil, fault.New(fault.Unsupported, fault.Parameter, "%s does not support the parameter %s here. Leave it out; supported are: %s.", x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
+			return nil, fault.New(fault.Unsupported, fault.Parameter,
+				"%s does not support the parameter %s here. Leave it out; supported are: %s.",
+				x.operation.Name, field, strings.Join(x.operation.Accepts, ", "))
 		}
 	}
 	return in, s.ask(ctx, x, in)
 }
 
-// ask finds out what the policies are to be asked about the call.
+// ask finds what the policies are asked about the call.
 func (s *Server) ask(ctx context.Context, x *exchange, in any) error {
 	scope := Scope{Account: s.Account, Region: x.call.Region, Caller: x.caller.Identity().UserName}
 	asks, err := x.operation.asks(ctx, scope, in)
@@ -389,7 +397,7 @@ func (s *Server) ask(ctx context.Context, x *exchange, in any) error {
 	return nil
 }
 
-// parameters is the input as the trail shows it.
+// parameters returns the input as the trail shows it.
 func (x *exchange) parameters(in any) (map[string]any, error) {
 	if x.operation.parameters != nil {
 		return x.operation.parameters(in), nil
@@ -397,7 +405,7 @@ func (x *exchange) parameters(in any) (map[string]any, error) {
 	return x.service.Codec.Parameters(in)
 }
 
-// dryRun reports whether an EC2 caller only asks if they may.
+// dryRun reports whether an EC2 caller only asks whether the call would be allowed.
 func dryRun(in any) bool {
 	field := reflect.ValueOf(in).Elem().FieldByName("DryRun")
 	if !field.IsValid() {
@@ -407,8 +415,8 @@ func dryRun(in any) bool {
 	return ok && flag != nil && *flag
 }
 
-// finish writes the trail and returns the answer. The record comes first: a call whose event cannot be written has
-// failed, whatever it did.
+// finish writes the trail and returns the answer. It records first: a call whose event cannot be written has failed,
+// whatever it did.
 func (s *Server) finish(x *exchange, err error) awswire.Response {
 	ctx := context.WithoutCancel(x.request.Context())
 	var failure *gate.Failure
@@ -425,7 +433,7 @@ func (s *Server) finish(x *exchange, err error) awswire.Response {
 	return x.answer
 }
 
-// refuse translates an error, once, into the service's own code and shape.
+// refuse translates an error, once, into the service's own code and format.
 func (s *Server) refuse(x *exchange, err error) *gate.Failure {
 	f := fault.Of(err)
 	e := x.service.Error(f)
@@ -439,7 +447,7 @@ func (s *Server) refuse(x *exchange, err error) *gate.Failure {
 	}
 }
 
-// identity is who the trail says it was: the authenticated caller, or somebody unknown who claimed a key.
+// identity returns who made the call, for the trail: the authenticated caller, or an unknown one who claimed a key.
 func (s *Server) identity(x *exchange) trail.Identity {
 	if identity := x.caller.Identity(); identity.Type != "" {
 		return identity
@@ -456,7 +464,8 @@ func (s *Server) observe(x *exchange, failure *gate.Failure, err error) {
 	level := slog.LevelInfo
 	attributes := []slog.Attr{
 		slog.String("request", x.call.RequestID), slog.String("service", name), slog.String("operation", x.call.Name),
-		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()), slog.Int("status", x.answer.Status), slog.Duration("took", took),
+		slog.String("caller", s.identity(x).ARN), slog.String("source", x.call.SourceIP.String()),
+		slog.Int("status", x.answer.Status), slog.Duration("took", took),
 	}
 	if failure != nil {
 		message := failure.Message[:min(len(failure.Message), maxLogged)]

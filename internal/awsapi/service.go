@@ -1,6 +1,6 @@
-// Package awsapi is the AWS side of the house: serve.go is the pipeline that every request goes through, and each
-// folder beneath holds one service as a table of operations. What a row does is done only for an authenticated
-// caller whom the policies allowed it, and is recorded, whatever comes of it.
+// Package awsapi serves AWS's APIs. serve.go is the pipeline that every request goes through, and each folder has one
+// service as a table of operations. An operation runs only for an authenticated caller whom the policies allow it,
+// and every call is recorded, whatever its outcome.
 package awsapi
 
 import (
@@ -17,60 +17,60 @@ import (
 type Service struct {
 	Name       string // as in a signature's credential scope: "ec2"
 	Source     string // as in the trail: "ec2.amazonaws.com"
-	Global     bool   // has no regions: whatever region a request is signed for is taken (iam, sts)
+	Global     bool   // has no regions: a request may be signed for any region (iam, sts)
 	Codec      awswire.Codec
 	Operations []Operation
-	// Keys are the condition keys that every ask of the service has, in lower case; nil for none.
+	// Keys returns the condition keys that every ask of the service has, in lower case; nil if there are none.
 	Keys func(scope Scope) policy.Keys
-	// Error gives a fault the service's own code and HTTP status. The pipeline fills in the fault's message
-	// where it sets none.
+	// Error returns the service's own code and HTTP status for a fault. The pipeline adds the fault's message if
+	// Error sets none.
 	Error func(f *fault.Error) awswire.Error
 }
 
 // Operation is one row of a service's table. Make one with Row.
 type Operation struct {
 	Name     string
-	Action   string   // the IAM action; empty if every authenticated caller may
+	Action   string   // the IAM action; empty if every authenticated caller may call it
 	ReadOnly bool     // for the trail
-	Accepts  []string // the input's fields we honour, in Go's spelling; any other that is set is refused by name
+	Accepts  []string // Go names of the input's fields that are honoured; any other that is set is refused by name
 	Input    reflect.Type
 	Output   reflect.Type
 
-	parameters func(in any) map[string]any // nil where the codec knows
+	parameters func(in any) map[string]any // nil for the codec's rules
 	response   func(out any) map[string]any
 	asks       func(ctx context.Context, scope Scope, in any) ([]gate.Ask, error)
 	read       func(ctx context.Context, pass gate.Pass, in any) (any, error)
 	write      func(tx *gate.Tx, in any) (any, error)
 }
 
-// Scope is where a request was sent, for the ARNs of what it asks about.
+// Scope is where a request was sent. It completes the ARNs that the request asks about.
 type Scope struct {
 	Account string
 	Region  string
-	Caller  string // the caller's user name; empty for root. IAM's operations on "myself" need it
+	Caller  string // the caller's user name, for IAM's operations on oneself; empty for root
 }
 
 // Row is an Operation before its types are erased. It has either a Read or a Write.
 type Row[In, Out any] struct {
 	Name    string
-	Action  string // empty if every authenticated caller may
+	Action  string // empty if every authenticated caller may call it
 	Accepts []string
-	// Asks lists what the policies are asked; nil for the Action on "*". An ask without an Action of its own is about
-	// the row's. It may look up what an ARN needs beyond the input (the path of an IAM user); tags are the gate's to
-	// find. An error (Invalid, Missing) refuses the request.
+	// Asks lists what the policies are asked. If it is nil, they are asked the Action on "*". An ask without an Action
+	// is about the row's. Asks may look up what an ARN needs beyond the input, such as the path of an IAM user. The gate
+	// finds tags. An error (Invalid, Missing) refuses the request.
 	Asks func(ctx context.Context, scope Scope, in *In) ([]gate.Ask, error)
-	// Parameters is how CloudTrail writes the input of an operation that it has names of its own for, and Response how
-	// it writes the output; nil for the codec's rules.
+	// Parameters and Response return the input and the output as CloudTrail writes them, for an operation where it has
+	// names of its own. If they are nil, the codec's rules hold.
 	Parameters func(in *In) map[string]any
 	Response   func(out *Out) map[string]any
-	// Read does what changes nothing.
+	// Read serves an operation that changes nothing.
 	Read func(ctx context.Context, pass gate.Pass, in *In) (*Out, error)
-	// Write does what changes something, within the transaction that commits the call's event with it. It may be run
-	// again: see gate.Tx.
+	// Write serves an operation that changes something, in the transaction that commits the call's event with the
+	// change. It may be run again: see gate.Tx.
 	Write func(tx *gate.Tx, in *In) (*Out, error)
 }
 
-// Operation erases the row's types. It panics unless the row has one of Read and Write.
+// Operation erases the row's types. It panics unless the row has exactly one of Read and Write.
 func (r Row[In, Out]) Operation() Operation {
 	if (r.Read == nil) == (r.Write == nil) {
 		panic("awsapi: " + r.Name + " needs a Read or a Write, and not both")

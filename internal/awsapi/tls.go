@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// tlsDetails are those of the request; nil for one without TLS.
+// tlsDetails returns the TLS details of the request, or nil if it came without TLS.
 func tlsDetails(r *http.Request) *trail.TLSDetails {
 	if r.TLS == nil {
 		return nil
@@ -17,7 +17,7 @@ func tlsDetails(r *http.Request) *trail.TLSDetails {
 	return &trail.TLSDetails{Version: version, CipherSuite: cipherSuite(r.TLS.CipherSuite), Host: r.Host}
 }
 
-// cipherSuite is a cipher suite under OpenSSL's name: TLS 1.3's are the same, TLS 1.2's are shorter than Go's.
+// cipherSuite returns OpenSSL's name of a cipher suite. TLS 1.3's are the same as Go's, and TLS 1.2's are shorter.
 func cipherSuite(id uint16) string {
 	name := tls.CipherSuiteName(id)
 	exchange, cipher, older := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")

@@ -1,5 +1,4 @@
-// Package cloudtrail serves LookupEvents over the trail, of the region that is asked and as far back as
-// trail.Retention.
+// Package cloudtrail serves LookupEvents from the trail of the request's region, as far back as trail.Retention.
 // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
 package cloudtrail
 
@@ -22,7 +21,7 @@ import (
 )
 
 const (
-	pageSize = 50   // both the most events of a page and how many it has when the caller does not say
+	pageSize = 50   // events of a page: both the maximum and the default
 	maxValue = 2000 // characters of a lookup attribute's value
 )
 
@@ -31,7 +30,7 @@ type api struct {
 	now   func() time.Time
 }
 
-// New returns the service over the trail.
+// New returns the service. It reads the log.
 func New(log trail.Log, now func() time.Time) awsapi.Service {
 	a := api{trail: log, now: now}
 	return awsapi.Service{
@@ -48,7 +47,9 @@ func (a api) lookupEvents() awsapi.Operation {
 		Name:    "LookupEvents",
 		Action:  "cloudtrail:LookupEvents",
 		Accepts: []string{"LookupAttributes", "StartTime", "EndTime", "MaxResults", "NextToken", "EventCategory"},
-		Read: func(ctx context.Context, pass gate.Pass, in *cloudtrail.LookupEventsInput) (*cloudtrail.LookupEventsOutput, error) {
+		Read: func(
+			ctx context.Context, pass gate.Pass, in *cloudtrail.LookupEventsInput,
+		) (*cloudtrail.LookupEventsOutput, error) {
 			if err := pass.Check(); err != nil {
 				return nil, err
 			}
@@ -58,10 +59,10 @@ func (a api) lookupEvents() awsapi.Operation {
 			}
 			out := &cloudtrail.LookupEventsOutput{Events: []types.Event{}}
 			if in.EventCategory == types.EventCategoryInsight {
-				return out, nil // of unusual activity, which nobody looks for here
+				return out, nil // there are none: nothing here detects unusual activity
 			}
 			size := query.Limit
-			query.Limit++ // one more tells whether there is a next page
+			query.Limit++ // one more, to know whether there is a next page
 			entries, err := a.trail.Events(ctx, query)
 			if err != nil {
 				return nil, err
@@ -79,7 +80,7 @@ func (a api) lookupEvents() awsapi.Operation {
 	}.Operation()
 }
 
-// query makes the trail's query of the request.
+// query returns the trail's query for the request.
 func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query, error) {
 	q := trail.Query{Region: region, From: a.now().Add(-trail.Retention), Limit: pageSize}
 	if in.EventCategory != "" && in.EventCategory != types.EventCategoryInsight {
@@ -88,14 +89,18 @@ func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query
 			in.EventCategory)
 	}
 	if len(in.LookupAttributes) > 1 {
-		return q, fault.New(fault.Invalid, fault.LookupAttribute, "You can only specify one lookup attribute; %d were given.", len(in.LookupAttributes))
+		return q, fault.New(fault.Invalid, fault.LookupAttribute,
+			"You can only specify one lookup attribute; %d were given.", len(in.LookupAttributes))
 	}
 	for _, attribute := range in.LookupAttributes {
 		if !slices.Contains(attribute.AttributeKey.Values(), attribute.AttributeKey) {
-			return q, fault.New(fault.Invalid, fault.LookupAttribute, "%q is not an attribute to look events up by: those are %s.", attribute.AttributeKey, attribute.AttributeKey.Values())
+			return q, fault.New(fault.Invalid, fault.LookupAttribute,
+				"%q is not an attribute to look events up by: those are %s.",
+				attribute.AttributeKey, attribute.AttributeKey.Values())
 		}
 		if attribute.AttributeValue == nil || *attribute.AttributeValue == "" {
-			return q, fault.New(fault.Invalid, fault.LookupAttribute, "The lookup attribute %s needs a value.", attribute.AttributeKey)
+			return q, fault.New(fault.Invalid, fault.LookupAttribute,
+				"The lookup attribute %s needs a value.", attribute.AttributeKey)
 		}
 		if n := utf8.RuneCountInString(*attribute.AttributeValue); n > maxValue {
 			return q, fault.New(fault.Invalid, fault.LookupAttribute,
@@ -107,14 +112,17 @@ func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query
 		q.From = *in.StartTime
 	}
 	if in.EndTime != nil {
-		q.To = in.EndTime.Truncate(time.Second).Add(time.Second) // the end is part of the range, and events bear whole seconds
+		// The range includes its end, and the times of events are whole seconds.
+		q.To = in.EndTime.Truncate(time.Second).Add(time.Second)
 	}
 	if in.StartTime != nil && in.EndTime != nil && in.StartTime.After(*in.EndTime) {
-		return q, fault.New(fault.Invalid, fault.TimeRange, "The start time %s is after the end time %s.", in.StartTime.UTC().Format(time.RFC3339), in.EndTime.UTC().Format(time.RFC3339))
+		return q, fault.New(fault.Invalid, fault.TimeRange, "The start time %s is after the end time %s.",
+			in.StartTime.UTC().Format(time.RFC3339), in.EndTime.UTC().Format(time.RFC3339))
 	}
 	if in.MaxResults != nil {
 		if *in.MaxResults < 1 || *in.MaxResults > pageSize {
-			return q, fault.New(fault.Invalid, fault.PageSize, "MaxResults is %d; it must be from 1 to %d.", *in.MaxResults, pageSize)
+			return q, fault.New(fault.Invalid, fault.PageSize,
+				"MaxResults is %d; it must be from 1 to %d.", *in.MaxResults, pageSize)
 		}
 		q.Limit = int(*in.MaxResults)
 	}
@@ -129,7 +137,7 @@ func (a api) query(region string, in *cloudtrail.LookupEventsInput) (trail.Query
 	return q, nil
 }
 
-// bound is what a page token is good for.
+// bound returns what a page token is bound to.
 func bound(region string, in *cloudtrail.LookupEventsInput) any {
 	return []any{"events", region, in.LookupAttributes, in.StartTime, in.EndTime}
 }

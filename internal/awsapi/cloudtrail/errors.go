@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf gives faults CloudTrail's codes.
+// errorOf returns CloudTrail's error for a fault.
 // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html#API_LookupEvents_Errors
 func errorOf(f *fault.Error) awswire.Error {
 	if e, ok := awsapi.JSONError(f); ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// TestValueTheTrailRefuses: the trail, which knows what values an attribute has, spelled its fault in its own way, and
-// clients got InvalidParameterException, which LookupEvents has not.
+// The trail, which knows the values that an attribute can have, once gave its fault another spelling. Clients got
+// InvalidParameterException, which LookupEvents does not have.
 func TestValueTheTrailRefuses(t *testing.T) {
 	_, err := trail.NewLog(dbtest.SQLite(t).DB).Events(t.Context(), trail.Query{Attribute: "ReadOnly", Value: "yes"})
 	if err == nil {

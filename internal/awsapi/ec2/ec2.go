@@ -1,4 +1,4 @@
-// Package ec2 serves EC2's operations on instances, tags and places, for hosts that were enrolled.
+// Package ec2 serves EC2's operations on instances, instance types, tags, regions and zones, for enrolled hosts.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/
 package ec2
 
@@ -44,7 +44,7 @@ func New(instances *compute.Service, tags *resource.Tags) awsapi.Service {
 	}
 }
 
-// asks are about each of the resources, whose ids have a kind's form.
+// asks returns an ask about each of the resources. Each id must have the form of a kind's ids.
 func (a api) asks(scope awsapi.Scope, ids []string) []gate.Ask {
 	var asks []gate.Ask
 	for _, id := range ids {

@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf gives faults EC2's codes. CloudTrail records whose error it was in front of them; who asks too often is a
-// client, though the status says otherwise.
+// errorOf returns EC2's error for a fault. CloudTrail records the code with a prefix that says whose error it was.
+// Throttling is the client's error, although its status says otherwise.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 func errorOf(f *fault.Error) awswire.Error {
 	e := answer(f)
@@ -21,7 +21,7 @@ func errorOf(f *fault.Error) awswire.Error {
 
 func answer(f *fault.Error) awswire.Error {
 	bad := func(code string) awswire.Error { return awswire.Error{Status: http.StatusBadRequest, Code: code} }
-	if f.Code != "" { // the kind of a resource has said it
+	if f.Code != "" { // the resource's kind has determined it
 		return bad(f.Code)
 	}
 	switch f.Kind {
@@ -44,13 +44,16 @@ func answer(f *fault.Error) awswire.Error {
 		}
 		return bad("ResourceCountExceeded")
 	case fault.Denied:
-		return awswire.Error{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " + f.Message}
+		return awswire.Error{
+			Status: http.StatusForbidden, Code: "UnauthorizedOperation",
+			Message: "You are not authorized to perform this operation. " + f.Message,
+		}
 	case fault.Unauthenticated:
 		switch f.Subject {
 		case fault.ExpiredRequest, fault.ExpiredSession:
 			return bad("RequestExpired")
 		}
-		// A wrong clock is among these: by AuthFailure the SDKs recognize it and correct theirs.
+		// A wrong clock is one of these. The SDKs recognize it by AuthFailure and correct theirs.
 		return awswire.Error{Status: http.StatusUnauthorized, Code: "AuthFailure"}
 	case fault.Unavailable:
 		return awswire.Error{Status: http.StatusServiceUnavailable, Code: "Unavailable"}

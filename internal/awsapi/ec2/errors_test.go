@@ -6,7 +6,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// CloudTrail's codes for EC2 say whose error it was. Alarms on throttling look for the client's.
+// CloudTrail's codes for EC2 say whose error it was. Alarms on throttling look for the client's code.
 func TestRecordedCodes(t *testing.T) {
 	for kind, want := range map[fault.Kind]string{
 		fault.Denied:      "Client.UnauthorizedOperation",

@@ -23,7 +23,9 @@ func (a api) describeInstances() awsapi.Operation {
 		Name:    "DescribeInstances",
 		Action:  "ec2:DescribeInstances",
 		Accepts: []string{"InstanceIds", "Filters", "MaxResults", "NextToken", "DryRun"},
-		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
+		Read: func(
+			ctx context.Context, pass gate.Pass, in *ec2.DescribeInstancesInput,
+		) (*ec2.DescribeInstancesOutput, error) {
 			page, err := pageOf(in.MaxResults, in.NextToken, in.InstanceIds)
 			if err != nil {
 				return nil, err
@@ -43,7 +45,7 @@ func (a api) describeInstances() awsapi.Operation {
 	}.Operation()
 }
 
-// pageOf checks the ids of a request that names instances, and makes a page of one that does not.
+// pageOf checks the ids in a request and returns the page that it asks for.
 func pageOf(maxResults *int32, nextToken *string, ids []string) (page.Page, error) {
 	if err := resource.Instance.CheckIDs(ids); err != nil {
 		return page.Page{}, err
@@ -51,7 +53,7 @@ func pageOf(maxResults *int32, nextToken *string, ids []string) (page.Page, erro
 	return awsapi.Page(maxResults, nextToken, ids)
 }
 
-// reservation wraps one instance: each host was enrolled by itself.
+// reservation returns a reservation of one instance, since each host was enrolled by itself.
 func reservation(account string, i compute.Instance) types.Reservation {
 	return types.Reservation{
 		ReservationId: &i.Reservation,
@@ -61,8 +63,8 @@ func reservation(account string, i compute.Instance) types.Reservation {
 	}
 }
 
-// instance is a host as EC2 shows it. ImageId and the rest of what only a guest has are left out;
-// lists that EC2 always has are empty.
+// instance returns a host as EC2 shows it. It omits ImageId and other fields that only guests have. Lists that EC2
+// always returns are empty.
 func instance(i compute.Instance) types.Instance {
 	out := types.Instance{
 		InstanceId:          &i.ID,
@@ -109,7 +111,7 @@ func address(a netip.Addr) *string {
 	return awsapi.Optional(a.String())
 }
 
-// tags are those of an instance by their keys; nil, and so left out, for one that has none, as EC2 does.
+// tags returns an instance's tags, sorted by key. It returns nil if there are none, since EC2 then omits the element.
 func tags(set map[string]string) []types.Tag {
 	var out []types.Tag
 	for _, key := range slices.Sorted(maps.Keys(set)) {
@@ -124,7 +126,9 @@ func (a api) describeInstanceStatus() awsapi.Operation {
 		Name:    "DescribeInstanceStatus",
 		Action:  "ec2:DescribeInstanceStatus",
 		Accepts: []string{"InstanceIds", "Filters", "IncludeAllInstances", "MaxResults", "NextToken", "DryRun"},
-		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeInstanceStatusInput) (*ec2.DescribeInstanceStatusOutput, error) {
+		Read: func(
+			ctx context.Context, pass gate.Pass, in *ec2.DescribeInstanceStatusInput,
+		) (*ec2.DescribeInstanceStatusOutput, error) {
 			page, err := pageOf(in.MaxResults, in.NextToken, in.InstanceIds)
 			if err != nil {
 				return nil, err
@@ -136,7 +140,9 @@ func (a api) describeInstanceStatus() awsapi.Operation {
 			if err != nil {
 				return nil, err
 			}
-			out := &ec2.DescribeInstanceStatusOutput{InstanceStatuses: []types.InstanceStatus{}, NextToken: awsapi.Optional(next)}
+			out := &ec2.DescribeInstanceStatusOutput{
+				InstanceStatuses: []types.InstanceStatus{}, NextToken: awsapi.Optional(next),
+			}
 			for _, instance := range found {
 				out.InstanceStatuses = append(out.InstanceStatuses, status(instance))
 			}
@@ -149,7 +155,9 @@ func status(i compute.Instance) types.InstanceStatus {
 	overall, reachability := i.Health()
 	summary := &types.InstanceStatusSummary{Status: types.SummaryStatus(overall)}
 	if reachability != "" {
-		summary.Details = []types.InstanceStatusDetails{{Name: types.StatusNameReachability, Status: types.StatusType(reachability)}}
+		summary.Details = []types.InstanceStatusDetails{{
+			Name: types.StatusNameReachability, Status: types.StatusType(reachability),
+		}}
 	}
 	return types.InstanceStatus{
 		InstanceId:         &i.ID,

@@ -38,7 +38,9 @@ func (a api) describeAvailabilityZones() awsapi.Operation {
 		Name:    "DescribeAvailabilityZones",
 		Action:  "ec2:DescribeAvailabilityZones",
 		Accepts: []string{"ZoneNames", "ZoneIds", "AllAvailabilityZones", "Filters", "DryRun"},
-		Read: func(ctx context.Context, pass gate.Pass, in *ec2.DescribeAvailabilityZonesInput) (*ec2.DescribeAvailabilityZonesOutput, error) {
+		Read: func(
+			ctx context.Context, pass gate.Pass, in *ec2.DescribeAvailabilityZonesInput,
+		) (*ec2.DescribeAvailabilityZonesOutput, error) {
 			zones, err := a.instances.Zones(ctx, pass, in.ZoneNames, in.ZoneIds, filters(in.Filters))
 			if err != nil {
 				return nil, err

@@ -77,7 +77,7 @@ func (a api) describeTags() awsapi.Operation {
 	}.Operation()
 }
 
-// tagAsks are about every resource, with the tags themselves as aws:RequestTag/KEY and aws:TagKeys.
+// tagAsks returns an ask about each resource, with the tags as aws:RequestTag/KEY and aws:TagKeys.
 func (a api) tagAsks(scope awsapi.Scope, ids []string, tags []types.Tag) ([]gate.Ask, error) {
 	if err := resource.CheckTaggable(ids); err != nil {
 		return nil, err
@@ -100,9 +100,9 @@ func each(tags []types.Tag) iter.Seq2[string, string] {
 	}
 }
 
-// everyTag asks, of a request that names no tags to delete and so deletes all, about those that each resource has. A
-// missing aws:TagKeys would satisfy ForAllValues, and who may delete one tag would delete those that others' rights
-// hang on.
+// everyTag completes the asks of a request that names no tags and so deletes all: each ask gets the keys of its
+// resource's tags. If aws:TagKeys were missing, ForAllValues would hold, and a caller who may delete one tag could
+// delete the tags that the rights of others depend on.
 func (a api) everyTag(ctx context.Context, asks []gate.Ask) error {
 	for i := range asks {
 		tags, err := a.tags.ResourceTags(ctx, asks[i].ARN)

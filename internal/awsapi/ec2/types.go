@@ -39,7 +39,8 @@ func (a api) describeInstanceTypes() awsapi.Operation {
 				return nil, err
 			}
 			all := []types.InstanceTypeInfo{{InstanceType: compute.HostType, CurrentGeneration: aws.Bool(true)}}
-			if i := slices.IndexFunc(in.InstanceTypes, func(t types.InstanceType) bool { return t != compute.HostType }); i >= 0 {
+			unknown := func(t types.InstanceType) bool { return t != compute.HostType }
+			if i := slices.IndexFunc(in.InstanceTypes, unknown); i >= 0 {
 				return nil, fault.New(fault.Invalid, fault.InstanceType,
 					"The following supplied instance types do not exist: [%s]", resource.Shown(string(in.InstanceTypes[i])))
 			}

@@ -64,8 +64,8 @@ func sendSSHPublicKey(keys *access.Service) awsapi.Operation {
 	}.Operation()
 }
 
-// recorded is the input under the names that AWS documents for CloudTrail's record. Records with the input's own names
-// (instanceOSUser, sSHPublicKey) have been published too; instanceId is the same in both.
+// recorded returns the input under the names that AWS documents for CloudTrail's record. Records with the input's own
+// names (instanceOSUser, sSHPublicKey) have been published too. Both have instanceId.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-with-cloudtrail.html#ec2-instance-connect-cloudtrail
 func recorded(in *input) map[string]any {
 	parameters := map[string]any{}
@@ -86,11 +86,11 @@ func recorded(in *input) map[string]any {
 	return parameters
 }
 
-// instanceID is the API model's: a little wider than what an id can be.
+// instanceID is the pattern in the API model, which is a little wider than the form of an id.
 var instanceID = regexp.MustCompile(`^i-[a-f0-9]{8,30}$`)
 
-// checkShape refuses what a policy cannot sensibly be asked about. What is wrong with a key is told, in more
-// words, to those who may push one.
+// checkShape refuses input that the policies cannot sensibly be asked about. What is wrong with a key is explained
+// later, and only to callers who may push one.
 func checkShape(in *input) error {
 	required := []struct {
 		name  string

@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf gives faults EC2 Instance Connect's codes.
-// https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html#API_SendSSHPublicKey_Errors
+// errorOf returns EC2 Instance Connect's error for a fault.
+// https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
 func errorOf(f *fault.Error) awswire.Error {
 	if e, ok := awsapi.JSONError(f); ok {
 		return e

@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 )
 
-// constraints are those of IAM's API model, by the member's name, which means the same in every operation, or by
-// "Operation.Member" where it does not. Enums are not among them: the SDK's types have their values.
+// constraints returns the constraints of IAM's API model, by the name of the member, which means the same in every
+// operation, or by "Operation.Member" where it does not. Enums are left out, since the SDK's types have their values.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/
 func constraints() awsapi.Constraints {
 	named := func(member string, limit int) awsapi.Constraint {
@@ -49,7 +49,7 @@ func constraints() awsapi.Constraints {
 		"AccessKeyId": {Min: 16, Max: 128, Pattern: keyIDForm},
 		"Marker":      {Min: 1}, // ours are longer than AWS's
 		"MaxItems":    {Min: 1, Max: maxItems},
-		"Status":      {Values: []string{"Active", "Inactive"}}, // a key of ours does not expire
+		"Status":      {Values: []string{"Active", "Inactive"}}, // our keys do not expire
 		"TagKeys":     {Max: 50, Item: &key},
 		"Tags": {Max: 50, Items: awsapi.Constraints{
 			"Key":   key,
@@ -58,7 +58,7 @@ func constraints() awsapi.Constraints {
 	}
 }
 
-// The patterns, as in the model but for where they begin and end.
+// The patterns of the model, anchored at both ends.
 var (
 	nameForm       = regexp.MustCompile(`^[\w+=,.@-]+$`)
 	pathForm       = regexp.MustCompile(`^(?:/|/[\x21-\x7E]+/)$`)
@@ -71,7 +71,7 @@ var (
 	tagValueForm   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
-// constraintsOf are those of one operation.
+// constraintsOf returns the constraints of one operation, whose needed members are required.
 func constraintsOf(operation string, needed need) awsapi.Constraints {
 	all := constraints()
 	own := maps.Clone(all)

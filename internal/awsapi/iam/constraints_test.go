@@ -16,7 +16,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// post sends a form as root, past what the SDK itself would refuse. It returns the code and message of the refusal.
+// post sends a form as root, which can have what the SDK itself would refuse. It returns the refusal's code and message.
 func (w *world) post(form string) (code, message string) {
 	w.Helper()
 	body := "Version=2010-05-08&" + form
@@ -39,7 +39,7 @@ func (w *world) post(form string) (code, message string) {
 	return element("Code"), element("Message")
 }
 
-// Scripts and providers look into IAM's messages: what the API model forbids is answered in IAM's own words.
+// Scripts and providers parse IAM's messages, so input that the API model forbids is refused in IAM's own words.
 func TestConstraintsAreIAMs(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.user("bob", "", "")

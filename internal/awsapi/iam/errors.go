@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf gives faults IAM's codes.
-// https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html#API_CreateUser_Errors and its sisters
+// errorOf returns IAM's error for a fault. The page of each operation lists its errors; the first is
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html#API_CreateUser_Errors
 func errorOf(f *fault.Error) awswire.Error {
 	switch f.Kind {
 	case fault.NotFound:

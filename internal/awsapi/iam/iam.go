@@ -25,8 +25,8 @@ func New(identities *domain.Service) awsapi.Service {
 	}
 }
 
-// operations is the table: what is done (rows.go has the four shapes of it), which resource the policies are asked
-// about (asks.go), and the parameters.
+// operations returns the table of operations. A row has a function, the resource that the policies are asked about
+// (asks.go), and the parameters. rows.go has the four kinds of rows.
 func (a api) operations() []awsapi.Operation {
 	const users, groups = domain.OwnerUser, domain.OwnerGroup
 	return []awsapi.Operation{

@@ -22,7 +22,7 @@ const (
 	allowIAM = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*", "Resource": "*"}]}`
 )
 
-// What an administrator does in story W2, through the SDK.
+// An administrator sets up users, groups and policies through the SDK (story W2).
 func TestAccessByPolicy(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, err := w.root.CreateGroup(w.ctx, &iam.CreateGroupInput{GroupName: aws.String("web"), Path: aws.String("/teams/")})
@@ -200,7 +200,7 @@ func TestErrorsAreIAMs(t *testing.T) {
 	})
 }
 
-// A Deny on a path holds for requests, which name users without their path, and in whatever spelling.
+// A Deny on a path applies to requests, which name users without their path and in any spelling.
 func TestADenyOnAPathHolds(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		helpdesk := w.user("helpdesk", "", `{"Version": "2012-10-17", "Statement": [
@@ -224,7 +224,7 @@ func TestADenyOnAPathHolds(t *testing.T) {
 			AccessKeyId: aws.String(w.keys["Ann"][0]),
 		})
 		w.refused(err, "AccessDenied", "NotAdmins")
-		// Nor does a user get there by a move or by creation.
+		// A user cannot be moved to the path or created there either.
 		_, err = helpdesk.UpdateUser(w.ctx, &iam.UpdateUserInput{
 			UserName: aws.String("bob"), NewPath: aws.String("/admins/"),
 		})
@@ -341,7 +341,7 @@ func TestOnesOwnKeys(t *testing.T) {
 	})
 }
 
-// The SDK's own paginators walk every listing, page by page, and find each item once.
+// The SDK's paginators find each item of every listing once.
 func TestPages(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		one := aws.Int32(1)
@@ -410,7 +410,7 @@ func TestPages(t *testing.T) {
 		}
 		check("entities", got)
 
-		// An item deleted between two pages hides no other; a marker is good for its own listing only.
+		// Deleting an item between two pages hides no other item. A marker is valid for its own listing only.
 		first, err := w.root.ListGroups(w.ctx, &iam.ListGroupsInput{MaxItems: aws.Int32(2)})
 		w.ok(err)
 		_, err = w.root.RemoveUserFromGroup(w.ctx, &iam.RemoveUserFromGroupInput{

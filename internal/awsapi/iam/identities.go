@@ -88,10 +88,10 @@ func (a api) removeMember(tx *gate.Tx, p parameters) error {
 	return a.identities.RemoveMember(tx, p.text("GroupName"), p.text("UserName"))
 }
 
-// byName is the domain's order of identities of one kind.
+// byName returns the key by which the domain sorts identities of one kind.
 func byName(i domain.Identity) string { return policy.Fold(i.Name) }
 
-// user is a user as listings show it: without tags. The root user has neither name nor path.
+// user returns a user as listings show it, without tags. The root user has neither a name nor a path.
 func user(i domain.Identity) types.User {
 	return types.User{
 		UserId: &i.ID, UserName: awsapi.Optional(i.Name), Path: awsapi.Optional(i.Path), Arn: &i.ARN, CreateDate: &i.Created,
@@ -108,7 +108,7 @@ func group(i domain.Identity) types.Group {
 	return types.Group{GroupId: &i.ID, GroupName: &i.Name, Path: &i.Path, Arn: &i.ARN, CreateDate: &i.Created}
 }
 
-// tagList is the tags in the order of their keys; nil if there are none.
+// tagList returns the tags sorted by key, or nil if there are none.
 func tagList(tags map[string]string) []types.Tag {
 	var out []types.Tag
 	for _, key := range slices.Sorted(maps.Keys(tags)) {

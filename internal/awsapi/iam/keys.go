@@ -45,7 +45,7 @@ func (a api) getAccessKeyLastUsed(
 	return &iam.GetAccessKeyLastUsedOutput{UserName: awsapi.Optional(key.UserName), AccessKeyLastUsed: &used}, err
 }
 
-// oldest is the domain's order. Keys bear whole seconds.
+// oldest returns the key by which the domain sorts access keys. Their creation times are whole seconds.
 func oldest(k domain.AccessKey) string { return k.Created.UTC().Format(time.RFC3339) + " " + k.ID }
 
 func accessKey(k domain.AccessKey) types.AccessKeyMetadata {
@@ -61,7 +61,7 @@ func status(k domain.AccessKey) types.StatusType {
 	return types.StatusTypeInactive
 }
 
-// noAliases lists none: an account is known by its number here. Clients ask at sign-in.
+// noAliases returns no aliases, since an account is known by its number here. Clients ask for them at sign-in.
 func noAliases(_ context.Context, pass gate.Pass, _ parameters) ([]string, error) {
 	return nil, pass.Check()
 }

@@ -37,7 +37,7 @@ func set(target reflect.Value, value any) {
 	target.Set(reflect.ValueOf(value).Convert(target.Type()))
 }
 
-// One life of a user, a group and a policy that goes through every operation of the table, in this order.
+// A user, a group and a policy go through every operation of the table, in this order.
 func TestEveryOperationServes(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		values := map[string]any{
@@ -96,7 +96,7 @@ func TestEveryOperationServes(t *testing.T) {
 	})
 }
 
-// itemsField is the first list of an output.
+// itemsField returns the name of the first list in an output.
 func itemsField(out reflect.Value) int {
 	for i := range out.NumField() {
 		if out.Field(i).Kind() == reflect.Slice {

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// This file serves the policies that users and groups have: inline ones, and managed ones that are attached.
+// This file serves the policies of users and groups: inline policies, and attached managed policies.
 
 func (a api) putInline(tx *gate.Tx, p parameters) error {
 	return a.identities.PutInlinePolicy(tx, p.owner(), domain.InlinePolicy{
@@ -56,7 +56,7 @@ func (a api) deleteInline(tx *gate.Tx, p parameters) error {
 func inlineName(p domain.InlinePolicy) string   { return p.Name }
 func byInlineName(p domain.InlinePolicy) string { return policy.Fold(p.Name) }
 
-// encoded is a policy document as IAM's responses carry it: percent-encoded by RFC 3986.
+// encoded returns a policy document as IAM's responses carry it, percent-encoded by RFC 3986.
 func encoded(document string) *string {
 	return aws.String(strings.ReplaceAll(url.QueryEscape(document), "+", "%20"))
 }
@@ -104,7 +104,8 @@ func (a api) listEntitiesForPolicy(
 	return out, err
 }
 
-// matches reports whether an EntityFilter lets a kind of owner through. Who asks for what there is none of gets none.
+// matches reports whether an EntityFilter includes a kind of owner. A filter for entities that do not exist here
+// includes none.
 func matches(filter types.EntityType, kind domain.OwnerKind) bool {
 	return filter == "" || "AWS::IAM::"+string(filter) == kind.Type()
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestPagesOfOneAreTheWhole: a page is cut where the one before ended, by the key of its last item. So the order in
-// which the domain lists things and the order of the keys must be one, whatever letters the names are of: names of
-// inline policies were once listed without regard to case and cut with.
+// A page begins after the key of the last item of the page before. So the domain's order and the order of the keys
+// must be the same, whatever letters names have. Names of inline policies were once listed without regard to case,
+// but cut with regard to it.
 func TestPagesOfOneAreTheWhole(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		names := []string{"beta", "Alpha", "alpha_2", "alpha-3", "alpha.4", "Gamma", "delta", "al"}
@@ -51,7 +51,7 @@ func TestPagesOfOneAreTheWhole(t *testing.T) {
 				w.step("CreateAccessKey", map[string]any{"UserName": "Alpha"})
 			}
 		}
-		// One of the account's has the name of one of AWS's.
+		// The account has a policy with the name of one of AWS's.
 		w.step("CreatePolicy", map[string]any{"PolicyName": "readonlyaccess", "PolicyDocument": allowPush})
 		for _, arn := range []string{
 			"arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::111122223333:policy/readonlyaccess",
@@ -90,8 +90,8 @@ func TestPagesOfOneAreTheWhole(t *testing.T) {
 	})
 }
 
-// A marker holds what it was cut by: for policies with the longest names and paths it was longer than a marker may be,
-// and the second page could not be read.
+// A marker holds the key of the last item. For policies with the longest names and paths it was longer than a marker may
+// be, and the second page could not be read.
 func TestPagesOfTheLongestNames(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		long := strings.Repeat("x", 127)
@@ -112,7 +112,7 @@ func TestPagesOfTheLongestNames(t *testing.T) {
 	})
 }
 
-// page calls a listing and returns its items, each as text, and the next page's marker.
+// page calls a listing. It returns the items as text, and the marker of the next page.
 func (w *world) page(name string, values map[string]any, size int, marker string) (items []string, next string) {
 	w.Helper()
 	given := map[string]any{"MaxItems": int32(size)}

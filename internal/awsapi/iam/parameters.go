@@ -18,7 +18,7 @@ type parameters struct{ in reflect.Value }
 
 func parametersOf(in any) parameters { return parameters{reflect.ValueOf(in).Elem()} }
 
-// value is that of a field; nil if the input has none of the name.
+// value returns the value of a field, or nil if the input has no field of the name.
 func (p parameters) value(name string) any {
 	if field := p.in.FieldByName(name); field.IsValid() {
 		return field.Interface()
@@ -26,19 +26,19 @@ func (p parameters) value(name string) any {
 	return nil
 }
 
-// text is the value of a *string field; empty if it is not set.
+// text returns the value of a *string field. It is empty if the field is not set.
 func (p parameters) text(name string) string {
 	value, _ := p.value(name).(*string)
 	return aws.ToString(value)
 }
 
-// list is the value of a []string field.
+// list returns the value of a []string field.
 func (p parameters) list(name string) []string {
 	value, _ := p.value(name).([]string)
 	return value
 }
 
-// owner is the identity that an operation is about. Who is in a group is the group's matter.
+// owner returns the identity that an operation is about. An operation on a group's members is about the group.
 func (p parameters) owner() domain.Owner {
 	for _, named := range []struct {
 		field string
@@ -51,7 +51,7 @@ func (p parameters) owner() domain.Owner {
 	return domain.Owner{}
 }
 
-// query is the operation and all its parameters but those that say which page is wanted.
+// query returns the operation and all its parameters except those that select the page.
 func (p parameters) query() any {
 	query := map[string]any{"operation": nameOf(p.in.Type())}
 	for i := range p.in.NumField() {
@@ -63,7 +63,7 @@ func (p parameters) query() any {
 	return query
 }
 
-// checkTagKeys refuses two tags of one key: IAM compares tag keys without regard to case.
+// checkTagKeys refuses two tags with the same key. IAM compares tag keys without regard to case.
 func (p parameters) checkTagKeys() error {
 	seen := map[string]bool{}
 	for key := range p.tags() {
@@ -77,8 +77,8 @@ func (p parameters) checkTagKeys() error {
 	return nil
 }
 
-// conditions are IAM's own condition keys: what tags a request sets or removes, and which policy it attaches or
-// detaches.
+// conditions returns IAM's own condition keys: the tags that a request sets or removes, and the policy that it
+// attaches or detaches.
 func (p parameters) conditions() (policy.Keys, error) {
 	keys, err := awsapi.RequestTags(p.tags())
 	if err != nil {
@@ -93,7 +93,7 @@ func (p parameters) conditions() (policy.Keys, error) {
 	return keys, nil
 }
 
-// tags are those in the field Tags.
+// tags returns the tags in the field Tags.
 func (p parameters) tags() iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		tags, _ := p.value("Tags").([]types.Tag)

@@ -41,10 +41,11 @@ func (a api) deletePolicy(tx *gate.Tx, p parameters) error {
 	return a.identities.DeletePolicy(tx, p.text("PolicyArn"))
 }
 
-// byPolicyName is the domain's order: by name, and then by ARN. No name has a space.
+// byPolicyName returns the key by which the domain sorts managed policies: the name, then the ARN. No
+// name has a space.
 func byPolicyName(p domain.ManagedPolicy) string { return policy.Fold(p.Name) + " " + p.ARN }
 
-// managedPolicy is a policy as listings show it: without description and tags.
+// managedPolicy returns a policy as listings show it, without its description and tags.
 func managedPolicy(p domain.ManagedPolicy) types.Policy {
 	return types.Policy{
 		PolicyId: &p.ID, PolicyName: &p.Name, Path: &p.Path, Arn: &p.ARN, DefaultVersionId: &p.DefaultVersion,
@@ -90,7 +91,7 @@ func (a api) deleteVersion(tx *gate.Tx, p parameters) error {
 	return a.identities.DeletePolicyVersion(tx, p.text("PolicyArn"), p.text("VersionId"))
 }
 
-// newest is the domain's order: v10 before v9.
+// newest returns the key by which the domain sorts versions: v10 before v9.
 func newest(v domain.PolicyVersion) string { return fmt.Sprintf("%019d", 1<<62-v.Number) }
 
 func policyVersion(v domain.PolicyVersion) types.PolicyVersion {

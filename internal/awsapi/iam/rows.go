@@ -13,13 +13,13 @@ import (
 	"github.com/sallyport/sallyport/internal/page"
 )
 
-// The parameters of an operation: those it needs and those it may have. Any other is refused.
+// The parameters of an operation: those it needs and those it may have. All others are refused.
 type (
 	need []string
 	may  []string
 )
 
-// row is what all rows have in common. An operation is called as its input is, and so is its IAM action.
+// row returns what all rows share. The operation and its IAM action have the name of the input.
 func row[In, Out any](on asks, n need, m may) awsapi.Row[In, Out] {
 	name := nameOf(reflect.TypeFor[In]())
 	constraints := constraintsOf(name, n)
@@ -43,10 +43,10 @@ func row[In, Out any](on asks, n need, m may) awsapi.Row[In, Out] {
 	}
 }
 
-// nameOf is the operation whose input has the type.
+// nameOf returns the name of the operation whose input has the type.
 func nameOf(in reflect.Type) string { return strings.TrimSuffix(in.Name(), "Input") }
 
-// read is a row that answers what is there.
+// read returns the row of an operation that only reads.
 func read[In, Out any](
 	f func(ctx context.Context, pass gate.Pass, in *In) (*Out, error), on asks, n need, m may,
 ) awsapi.Operation {
@@ -55,20 +55,21 @@ func read[In, Out any](
 	return r.Operation()
 }
 
-// write is a row that makes something, and answers what was made.
+// write returns the row of an operation that makes something and returns it.
 func write[In, Out any](f func(tx *gate.Tx, in *In) (*Out, error), on asks, n need, m may) awsapi.Operation {
 	r := row[In, Out](on, n, m)
 	r.Write = f
 	return r.Operation()
 }
 
-// change is a row that changes something, and answers nothing.
+// change returns the row of an operation that changes something and returns nothing.
 func change[In, Out any](f func(tx *gate.Tx, p parameters) error, on asks, n need, m may) awsapi.Operation {
 	return write(func(tx *gate.Tx, in *In) (*Out, error) { return new(Out), f(tx, parametersOf(in)) }, on, n, m)
 }
 
-// list is a row that answers a page of a list. The domain has all the things in the order of key, different for each;
-// convert makes of a thing what the wire calls it, and the output has one field for a list of those.
+// list returns the row of an operation that returns a page of a list. all returns all things in the order of key,
+// which differs for each. convert turns a thing into its type on the wire, and the output has one field with a
+// list of that type.
 func list[In, Out, T, Wire any](
 	all func(ctx context.Context, pass gate.Pass, p parameters) ([]T, error), key func(T) string, convert func(T) Wire,
 	on asks, n need, m may,
@@ -93,8 +94,8 @@ func list[In, Out, T, Wire any](
 	}, on, n, append(m, "Marker", "MaxItems"))
 }
 
-// only is the name of the one field of the structure that has the type. It panics if there is none or more than one:
-// then the table is wrong.
+// only returns the name of the structure's one field of the type. It panics if there is none or more than one, since
+// the table is wrong then.
 func only(structure, fieldType reflect.Type) string {
 	var names []string
 	for _, field := range reflect.VisibleFields(structure) {
@@ -108,24 +109,23 @@ func only(structure, fieldType reflect.Type) string {
 	return names[0]
 }
 
-// The sizes of a page, in items.
+// The default and the maximum size of a page, in items.
 const (
 	defaultItems = 100
 	maxItems     = 1000
 )
 
-// cut takes the page that the request asks for out of all the things, and returns the marker of the next page, which is
-// nil on the last one.
+// cut returns the page that the request asks for, and the marker of the next page, which is nil on the last one.
 func cut[T any](all []T, key func(T) string, p parameters) (things []T, marker *string, err error) {
 	size := defaultItems
 	if given, _ := p.value("MaxItems").(*int32); given != nil {
-		size = int(*given) // in bounds, by constraints.go
+		size = int(*given) // in bounds, as constraints.go checks
 	}
 	things, next, err := page.Cut(all, key, size, p.text("Marker"), p.query())
 	return things, awsapi.Optional(next), err
 }
 
-// each turns the things into what the wire calls them; never nil.
+// each converts the things to their type on the wire. It never returns nil.
 func each[T, Wire any](things []T, convert func(T) Wire) []Wire {
 	out := make([]Wire, 0, len(things))
 	for _, thing := range things {

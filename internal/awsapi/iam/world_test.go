@@ -36,7 +36,7 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is IAM and STS behind the real pipeline, with a real database, spoken to by the SDK's own clients.
+// world is IAM and STS behind the real pipeline, on a real database. The SDK's own clients call it.
 type world struct {
 	*testing.T
 	ctx     context.Context
@@ -70,7 +70,7 @@ type nobody struct{}
 
 func (nobody) Observe(string, string, string, time.Duration) {}
 
-// each runs a test on each database. On SQLite every write is run twice, the first time in vain: see dbtest.SQLite.
+// each runs a test on each database. SQLite runs every write twice and rolls back the first time (see dbtest.SQLite).
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	dbtest.Each(t, func(t *testing.T, database *db.Writer) { test(t, newWorld(t, database)) })
 }
@@ -148,7 +148,7 @@ func (w *world) refused(err error, code, text string) {
 	}
 }
 
-// trail is every record so far, newest first.
+// trail returns all records, newest first.
 func (w *world) trail() []trail.Entry {
 	w.Helper()
 	entries, err := trail.NewLog(w.db.DB).Events(w.ctx, trail.Query{Limit: 10_000})

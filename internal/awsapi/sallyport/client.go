@@ -18,27 +18,29 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// ErrNoExtension says that a server is not a Sallyport: AWS itself, or another server compatible with it. A server that
-// only fails to answer gives another error: whoever goes on without our extension goes on without host keys.
-var ErrNoExtension = errors.New("this server has no Sallyport extension: the profile leads to AWS itself or to something else")
+// ErrNoExtension means that a server is not a Sallyport, but AWS itself or a compatible server. A server that only
+// fails to answer gives another error, because a caller who goes on without our extension has no host keys to check.
+var ErrNoExtension = errors.New(
+	"this server has no Sallyport extension: the profile leads to AWS itself or to something else")
 
-// maxAnswer bounds an answer, in bytes.
+// maxAnswer limits an answer, in bytes.
 const maxAnswer = 16 << 20
 
-// Client calls the service, in the manner of the AWS SDK's clients. It does not retry. It is safe for concurrent
-// use.
+// Client is a client of the service, like the AWS SDK's clients. It does not retry. It is safe for concurrent use.
 type Client struct{ config aws.Config }
 
 // NewFromConfig returns a client that uses the configuration's region, credentials, endpoint and HTTP client.
 func NewFromConfig(config aws.Config) *Client { return &Client{config: config} }
 
-// DescribeHosts is the operation of that name. Errors are ErrNoExtension, or smithy's as the SDK's clients give.
+// DescribeHosts calls the operation DescribeHosts. Errors are ErrNoExtension, or smithy's errors as from the
+// SDK's clients.
 func (c *Client) DescribeHosts(ctx context.Context, in *DescribeHostsInput) (*DescribeHostsOutput, error) {
 	out := new(DescribeHostsOutput)
 	return out, c.call(ctx, "DescribeHosts", in, out)
 }
 
-// CreateHostToken is the operation of that name. Errors are ErrNoExtension, or smithy's as the SDK's clients give.
+// CreateHostToken calls the operation CreateHostToken. Errors are ErrNoExtension, or smithy's errors as from the
+// SDK's clients.
 func (c *Client) CreateHostToken(ctx context.Context, in *CreateHostTokenInput) (*CreateHostTokenOutput, error) {
 	out := new(CreateHostTokenOutput)
 	return out, c.call(ctx, "CreateHostToken", in, out)
@@ -74,12 +76,13 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 		if response.StatusCode < http.StatusInternalServerError {
 			return err
 		}
-		err = fmt.Errorf("the answer is %s", response.Status) // of something in between, perhaps: it says nothing of the server
+		// The answer may come from a proxy. It says nothing about the server.
+		err = fmt.Errorf("the answer is %s", response.Status)
 	}
 	return &smithy.OperationError{ServiceID: "Sallyport", OperationName: operation, Err: err}
 }
 
-// request makes a signed request. Without an endpoint the SDK's clients go to AWS, which does not know us.
+// request returns a signed request. Without an endpoint the SDK's clients call AWS, which does not have the service.
 func (c *Client) request(ctx context.Context, operation string, in any) (*http.Request, error) {
 	if c.config.BaseEndpoint == nil {
 		return nil, ErrNoExtension
@@ -100,14 +103,15 @@ func (c *Client) request(ctx context.Context, operation string, in any) (*http.R
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, credentials, request, hex.EncodeToString(sum[:]), Name, c.config.Region, time.Now()); err != nil {
+	hash := hex.EncodeToString(sum[:])
+	err = v4.NewSigner().SignHTTP(ctx, credentials, request, hash, Name, c.config.Region, time.Now())
+	if err != nil {
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	return request, nil
 }
 
-// refusal reads an error of JSON 1.1. An answer in another dialect comes from a server that does not know the
-// service.
+// refusal reads an error of JSON 1.1. An answer in another format comes from a server that does not have the service.
 func refusal(body []byte) error {
 	var e struct {
 		Type    string `json:"__type"`

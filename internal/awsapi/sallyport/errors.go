@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf names faults as AWS's newer JSON services do.
+// errorOf returns the error for a fault, named as AWS's newer JSON services do.
 func errorOf(f *fault.Error) awswire.Error {
 	if e, ok := awsapi.JSONError(f); ok {
 		return e

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/internal/resource"
 )
 
-// DescribeHostsInput selects hosts: those of the ids, or all of the region in pages.
+// DescribeHostsInput selects hosts by their ids, or all hosts of the region, in pages.
 type DescribeHostsInput struct {
 	InstanceIds []string `json:",omitempty"`
 	MaxResults  *int32   `json:",omitempty"` // 5 to 1,000; not with InstanceIds
@@ -22,14 +22,14 @@ type DescribeHostsOutput struct {
 	NextToken string `json:",omitempty"` // empty on the last page
 }
 
-// Host is what a host's agent last said of its machine, and whether it is linked.
+// Host is what a host's agent last reported about its machine, and whether the host is linked.
 type Host struct {
 	InstanceId       string
 	Hostname         string
 	OperatingSystem  string
 	Addresses        []string // where sshd can be reached, the best first
 	SshPort          int32
-	HostKeys         []string // "TYPE BASE64": whoever connects should accept these and no others
+	HostKeys         []string // "TYPE BASE64"; clients should accept these and no others
 	Users            []string // local users with a login shell
 	KeyTypes         []string // of public keys that sshd accepts; empty if the host does not say
 	Problems         []string // sentences: why pushed keys do not work, or soon will not

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/internal/hosts"
 )
 
-// CreateHostTokenInput asks for a token by which one machine can enroll.
+// CreateHostTokenInput asks for a token with which one machine can enroll.
 type CreateHostTokenInput struct {
 	Name             string `json:",omitempty"` // of the instance: its Name tag
 	AvailabilityZone string `json:",omitempty"` // of the instance; the region's first if empty
@@ -27,7 +27,7 @@ type Tag struct {
 	Value string
 }
 
-// CreateHostTokenOutput is the token. It is shown this once.
+// CreateHostTokenOutput has the token, which is shown only once.
 type CreateHostTokenOutput struct {
 	Token   string // for `sallyport-host enroll`: one line, a secret
 	TokenId string // names the token in the trail
@@ -70,7 +70,7 @@ func (a api) createHostToken() awsapi.Operation {
 	}.Operation()
 }
 
-// tagsOf yields the tags the instance would have, its name first.
+// tagsOf returns the tags that the instance would get, its name first.
 func tagsOf(in *CreateHostTokenInput) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		if in.Name != "" && !yield("Name", in.Name) {

@@ -1,6 +1,6 @@
-// Package sallyport serves what AWS has no API for: enrolling hosts, and the facts about them that a careful
-// SSH client needs. It is one more service in AWS's manner, JSON 1.1 with the target prefix Target, signed for
-// the service Name and governed by the same policies.
+// Package sallyport serves what AWS has no API for: enrolling hosts, and the facts about them that a careful SSH
+// client needs. It is a service like AWS's: JSON 1.1 with the target prefix Target, signed for the service Name, and
+// governed by the same policies.
 package sallyport
 
 import (
@@ -16,7 +16,7 @@ const (
 	Target = "Sallyport_20261122" // X-Amz-Target is this, a dot and the operation
 )
 
-// Place is what a host must know to find and trust this server.
+// Place is what a host needs to find and trust this server.
 type Place struct {
 	Server      string // the server's URL for hosts: https://HOST:PORT
 	Fingerprint string // of the certificate authority, as ca.Fingerprint gives it

@@ -10,16 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awscloudtrail "github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	awseic "github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// A laptop whose clock is an hour off is refused with the code by which the SDK recognizes that. It takes the time
-// from our Date header and signs again, and its user notices nothing. EC2's RequestExpired, which we once
-// answered, is not one of those codes.
+// A laptop whose clock is an hour off is refused with a code by which the SDK recognizes that. The SDK takes the time
+// from our Date header and signs again, and the user notices nothing. EC2's RequestExpired, which was once the answer,
+// is not such a code.
 func TestSDKCorrectsItsClock(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
 		w := newWorld(t)
@@ -33,7 +32,7 @@ func TestSDKCorrectsItsClock(t *testing.T) {
 			code   string
 		}{
 			"ec2": {func(c aws.Config) error {
-				_, err := ec2Client(c).DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}})
+				_, err := ec2Client(c).DescribeInstances(t.Context(), describing(id))
 				return err
 			}, 401, "AuthFailure"},
 			"ec2-instance-connect": {func(c aws.Config) error {
@@ -65,30 +64,33 @@ func TestSDKCorrectsItsClock(t *testing.T) {
 	}
 }
 
-// Sessions end. By these codes clients know that they have to ask for a new one, and presigned requests, which
-// nobody can sign again, are refused with the same.
+// A request with a session that has ended gets the code by which clients know that they need a new session. A presigned
+// request, which the client cannot sign again, gets the same code.
 func TestWhatIsOverIsExpired(t *testing.T) {
 	w := newWorld(t)
 	over := w.login(gate.Principal{
-		Identity: trail.Identity{Type: "IAMUser", PrincipalID: "AIDABOB", ARN: "arn:aws:iam::" + account + ":user/bob", AccountID: account, UserName: "bob"},
-		Root:     true, SessionToken: "token", Expires: time.Now().Add(-time.Second),
+		Identity: trail.Identity{
+			Type: "IAMUser", PrincipalID: "AIDABOB", ARN: "arn:aws:iam::" + account + ":user/bob",
+			AccountID: account, UserName: "bob",
+		},
+		Root: true, SessionToken: "token", Expires: time.Now().Add(-time.Second),
 	})
 	_, err := ec2Client(over).DescribeRegions(t.Context(), nil)
 	refused(t, err, 400, "RequestExpired")
 	_, err = trailClient(over).LookupEvents(t.Context(), nil)
 	refused(t, err, 400, "ExpiredTokenException")
 	_, err = eicClient(over).SendSSHPublicKey(t.Context(), &awseic.SendSSHPublicKeyInput{
-		InstanceId: aws.String("i-00000000000000000"), InstanceOSUser: aws.String("admin"), SSHPublicKey: aws.String(publicKey()),
+		InstanceId: aws.String("i-00000000000000000"), InstanceOSUser: aws.String("admin"),
+		SSHPublicKey: aws.String(publicKey()),
 	})
-	if says := refused(t, err, 400, "ExpiredTokenException"); !strings.Contains(says, "Ask for a new one") {
-		t.Errorf("it says %q", says)
-	}
+	refused(t, err, 400, "ExpiredTokenException", "Ask for a new one")
 
 	who, err := w.root().Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/?Action=DescribeRegions&Version=2016-11-15&X-Amz-Expires=60", nil)
+	target := w.url + "/?Action=DescribeRegions&Version=2016-11-15&X-Amz-Expires=60"
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

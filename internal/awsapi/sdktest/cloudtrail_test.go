@@ -14,11 +14,18 @@ import (
 	awseic "github.com/aws/aws-sdk-go-v2/service/ec2instanceconnect"
 )
 
+// by returns the attribute by which events are looked up.
+func by(key types.LookupAttributeKey, value string) []types.LookupAttribute {
+	return []types.LookupAttribute{{AttributeKey: key, AttributeValue: &value}}
+}
+
 func TestLookupEvents(t *testing.T) {
 	w := newWorld(t)
 	id := w.enroll(nil)
-	alice := w.user("alice", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2-instance-connect:*","Resource":"*"}]}`)
-	pushed, err := eicClient(alice).SendSSHPublicKey(t.Context(), &awseic.SendSSHPublicKeyInput{InstanceId: &id, InstanceOSUser: aws.String("admin"), SSHPublicKey: aws.String(publicKey())})
+	alice := w.user("alice", allow("ec2-instance-connect:*", "*", ""))
+	pushed, err := eicClient(alice).SendSSHPublicKey(t.Context(), &awseic.SendSSHPublicKeyInput{
+		InstanceId: &id, InstanceOSUser: aws.String("admin"), SSHPublicKey: aws.String(publicKey()),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +34,7 @@ func TestLookupEvents(t *testing.T) {
 	client := trailClient(w.root())
 	lookup := func(key types.LookupAttributeKey, value string) []types.Event {
 		t.Helper()
-		out, err := client.LookupEvents(t.Context(), &awscloudtrail.LookupEventsInput{LookupAttributes: []types.LookupAttribute{{AttributeKey: key, AttributeValue: &value}}})
+		out, err := client.LookupEvents(t.Context(), &awscloudtrail.LookupEventsInput{LookupAttributes: by(key, value)})
 		if err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
@@ -38,23 +45,32 @@ func TestLookupEvents(t *testing.T) {
 		RequestID    string `json:"requestID"`
 		UserIdentity struct{ UserName string }
 	}
-	if err := json.Unmarshal([]byte(*push.CloudTrailEvent), &record); err != nil || record.RequestID != *pushed.RequestId || record.UserIdentity.UserName != "alice" {
+	err = json.Unmarshal([]byte(*push.CloudTrailEvent), &record)
+	if err != nil || record.RequestID != *pushed.RequestId || record.UserIdentity.UserName != "alice" {
 		t.Errorf("the record is %s, %v", *push.CloudTrailEvent, err)
 	}
-	if *push.Username != "alice" || *push.ReadOnly != "false" || !strings.HasPrefix(*push.AccessKeyId, "AKIA") || *push.Resources[0].ResourceName != id || *push.Resources[0].ResourceType != "AWS::EC2::Instance" {
+	if r := push.Resources[0]; *r.ResourceName != id || *r.ResourceType != "AWS::EC2::Instance" {
+		t.Errorf("the resource is %+v", r)
+	}
+	if *push.Username != "alice" || *push.ReadOnly != "false" || !strings.HasPrefix(*push.AccessKeyId, "AKIA") {
 		t.Errorf("the event is %+v", push)
 	}
 	for key, value := range map[types.LookupAttributeKey]string{
-		types.LookupAttributeKeyEventId: *push.EventId, types.LookupAttributeKeyEventSource: "ec2-instance-connect.amazonaws.com",
-		types.LookupAttributeKeyUsername: "alice", types.LookupAttributeKeyResourceName: id, types.LookupAttributeKeyResourceType: "AWS::EC2::Instance",
-		types.LookupAttributeKeyReadOnly: "false", types.LookupAttributeKeyAccessKeyId: *push.AccessKeyId,
+		types.LookupAttributeKeyEventId:      *push.EventId,
+		types.LookupAttributeKeyEventSource:  "ec2-instance-connect.amazonaws.com",
+		types.LookupAttributeKeyUsername:     "alice",
+		types.LookupAttributeKeyResourceName: id,
+		types.LookupAttributeKeyResourceType: "AWS::EC2::Instance",
+		types.LookupAttributeKeyReadOnly:     "false",
+		types.LookupAttributeKeyAccessKeyId:  *push.AccessKeyId,
 	} {
 		if !slices.ContainsFunc(lookup(key, value), func(e types.Event) bool { return *e.EventId == *push.EventId }) {
 			t.Errorf("not found by %s %s", key, value)
 		}
 	}
 	denied := lookup(types.LookupAttributeKeyUsername, "alice")[0] // the newest
-	if *denied.EventName != "DescribeInstances" || !strings.Contains(*denied.CloudTrailEvent, `"errorCode":"Client.UnauthorizedOperation"`) {
+	const code = `"errorCode":"Client.UnauthorizedOperation"`
+	if *denied.EventName != "DescribeInstances" || !strings.Contains(*denied.CloudTrailEvent, code) {
 		t.Errorf("the denial is %+v", denied)
 	}
 	if events := lookup(types.LookupAttributeKeyUsername, "nobody"); len(events) != 0 {
@@ -71,8 +87,10 @@ func TestLookupEventsPagesAndTimes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	attributes := []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String("DescribeRegions")}}
-	pages := awscloudtrail.NewLookupEventsPaginator(client, &awscloudtrail.LookupEventsInput{LookupAttributes: attributes, MaxResults: aws.Int32(3)})
+	attributes := by(types.LookupAttributeKeyEventName, "DescribeRegions")
+	pages := awscloudtrail.NewLookupEventsPaginator(client, &awscloudtrail.LookupEventsInput{
+		LookupAttributes: attributes, MaxResults: aws.Int32(3),
+	})
 	seen := map[string]bool{}
 	count := 0
 	for ; pages.HasMorePages(); count++ {
@@ -89,7 +107,9 @@ func TestLookupEventsPagesAndTimes(t *testing.T) {
 	}
 	now := time.Now()
 	between := func(from, to time.Time) int {
-		out, err := client.LookupEvents(t.Context(), &awscloudtrail.LookupEventsInput{LookupAttributes: attributes, StartTime: &from, EndTime: &to})
+		out, err := client.LookupEvents(t.Context(), &awscloudtrail.LookupEventsInput{
+			LookupAttributes: attributes, StartTime: &from, EndTime: &to,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,34 +131,35 @@ func TestLookupEventsErrors(t *testing.T) {
 	w := newWorld(t)
 	w.enroll(nil)
 	client := trailClient(w.root())
-	one := types.LookupAttribute{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String("EnrollHost")}
-	first, err := client.LookupEvents(t.Context(), &awscloudtrail.LookupEventsInput{LookupAttributes: []types.LookupAttribute{one}, MaxResults: aws.Int32(1)})
+	type input = awscloudtrail.LookupEventsInput
+	named := func(name string) input { return input{LookupAttributes: by(types.LookupAttributeKeyEventName, name)} }
+	one := named("EnrollHost")
+	one.MaxResults = aws.Int32(1)
+	first, err := client.LookupEvents(t.Context(), &one)
 	if err != nil || first.NextToken == nil {
 		t.Fatal(first, err)
 	}
-	type input = awscloudtrail.LookupEventsInput
-	named := func(name string) []types.LookupAttribute {
-		return []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: &name}}
-	}
-	for _, in := range []input{{EventCategory: types.EventCategoryInsight}, {LookupAttributes: named(strings.Repeat("é", 2000))}} {
+	for _, in := range []input{{EventCategory: types.EventCategoryInsight}, named(strings.Repeat("é", 2000))} {
 		if out, err := client.LookupEvents(t.Context(), &in); err != nil || len(out.Events) != 0 || out.NextToken != nil {
 			t.Errorf("%+v gives %+v, %v", in, out, err)
 		}
 	}
+	const attributes, times = "InvalidLookupAttributesException", "InvalidTimeRangeException"
+	now := time.Now()
 	for name, test := range map[string]struct {
 		in   input
 		code string
 	}{
-		"two attributes":  {input{LookupAttributes: []types.LookupAttribute{one, one}}, "InvalidLookupAttributesException"},
-		"unknown":         {input{LookupAttributes: []types.LookupAttribute{{AttributeKey: "Colour", AttributeValue: aws.String("red")}}}, "InvalidLookupAttributesException"},
-		"empty value":     {input{LookupAttributes: []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyEventName, AttributeValue: aws.String("")}}}, "InvalidLookupAttributesException"},
+		"two attributes":  {input{LookupAttributes: slices.Repeat(one.LookupAttributes, 2)}, attributes},
+		"unknown":         {input{LookupAttributes: by("Colour", "red")}, attributes},
+		"empty value":     {named(""), attributes},
 		"0":               {input{MaxResults: aws.Int32(0)}, "InvalidMaxResultsException"},
 		"51":              {input{MaxResults: aws.Int32(51)}, "InvalidMaxResultsException"},
 		"token":           {input{NextToken: aws.String("x")}, "InvalidNextTokenException"},
 		"token elsewhere": {input{NextToken: first.NextToken}, "InvalidNextTokenException"},
 		"other category":  {input{EventCategory: "Insight"}, "InvalidEventCategoryException"},
-		"long value":      {input{LookupAttributes: named(strings.Repeat("é", 2001))}, "InvalidLookupAttributesException"},
-		"time":            {input{StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now().Add(-time.Hour))}, "InvalidTimeRangeException"},
+		"long value":      {named(strings.Repeat("é", 2001)), attributes},
+		"time":            {input{StartTime: aws.Time(now), EndTime: aws.Time(now.Add(-time.Hour))}, times},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := client.LookupEvents(t.Context(), &test.in)

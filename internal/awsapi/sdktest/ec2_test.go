@@ -13,24 +13,43 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
+func describing(ids ...string) *awsec2.DescribeInstancesInput {
+	return &awsec2.DescribeInstancesInput{InstanceIds: ids}
+}
+
+func terminating(ids ...string) *awsec2.TerminateInstancesInput {
+	return &awsec2.TerminateInstancesInput{InstanceIds: ids}
+}
+
+func tag(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
+
+func filter(name string, values ...string) []types.Filter {
+	return []types.Filter{{Name: &name, Values: values}}
+}
+
 func TestDescribeInstances(t *testing.T) {
 	w := newWorld(t)
 	client := ec2Client(w.root())
 	id := w.enroll(map[string]string{"Name": "web", "team": "a"})
-	out, err := client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}})
+	out, err := client.DescribeInstances(t.Context(), describing(id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(out.Reservations) != 1 || len(out.Reservations[0].Instances) != 1 || aws.ToString(out.Reservations[0].OwnerId) != account {
+	if len(out.Reservations) != 1 || len(out.Reservations[0].Instances) != 1 || *out.Reservations[0].OwnerId != account {
 		t.Fatalf("reservations: %+v", out.Reservations)
 	}
 	i := out.Reservations[0].Instances[0]
 	got := []string{
-		*i.InstanceId, string(i.State.Name), *i.Placement.AvailabilityZoneId, *i.PrivateIpAddress, *i.PublicIpAddress, *i.Ipv6Address,
-		*i.PrivateDnsName, string(i.Architecture), *i.PlatformDetails, *i.Tags[0].Key, *i.Tags[0].Value, *i.Tags[1].Key,
+		*i.InstanceId, string(i.State.Name), *i.Placement.AvailabilityZoneId, *i.PrivateIpAddress, *i.PublicIpAddress,
+		*i.Ipv6Address, *i.PrivateDnsName, string(i.Architecture), *i.PlatformDetails,
+		*i.Tags[0].Key, *i.Tags[0].Value, *i.Tags[1].Key,
 	}
-	expected := []string{id, "running", "on-prem-1-az1", "10.0.0.7", "198.51.100.7", "2001:db8::7", "web-1", "x86_64", "Linux/UNIX", "Name", "web", "team"}
-	if !slices.Equal(got, expected) || *i.State.Code != 16 || time.Since(*i.LaunchTime) > time.Hour || i.LaunchTime.Nanosecond() != 0 || i.StateReason != nil {
+	expected := []string{
+		id, "running", "on-prem-1-az1", "10.0.0.7", "198.51.100.7",
+		"2001:db8::7", "web-1", "x86_64", "Linux/UNIX", "Name", "web", "team",
+	}
+	recent := time.Since(*i.LaunchTime) < time.Hour && i.LaunchTime.Nanosecond() == 0
+	if !slices.Equal(got, expected) || *i.State.Code != 16 || !recent || i.StateReason != nil {
 		t.Errorf("got %v, %v, want %v", got, i.LaunchTime, expected)
 	}
 	if e := w.last(); e.Name != "DescribeInstances" || !e.ReadOnly || e.Identity.Type != "Root" || e.ErrorCode != "" {
@@ -38,20 +57,25 @@ func TestDescribeInstances(t *testing.T) {
 	}
 
 	waiter := awsec2.NewInstanceRunningWaiter(client)
-	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}}, wait.Patience); err != nil {
+	if err := waiter.Wait(t.Context(), describing(id), wait.Patience); err != nil {
 		t.Errorf("the SDK's waiter: %v", err)
 	}
-	bare, err := client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{w.enroll(nil)}})
+	bare, err := client.DescribeInstances(t.Context(), describing(w.enroll(nil)))
 	if err != nil || bare.Reservations[0].Instances[0].Tags != nil {
 		t.Errorf("an instance without tags: %+v, %v", bare, err)
 	}
 	w.Dismiss(t.Context(), id)
-	out, err = client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}})
+	out, err = client.DescribeInstances(t.Context(), describing(id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i = out.Reservations[0].Instances[0]; i.State.Name != types.InstanceStateNameStopped || i.StateReason == nil || !strings.Contains(*i.StateReason.Message, "not connected") && !strings.Contains(*i.StateReason.Message, "never been") {
-		t.Errorf("unlinked: %+v, %+v", i.State, i.StateReason)
+	i = out.Reservations[0].Instances[0]
+	if i.State.Name != types.InstanceStateNameStopped || i.StateReason == nil {
+		t.Fatalf("unlinked: %+v, %+v", i.State, i.StateReason)
+	}
+	says := *i.StateReason.Message
+	if !strings.Contains(says, "not connected") && !strings.Contains(says, "never been") {
+		t.Errorf("it says %q", says)
 	}
 }
 
@@ -88,36 +112,37 @@ func TestEC2Errors(t *testing.T) {
 		return err
 	}
 	none := "i-00000000000000000"
-	state := []types.Filter{{Name: aws.String("instance-state-name"), Values: []string{"running"}}}
-	refused(t, describe(awsec2.DescribeInstancesInput{InstanceIds: []string{"i-1"}}), 400, "InvalidInstanceID.Malformed")
-	if says := refused(t, describe(awsec2.DescribeInstancesInput{InstanceIds: []string{id, none}}), 400, "InvalidInstanceID.NotFound"); says != "The instance ID '"+none+"' does not exist" {
+	state := filter("instance-state-name", "running")
+	refused(t, describe(*describing("i-1")), 400, "InvalidInstanceID.Malformed")
+	says := refused(t, describe(*describing(id, none)), 400, "InvalidInstanceID.NotFound")
+	if says != "The instance ID '"+none+"' does not exist" {
 		t.Errorf("it says %q", says)
 	}
-	filter := []types.Filter{{Name: aws.String("vpc-id"), Values: []string{"vpc-1"}}}
-	if says := refused(t, describe(awsec2.DescribeInstancesInput{Filters: filter}), 400, "InvalidParameterValue"); says != "The filter 'vpc-id' is invalid" {
+	vpc := awsec2.DescribeInstancesInput{Filters: filter("vpc-id", "vpc-1")}
+	says = refused(t, describe(vpc), 400, "InvalidParameterValue")
+	if says != "The filter 'vpc-id' is invalid" {
 		t.Errorf("it says %q", says)
 	}
-	refused(t, describe(awsec2.DescribeInstancesInput{MaxResults: aws.Int32(5), InstanceIds: []string{id}}), 400, "InvalidParameterCombination")
+	both := awsec2.DescribeInstancesInput{MaxResults: aws.Int32(5), InstanceIds: []string{id}}
+	refused(t, describe(both), 400, "InvalidParameterCombination")
 	refused(t, describe(awsec2.DescribeInstancesInput{MaxResults: aws.Int32(4)}), 400, "InvalidParameterValue")
 	refused(t, describe(awsec2.DescribeInstancesInput{MaxResults: aws.Int32(0)}), 400, "InvalidParameterValue")
 	refused(t, describe(awsec2.DescribeInstancesInput{NextToken: aws.String("x")}), 400, "InvalidPaginationToken")
 	refused(t, describe(awsec2.DescribeInstancesInput{Filters: slices.Repeat(state, 51)}), 400, "FilterLimitExceeded")
-	refused(t, describe(awsec2.DescribeInstancesInput{InstanceIds: slices.Repeat([]string{id}, 1001)}), 400, "InvalidParameterValue")
+	refused(t, describe(*describing(slices.Repeat([]string{id}, 1001)...)), 400, "InvalidParameterValue")
 	refused(t, describe(awsec2.DescribeInstancesInput{DryRun: aws.Bool(true)}), 412, "DryRunOperation")
 
 	_, err := client.RunInstances(t.Context(), &awsec2.RunInstancesInput{MinCount: aws.Int32(1), MaxCount: aws.Int32(1)})
 	refused(t, err, 400, "InvalidAction")
-	_, err = client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{id}, SkipOsShutdown: aws.Bool(true)})
-	if says := refused(t, err, 400, "UnsupportedOperation"); !strings.Contains(says, "SkipOsShutdown") {
-		t.Errorf("it says %q", says)
-	}
+	_, err = client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{
+		InstanceIds: []string{id}, SkipOsShutdown: aws.Bool(true),
+	})
+	refused(t, err, 400, "UnsupportedOperation", "SkipOsShutdown")
 
 	ghost := w.root()
 	ghost.Region = "us-east-1"
 	_, err = ec2Client(ghost).DescribeRegions(t.Context(), &awsec2.DescribeRegionsInput{})
-	if says := refused(t, err, 401, "AuthFailure"); !strings.Contains(says, region) {
-		t.Errorf("it says %q", says)
-	}
+	refused(t, err, 401, "AuthFailure", region)
 	bad := w.root()
 	w.mu.Lock()
 	clear(w.principals)
@@ -126,7 +151,7 @@ func TestEC2Errors(t *testing.T) {
 	refused(t, err, 401, "AuthFailure")
 }
 
-// Policies written for EC2 decide by where a request goes and what an instance is.
+// Policies written for EC2 decide by the region of a request and by properties of the instance.
 func TestEC2ConditionKeys(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.enroll(nil), w.enroll(nil)
@@ -142,21 +167,22 @@ func TestEC2ConditionKeys(t *testing.T) {
 		`"Null":{"ec2:Tenancy":"true"}`:                        false,
 		`"StringEquals":{"ec2:ResourceTag/team":"a"}`:          false,
 	} {
-		user := ec2Client(w.user("alice", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:*","Resource":"*","Condition":{`+condition+`}}}`))
-		_, err := user.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a}, DryRun: aws.Bool(true)})
+		user := ec2Client(w.user("alice", allow("ec2:*", "*", condition)))
+		_, err := user.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{
+			InstanceIds: []string{a}, DryRun: aws.Bool(true),
+		})
 		if allowed {
 			refused(t, err, 412, "DryRunOperation")
 		} else {
 			refused(t, err, 403, "UnauthorizedOperation")
 		}
 	}
-	elsewhere := w.user("carol", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:*","Resource":"*",
-		"Condition":{"StringEquals":{"ec2:AvailabilityZone":"on-prem-1a"}}}}`)
+	elsewhere := w.user("carol", allow("ec2:*", "*", `"StringEquals":{"ec2:AvailabilityZone":"on-prem-1a"}`))
 	elsewhere.Region = "on-prem-2"
-	_, err := ec2Client(elsewhere).TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a}})
-	refused(t, err, 403, "UnauthorizedOperation") // another region's instance has no zone there
-	here := ec2Client(w.user("bob", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*",
-		"Condition":{"StringEquals":{"ec2:Region":"on-prem-1"},"Null":{"ec2:InstanceID":"true"}}}}`))
+	_, err := ec2Client(elsewhere).TerminateInstances(t.Context(), terminating(a))
+	refused(t, err, 403, "UnauthorizedOperation") // the instance is not in that region, so the ask has no zone
+	here := ec2Client(w.user("bob", allow("ec2:Describe*", "*",
+		`"StringEquals":{"ec2:Region":"on-prem-1"},"Null":{"ec2:InstanceID":"true"}`)))
 	if _, err := here.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{}); err != nil {
 		t.Errorf("a listing by region: %v", err)
 	}
@@ -167,33 +193,39 @@ func TestEC2Denials(t *testing.T) {
 	mine, other := w.enroll(map[string]string{"team": "a"}), w.enroll(map[string]string{"team": "b"})
 	alice := ec2Client(w.user("alice", `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"},
-		{"Effect":"Allow","Action":["ec2:TerminateInstances"],"Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}},
-		{"Effect":"Allow","Action":"ec2:CreateTags","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"a"},"ForAllValues:StringEquals":{"aws:TagKeys":["team","Name"]}}},
+		{"Effect":"Allow","Action":["ec2:TerminateInstances"],"Resource":"*",
+			"Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}},
+		{"Effect":"Allow","Action":"ec2:CreateTags","Resource":"*","Condition":{
+			"StringEquals":{"aws:RequestTag/team":"a"},"ForAllValues:StringEquals":{"aws:TagKeys":["team","Name"]}}},
 		{"Sid":"NoUntag","Effect":"Deny","Action":"ec2:DeleteTags","Resource":"*"}]}`))
-	_, err := alice.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{mine, other}})
+	_, err := alice.TerminateInstances(t.Context(), terminating(mine, other))
 	says := refused(t, err, 403, "UnauthorizedOperation")
-	expected := "You are not authorized to perform this operation. User: arn:aws:iam::" + account + ":user/alice is not authorized to perform: ec2:TerminateInstances on resource: arn:aws:ec2:" + region + ":" + account + ":instance/" + other + " because no identity-based policy allows the ec2:TerminateInstances action"
+	expected := "You are not authorized to perform this operation. User: arn:aws:iam::" + account + ":user/alice " +
+		"is not authorized to perform: ec2:TerminateInstances " +
+		"on resource: arn:aws:ec2:" + region + ":" + account + ":instance/" + other + " " +
+		"because no identity-based policy allows the ec2:TerminateInstances action"
 	if says != expected {
 		t.Errorf("it says\n%s, want\n%s", says, expected)
 	}
-	if e := w.last(); e.ErrorCode != "Client.UnauthorizedOperation" || e.Identity.UserName != "alice" || e.Response != nil {
+	e := w.last()
+	if e.ErrorCode != "Client.UnauthorizedOperation" || e.Identity.UserName != "alice" || e.Response != nil {
 		t.Errorf("the event is %+v", e)
 	}
-	if _, err = alice.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{mine}, DryRun: aws.Bool(true)}); err != nil {
-		refused(t, err, 412, "DryRunOperation")
-	}
+	_, err = alice.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{
+		InstanceIds: []string{mine}, DryRun: aws.Bool(true),
+	})
+	refused(t, err, 412, "DryRunOperation")
 	_, err = alice.DeleteTags(t.Context(), &awsec2.DeleteTagsInput{Resources: []string{mine}})
-	if says := refused(t, err, 403, "UnauthorizedOperation"); !strings.Contains(says, "explicit deny") || !strings.Contains(says, "NoUntag") {
-		t.Errorf("it says %q", says)
-	}
-	tag := func(key, value string) error {
-		_, err := alice.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{mine}, Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("a")}, {Key: &key, Value: &value}}})
+	refused(t, err, 403, "UnauthorizedOperation", "explicit deny", "NoUntag")
+	create := func(more types.Tag) error {
+		tags := []types.Tag{tag("team", "a"), more}
+		_, err := alice.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{mine}, Tags: tags})
 		return err
 	}
-	refused(t, tag("other", ""), 403, "UnauthorizedOperation")
-	refused(t, tag("Team", "b"), 403, "UnauthorizedOperation") // a second tag, by which the condition on the first does not hold
-	refused(t, tag("team", "b"), 400, "InvalidParameterValue")
-	if err := tag("Name", "x"); err != nil {
+	refused(t, create(tag("other", "")), 403, "UnauthorizedOperation")
+	refused(t, create(tag("Team", "b")), 403, "UnauthorizedOperation") // the condition on team has both values
+	refused(t, create(tag("team", "b")), 400, "InvalidParameterValue")
+	if err := create(tag("Name", "x")); err != nil {
 		t.Error(err)
 	}
 	_, err = ec2Client(w.user("bob", "")).DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{})
@@ -204,7 +236,7 @@ func TestTerminateInstances(t *testing.T) {
 	w := newWorld(t)
 	client := ec2Client(w.root())
 	a, b := w.enroll(nil), w.enroll(nil)
-	_, err := client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a, "i-00000000"}})
+	_, err := client.TerminateInstances(t.Context(), terminating(a, "i-00000000"))
 	refused(t, err, 400, "InvalidInstanceID.NotFound")
 	_, err = client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{}})
 	if says := refused(t, err, 400, "InvalidParameterCombination"); says != "No instances specified" {
@@ -213,27 +245,40 @@ func TestTerminateInstances(t *testing.T) {
 	if len(w.dismissed) != 0 {
 		t.Fatal("one bad id, and something was done")
 	}
-	out, err := client.TerminateInstances(t.Context(), &awsec2.TerminateInstancesInput{InstanceIds: []string{a}})
+	out, err := client.TerminateInstances(t.Context(), terminating(a))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := out.TerminatingInstances[0]; *c.InstanceId != a || c.PreviousState.Name != "running" || c.CurrentState.Name != "terminated" || !slices.Equal(w.dismissed, []string{a}) {
-		t.Errorf("changed %+v, dismissed %v", c, w.dismissed)
+	c := out.TerminatingInstances[0]
+	if *c.InstanceId != a || c.PreviousState.Name != "running" || c.CurrentState.Name != "terminated" {
+		t.Errorf("changed %+v", c)
+	}
+	if !slices.Equal(w.dismissed, []string{a}) {
+		t.Errorf("dismissed %v", w.dismissed)
 	}
 	e := w.last()
-	if items, _ := e.Response["instancesSet"].(map[string]any); items == nil || len(e.Resources) != 1 || e.Resources[0].Name() != a {
+	items, _ := e.Response["instancesSet"].(map[string]any)
+	if items == nil || len(e.Resources) != 1 || e.Resources[0].Name() != a {
 		t.Errorf("the event is %+v", e)
 	}
-	statuses, err := client.DescribeInstanceStatus(t.Context(), &awsec2.DescribeInstanceStatusInput{})
-	if err != nil || len(statuses.InstanceStatuses) != 1 || *statuses.InstanceStatuses[0].InstanceId != b || statuses.InstanceStatuses[0].InstanceStatus.Status != "ok" {
-		t.Errorf("statuses: %+v, %v", statuses, err)
+	status := func(in awsec2.DescribeInstanceStatusInput) types.InstanceStatus {
+		out, err := client.DescribeInstanceStatus(t.Context(), &in)
+		if err != nil || len(out.InstanceStatuses) != 1 {
+			t.Fatalf("statuses: %+v, %v", out, err)
+		}
+		return out.InstanceStatuses[0]
 	}
-	statuses, err = client.DescribeInstanceStatus(t.Context(), &awsec2.DescribeInstanceStatusInput{IncludeAllInstances: aws.Bool(true), Filters: []types.Filter{{Name: aws.String("instance-state-name"), Values: []string{"terminated"}}}})
-	if err != nil || len(statuses.InstanceStatuses) != 1 || *statuses.InstanceStatuses[0].InstanceId != a || statuses.InstanceStatuses[0].SystemStatus.Status != "not-applicable" {
-		t.Errorf("statuses: %+v, %v", statuses, err)
+	if s := status(awsec2.DescribeInstanceStatusInput{}); *s.InstanceId != b || s.InstanceStatus.Status != "ok" {
+		t.Errorf("running: %+v", s)
+	}
+	s := status(awsec2.DescribeInstanceStatusInput{
+		IncludeAllInstances: aws.Bool(true), Filters: filter("instance-state-name", "terminated"),
+	})
+	if *s.InstanceId != a || s.SystemStatus.Status != "not-applicable" {
+		t.Errorf("terminated: %+v", s)
 	}
 	waiter := awsec2.NewInstanceTerminatedWaiter(client)
-	if err := waiter.Wait(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{a}}, wait.Patience); err != nil {
+	if err := waiter.Wait(t.Context(), describing(a), wait.Patience); err != nil {
 		t.Errorf("the SDK's waiter: %v", err)
 	}
 }
@@ -242,52 +287,68 @@ func TestTagsAndPlaces(t *testing.T) {
 	w := newWorld(t)
 	client := ec2Client(w.root())
 	id := w.enroll(nil)
-	if _, err := client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("1")}, {Key: aws.String("b")}}}); err != nil {
+	create := func(ids []string, tags ...types.Tag) error {
+		_, err := client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: ids, Tags: tags})
+		return err
+	}
+	remove := func(tags ...types.Tag) error {
+		_, err := client.DeleteTags(t.Context(), &awsec2.DeleteTagsInput{Resources: []string{id}, Tags: tags})
+		return err
+	}
+	if err := create([]string{id}, tag("a", "1"), types.Tag{Key: aws.String("b")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.DeleteTags(t.Context(), &awsec2.DeleteTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("2")}, {Key: aws.String("b"), Value: aws.String("")}}}); err != nil {
+	if err := remove(tag("a", "2"), tag("b", "")); err != nil {
 		t.Fatal(err)
 	}
-	tags, err := client.DescribeTags(t.Context(), &awsec2.DescribeTagsInput{Filters: []types.Filter{{Name: aws.String("resource-id"), Values: []string{id}}}})
-	if err != nil || len(tags.Tags) != 1 || *tags.Tags[0].Key != "a" || tags.Tags[0].ResourceType != types.ResourceTypeInstance {
+	tags, err := client.DescribeTags(t.Context(), &awsec2.DescribeTagsInput{Filters: filter("resource-id", id)})
+	if err != nil || len(tags.Tags) != 1 || *tags.Tags[0].Key != "a" || tags.Tags[0].ResourceType != "instance" {
 		t.Errorf("tags: %+v, %v", tags, err)
 	}
 	for _, bad := range []string{"vol-0123456789abcdef0", "web", "i-", "Name=web"} {
-		_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id, bad}, Tags: []types.Tag{{Key: aws.String("a")}}})
-		refused(t, err, 400, "InvalidID")
+		refused(t, create([]string{id, bad}, tag("a", "")), 400, "InvalidID")
 	}
-	cases := []types.Tag{{Key: aws.String("Env"), Value: aws.String("1")}, {Key: aws.String("env"), Value: aws.String("2")}}
-	if _, err := client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id}, Tags: cases}); err != nil {
+	cases := []types.Tag{tag("Env", "1"), tag("env", "2")}
+	if err := create([]string{id}, cases...); err != nil {
 		t.Errorf("keys of two spellings are two: %v", err)
 	}
-	if _, err := client.DeleteTags(t.Context(), &awsec2.DeleteTagsInput{Resources: []string{id}, Tags: cases[:1]}); err != nil {
+	if err := remove(cases[0]); err != nil {
 		t.Error(err)
 	}
-	out, err := client.DescribeInstances(t.Context(), &awsec2.DescribeInstancesInput{InstanceIds: []string{id}})
-	if err != nil || len(out.Reservations[0].Instances[0].Tags) != 2 || *out.Reservations[0].Instances[0].Tags[1].Key != "env" {
-		t.Errorf("one of the spellings was deleted, left are %+v, %v", out, err)
+	out, err := client.DescribeInstances(t.Context(), describing(id))
+	if err != nil {
+		t.Fatal(err)
 	}
-	crowd := slices.Repeat([]string{id}, 1001)
-	_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: crowd, Tags: cases})
-	refused(t, err, 400, "InvalidParameterValue")
-	_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{{Key: aws.String("aws:a")}}})
-	refused(t, err, 400, "InvalidParameterValue")
+	if left := out.Reservations[0].Instances[0].Tags; len(left) != 2 || *left[1].Key != "env" {
+		t.Errorf("one of the spellings was deleted, left are %+v", left)
+	}
+	refused(t, create(slices.Repeat([]string{id}, 1001), cases...), 400, "InvalidParameterValue")
+	refused(t, create([]string{id}, tag("aws:a", "")), 400, "InvalidParameterValue")
 	var many []types.Tag
 	for c := range 51 {
-		many = append(many, types.Tag{Key: aws.String(strings.Repeat("k", c+1))})
+		many = append(many, tag(strings.Repeat("k", c+1), ""))
 	}
-	_, err = client.CreateTags(t.Context(), &awsec2.CreateTagsInput{Resources: []string{id}, Tags: many})
-	refused(t, err, 400, "TagLimitExceeded")
+	refused(t, create([]string{id}, many...), 400, "TagLimitExceeded")
 
-	regions, err := client.DescribeRegions(t.Context(), &awsec2.DescribeRegionsInput{AllRegions: aws.Bool(true)})
-	if err != nil || len(regions.Regions) != 2 || *regions.Regions[1].RegionName != "on-prem-2" || *regions.Regions[0].Endpoint != "sallyport.example:8443" {
-		t.Errorf("regions: %+v, %v", regions, err)
+	found, err := client.DescribeRegions(t.Context(), &awsec2.DescribeRegionsInput{AllRegions: aws.Bool(true)})
+	if err != nil || len(found.Regions) != 2 {
+		t.Fatalf("regions: %+v, %v", found, err)
 	}
-	zones, err := client.DescribeAvailabilityZones(t.Context(), &awsec2.DescribeAvailabilityZonesInput{ZoneIds: []string{"on-prem-1-az2"}})
-	if err != nil || len(zones.AvailabilityZones) != 1 || *zones.AvailabilityZones[0].ZoneName != "on-prem-1b" || zones.AvailabilityZones[0].State != types.AvailabilityZoneStateAvailable {
-		t.Errorf("zones: %+v, %v", zones, err)
+	if r := found.Regions; *r[1].RegionName != "on-prem-2" || *r[0].Endpoint != "sallyport.example:8443" {
+		t.Errorf("regions: %+v", r)
 	}
-	_, err = client.DescribeAvailabilityZones(t.Context(), &awsec2.DescribeAvailabilityZonesInput{ZoneNames: []string{"us-east-1a"}})
+	zones := func(in awsec2.DescribeAvailabilityZonesInput) ([]types.AvailabilityZone, error) {
+		out, err := client.DescribeAvailabilityZones(t.Context(), &in)
+		if err != nil {
+			return nil, err
+		}
+		return out.AvailabilityZones, nil
+	}
+	z, err := zones(awsec2.DescribeAvailabilityZonesInput{ZoneIds: []string{"on-prem-1-az2"}})
+	if err != nil || len(z) != 1 || *z[0].ZoneName != "on-prem-1b" || z[0].State != "available" {
+		t.Errorf("zones: %+v, %v", z, err)
+	}
+	_, err = zones(awsec2.DescribeAvailabilityZonesInput{ZoneNames: []string{"us-east-1a"}})
 	refused(t, err, 400, "InvalidParameterValue")
 }
 
@@ -304,7 +365,7 @@ func TestInstanceTypes(t *testing.T) {
 	for name, in := range map[string]*awsec2.DescribeInstanceTypesInput{
 		"all":       {},
 		"by name":   {InstanceTypes: []types.InstanceType{of}},
-		"by filter": {Filters: []types.Filter{{Name: aws.String("instance-type"), Values: []string{"h*"}}}},
+		"by filter": {Filters: filter("instance-type", "h*")},
 	} {
 		out, err := client.DescribeInstanceTypes(t.Context(), in)
 		if err != nil || len(out.InstanceTypes) != 1 || out.InstanceTypes[0].InstanceType != of {

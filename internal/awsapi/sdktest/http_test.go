@@ -1,23 +1,19 @@
 package sdktest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
-
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 )
 
 const form = "application/x-www-form-urlencoded; charset=utf-8"
 
-// sent is what a client of the service sends, signed by the root user, and how it is answered: status and body.
+// sent sends a request as the service's client does, signed by the root user. It returns the status and the body of the
+// answer.
 func (w *world) sent(service, method, body string, header http.Header) (int, string) {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+"/", strings.NewReader(body))
@@ -27,15 +23,7 @@ func (w *world) sent(service, method, body string, header http.Header) (int, str
 	for name, values := range header {
 		r.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	sum := sha256.Sum256([]byte(body))
-	config := w.root()
-	who, err := config.Credentials.Retrieve(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := v4.NewSigner().SignHTTP(w.t.Context(), who, r, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
-		w.t.Fatal(err)
-	}
+	sign(w.t, w.root(), service, r, []byte(body))
 	return answer(w.t, r)
 }
 
@@ -53,43 +41,54 @@ func answer(t *testing.T, r *http.Request) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// With one endpoint URL for all of AWS, calls of every service arrive here. Their clients must be able to read the
-// refusal: botocore ended in a parser's error when CloudFormation was answered in JSON.
+// If a client has one endpoint URL for all of AWS, calls of every service arrive here. Their clients must be able to
+// read the refusal: botocore ended in a parser's error when CloudFormation was answered in JSON.
 func TestServicesNotServed(t *testing.T) {
 	w := newWorld(t)
+	forms := http.Header{"Content-Type": {form}}
+	json := http.Header{
+		"Content-Type": {"application/x-amz-json-1.0"}, "X-Amz-Target": {"DynamoDB_20120810.ListTables"},
+	}
+	const inXML, inJSON = "<ErrorResponse", `{"__type":"UnknownOperationException"`
 	for service, test := range map[string]struct {
 		method, body string
 		header       http.Header
 		want         string
 	}{
-		"cloudformation": {"POST", "Action=ListStacks&Version=2010-05-15", http.Header{"Content-Type": {form}}, "<ErrorResponse"},
-		"s3":             {"GET", "", nil, "<ErrorResponse"},
-		"dynamodb":       {"POST", "{}", http.Header{"Content-Type": {"application/x-amz-json-1.0"}, "X-Amz-Target": {"DynamoDB_20120810.ListTables"}}, `{"__type":"UnknownOperationException"`},
-		"eks":            {"GET", "", nil, `{"__type":"UnknownOperationException"`},
+		"cloudformation": {"POST", "Action=ListStacks&Version=2010-05-15", forms, inXML},
+		"s3":             {"GET", "", nil, inXML},
+		"dynamodb":       {"POST", "{}", json, inJSON},
+		"eks":            {"GET", "", nil, inJSON},
 	} {
 		status, body := w.sent(service, test.method, test.body, test.header)
-		if status != 400 || !strings.Contains(body, test.want) || !strings.Contains(body, "not served here. Served are: cloudtrail, ec2, ") {
+		served := strings.Contains(body, "not served here. Served are: cloudtrail, ec2, ")
+		if status != 400 || !strings.Contains(body, test.want) || !served {
 			t.Errorf("%s is answered with %d %s", service, status, body)
 		}
 	}
 }
 
-// Whatever comes gets an answer, in the dialect of whoever sent it. A body over the limit once ended the
-// connection: there was no service yet to say so.
+// A body that cannot be read is refused in the protocol of its sender. A body over the limit once ended the connection
+// without an answer, because the service was not known yet.
 func TestBodiesThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	target := http.Header{"X-Amz-Target": {"CloudTrail_20131101.LookupEvents"}}
 	tooLarge := strings.Repeat("a", awsapi.MaxBody+1)
+	forms := http.Header{"Content-Type": {form}}
 	zipped := http.Header{"Content-Type": {form}, "Content-Encoding": {"gzip"}}
-	chunked := http.Header{"Content-Type": {form}, "Content-Encoding": {"aws-chunked"}, "X-Amz-Content-Sha256": {"STREAMING-UNSIGNED-PAYLOAD-TRAILER"}}
+	chunked := http.Header{
+		"Content-Type": {form}, "Content-Encoding": {"aws-chunked"},
+		"X-Amz-Content-Sha256": {"STREAMING-UNSIGNED-PAYLOAD-TRAILER"},
+	}
+	const limit = "larger than 1048576 bytes"
 	for name, test := range map[string]struct {
 		service, body string
 		header        http.Header
 		want          []string
 	}{
-		"too large, ec2":        {"ec2", tooLarge, http.Header{"Content-Type": {form}}, []string{"<Response><Errors>", "InvalidRequest", "larger than 1048576 bytes"}},
-		"too large, cloudtrail": {"cloudtrail", tooLarge, target, []string{`{"__type":"SerializationException"`, "larger than 1048576 bytes"}},
-		"too large, no service": {"s3", tooLarge, nil, []string{"<ErrorResponse", "larger than 1048576 bytes"}},
+		"too large, ec2":        {"ec2", tooLarge, forms, []string{"<Response><Errors>", "InvalidRequest", limit}},
+		"too large, cloudtrail": {"cloudtrail", tooLarge, target, []string{`{"__type":"SerializationException"`, limit}},
+		"too large, no service": {"s3", tooLarge, nil, []string{"<ErrorResponse", limit}},
 		"compressed":            {"ec2", "\x1f\x8b", zipped, []string{"<Response><Errors>", "Content-Encoding: gzip"}},
 		"in chunks":             {"ec2", "0\r\n\r\n", chunked, []string{"<Response><Errors>", "aws-chunked"}},
 	} {
@@ -104,7 +103,7 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Nothing signed, nothing asked: probes and browsers get an answer as well.
+// Probes and browsers send requests that are not signed and name no operation. They get an answer as well.
 func TestBareRequests(t *testing.T) {
 	w := newWorld(t)
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"} {
@@ -119,16 +118,17 @@ func TestBareRequests(t *testing.T) {
 	}
 }
 
-// Who comes from another machine without TLS is told so in their own dialect. A line of plain text, which it once
-// was, is a parser's error to most clients.
+// A client that comes from another machine without TLS is told so in its own protocol. The answer was once a line of
+// plain text, on which most clients end in a parser's error.
 func TestPlainHTTPFromElsewhere(t *testing.T) {
 	w := newWorld(t)
+	const regions = "Action=DescribeRegions&Version=2016-11-15"
 	for want, header := range map[string]http.Header{
 		"<Code>UnauthorizedOperation</Code>":    {"Content-Type": {form}},
 		`{"__type":"AccessDeniedException"`:     {"X-Amz-Target": {"CloudTrail_20131101.LookupEvents"}},
 		`{"__type":"AuthException","Message":"`: {"X-Amz-Target": {"AWSEC2InstanceConnectService.SendSSHPublicKey"}},
 	} {
-		r := httptest.NewRequest("POST", "http://sallyport.example/", strings.NewReader("Action=DescribeRegions&Version=2016-11-15"))
+		r := httptest.NewRequest("POST", "http://sallyport.example/", strings.NewReader(regions))
 		r.Header, r.RemoteAddr = header, "192.0.2.1:12345"
 		answer := httptest.NewRecorder()
 		w.pipeline.ServeHTTP(answer, r)

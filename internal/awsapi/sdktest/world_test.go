@@ -1,11 +1,13 @@
-// Package sdktest tests the services as AWS's SDK for Go sees them: through the whole pipeline, over a real
-// database. Only the far end of the hosts' links is made up.
+// Package sdktest tests the services as AWS's SDK for Go sees them: through the whole pipeline, on a real database.
+// Only the hosts' end of the links is simulated.
 package sdktest
 
 import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awscloudtrail "github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -51,7 +54,7 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is a control plane with these services, as far as a client can tell.
+// world is a control plane with the services, as far as a client can tell.
 type world struct {
 	t         *testing.T
 	url       string
@@ -98,7 +101,9 @@ func newWorld(t *testing.T) *world {
 		ec2.New(instances, tags),
 		eic.New(keys),
 		cloudtrail.New(trail.NewLog(w.db.DB), w.now),
-		sallyport.New(w.hosts, instances, sallyport.Place{Server: "https://sallyport.example:8443", Fingerprint: fingerprint}),
+		sallyport.New(w.hosts, instances, sallyport.Place{
+			Server: "https://sallyport.example:8443", Fingerprint: fingerprint,
+		}),
 	)
 	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		answer.Header().Set("Date", w.now().UTC().Format(http.TimeFormat)) // net/http would give the client's own time
@@ -109,7 +114,12 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) now() time.Time                          { w.mu.Lock(); defer w.mu.Unlock(); return time.Now().Add(w.ahead) }
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead)
+}
+
 func (w *world) Observe(_, _, _ string, _ time.Duration) {}
 func (w *world) Problem(string) string                   { return "" }
 
@@ -148,15 +158,20 @@ func (w *world) Principal(_ context.Context, id string) (gate.Principal, error) 
 	return p, nil
 }
 
-// root is the configuration of a client with the root user's key.
+// root returns the configuration of a client with the root user's key.
 func (w *world) root() aws.Config {
-	return w.login(gate.Principal{Identity: trail.Identity{Type: "Root", PrincipalID: account, ARN: "arn:aws:iam::" + account + ":root", AccountID: account}, Root: true})
+	return w.login(gate.Principal{Root: true, Identity: trail.Identity{
+		Type: "Root", PrincipalID: account, ARN: "arn:aws:iam::" + account + ":root", AccountID: account,
+	}})
 }
 
-// user is that of a user with the policy; none for a user who may do nothing.
+// user returns the configuration of a client of a user with the policy. Without one the user may do nothing.
 func (w *world) user(name, document string) aws.Config {
 	w.t.Helper()
-	p := gate.Principal{Identity: trail.Identity{Type: "IAMUser", PrincipalID: "AIDA" + strings.ToUpper(name), ARN: "arn:aws:iam::" + account + ":user/" + name, AccountID: account, UserName: name}}
+	p := gate.Principal{Identity: trail.Identity{
+		Type: "IAMUser", PrincipalID: "AIDA" + strings.ToUpper(name), AccountID: account, UserName: name,
+		ARN: "arn:aws:iam::" + account + ":user/" + name,
+	}}
 	if document != "" {
 		parsed, err := policy.Parse(document)
 		if err != nil {
@@ -166,6 +181,12 @@ func (w *world) user(name, document string) aws.Config {
 		p.Policies = []policy.Set{{Sort: policy.IdentityBased, Policies: []policy.Policy{one}}}
 	}
 	return w.login(p)
+}
+
+// allow returns a policy that allows the action on the resource under the condition, which may be empty.
+func allow(action, resource, condition string) string {
+	return `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource +
+		`","Condition":{` + condition + `}}}`
 }
 
 func (w *world) login(p gate.Principal) aws.Config {
@@ -180,7 +201,7 @@ func (w *world) login(p gate.Principal) aws.Config {
 	}
 }
 
-// enroll makes a host that is linked.
+// enroll makes a linked host with the tags and returns its id.
 func (w *world) enroll(tags map[string]string) string {
 	w.t.Helper()
 	var token hosts.Token
@@ -246,8 +267,9 @@ func ec2Client(c aws.Config) *awsec2.Client          { return awsec2.NewFromConf
 func eicClient(c aws.Config) *awseic.Client          { return awseic.NewFromConfig(c) }
 func trailClient(c aws.Config) *awscloudtrail.Client { return awscloudtrail.NewFromConfig(c) }
 
-// refused fails the test unless err is an API error with the code and status, and returns its message.
-func refused(t *testing.T, err error, status int, code string) string {
+// refused fails the test unless err is an API error with the status and the code whose message contains the texts. It
+// returns the message.
+func refused(t *testing.T, err error, status int, code string, texts ...string) string {
 	t.Helper()
 	var api smithy.APIError
 	var response *smithyhttp.ResponseError
@@ -258,7 +280,26 @@ func refused(t *testing.T, err error, status int, code string) string {
 	if api.ErrorCode() != code || response.HTTPStatusCode() != status {
 		t.Errorf("got %d %s: %s; want %d %s", response.HTTPStatusCode(), api.ErrorCode(), api.ErrorMessage(), status, code)
 	}
+	for _, text := range texts {
+		if !strings.Contains(api.ErrorMessage(), text) {
+			t.Errorf("%q does not say %q", api.ErrorMessage(), text)
+		}
+	}
 	return api.ErrorMessage()
+}
+
+// sign signs the request with its body for the service, as the user of the configuration.
+func sign(t *testing.T, config aws.Config, service string, r *http.Request, body []byte) {
+	t.Helper()
+	keys, err := config.Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(body)
+	hash := hex.EncodeToString(sum[:])
+	if err := v4.NewSigner().SignHTTP(t.Context(), keys, r, hash, service, config.Region, time.Now()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // last returns the newest event.

@@ -25,8 +25,8 @@ func New(identities *iam.Service) awsapi.Service {
 		Source: "sts.amazonaws.com",
 		Global: true,
 		Codec:  awswire.Query("https://sts.amazonaws.com/doc/2011-06-15/", "2011-06-15"),
-		// Neither has an Action: as on AWS, everybody may ask who they are, and a user for a session of their own,
-		// which may do no more than the user.
+		// Neither has an Action. As on AWS, all callers may ask who they are, and all users may ask for a session,
+		// which may do no more than its user.
 		Operations: []awsapi.Operation{
 			awsapi.Row[sts.GetCallerIdentityInput, sts.GetCallerIdentityOutput]{
 				Name: "GetCallerIdentity", Read: a.getCallerIdentity,
