@@ -34,7 +34,8 @@ const (
 	region  = "on-prem-1"
 )
 
-// world is the pipeline with a toy EC2. Its RunInstances asks the policies what AWS's asks, and does what the test says.
+// world is the pipeline with a toy EC2. Its RunInstances asks the policies what AWS's asks, and does what the test
+// says.
 type world struct {
 	*testing.T
 	client   *ec2.Client

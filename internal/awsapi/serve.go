@@ -27,8 +27,8 @@ import (
 // document in a form.
 const MaxBody = 1 << 20
 
-// maxUnsigned limits how much of an unsigned body is read, in bytes. It is enough to find the protocol in which to
-// refuse the request.
+// maxUnsigned limits how much is read of a body that no signature covers, in bytes. It is enough to find the protocol
+// in which to refuse the request.
 const maxUnsigned = 8 << 10
 
 // Limits on what a request can put into the trail and the log.

@@ -1,6 +1,6 @@
 // Package awsapi serves AWS's APIs. serve.go is the pipeline that every request goes through, and each folder has one
-// service as a table of operations. An operation runs only for an authenticated caller whom the policies allow it,
-// and every call is recorded, whatever its outcome.
+// service as a table of operations. An operation runs only for an authenticated caller whom the policies allow, and
+// its call is recorded, whatever the outcome.
 package awsapi
 
 import (

@@ -20,7 +20,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// house is an input of a service of our own: plain Go, its names the wire's.
+// house is an input of a service of our own, a plain Go type whose names are those on the wire.
 type house struct {
 	Name    string
 	Rooms   []room
@@ -41,7 +41,7 @@ func iamCodec() awswire.Codec {
 	return awswire.Query("https://iam.amazonaws.com/doc/2010-05-08/", "2010-05-08")
 }
 
-// post is a POST of a body of the type.
+// post returns a POST request with a body of the content type.
 func post(t *testing.T, contentType, target string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequest("POST", "/", nil)
@@ -55,7 +55,7 @@ func post(t *testing.T, contentType, target string) *http.Request {
 	return r
 }
 
-// read takes a body through Parse and Decode and describes a refusal: its Resource and text.
+// read passes a body through Parse and Decode. It describes a refusal by its Subject and text.
 func read(t *testing.T, codec awswire.Codec, r *http.Request, body string, in any) (set []string, refusal string) {
 	t.Helper()
 	request, err := codec.Parse(r, []byte(body))
@@ -151,7 +151,7 @@ func TestFormRefusals(t *testing.T) {
 	}
 }
 
-// The query protocol has ".member" in its lists, and writes an empty one as an empty value.
+// The query protocol has ".member" in the names of lists, and writes an empty list as an empty value.
 func TestQueryLists(t *testing.T) {
 	for body, want := range map[string][]iamtypes.Tag{
 		"":                     nil,
@@ -357,8 +357,8 @@ func TestJSONRefusals(t *testing.T) {
 	}
 }
 
-// FuzzQueryDecode: no form brings a decoder down; what is refused is refused by an Invalid fault, and what is taken
-// says what it set.
+// FuzzQueryDecode: no form crashes the decoder. A refusal is an Invalid fault, and a decoded form has the fields that
+// were set.
 func FuzzQueryDecode(f *testing.F) {
 	for _, seed := range []string{
 		"Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=a&Filter.1.Value.2=b&InstanceId.1=i&MaxResults=5",
@@ -391,7 +391,7 @@ func FuzzQueryDecode(f *testing.F) {
 	})
 }
 
-// FuzzJSONDecode: no body brings the decoder down, and what it takes is JSON.
+// FuzzJSONDecode: no body crashes the decoder, and it accepts only JSON.
 func FuzzJSONDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"Name":"a","Rooms":[{"Name":"b"}],"Built":1.5,"Floors":2,"Sealed":true,"Beneath":{"Beneath":null}}`,

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awswire"
 )
 
-// A service of our own, without tables, has Go's names on the wire in every protocol.
+// A service of our own has no table of names. In every protocol it has Go's names on the wire.
 func TestPlainStructs(t *testing.T) {
 	want := &house{Name: "a \"b\"\\\n\t<é>\U0001F600", Rooms: []room{{"hall"}},
 		Built: time.Unix(1448888888, 250e6).UTC(), Floors: -2, Sealed: true, Beneath: &house{Floors: 1},

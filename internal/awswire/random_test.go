@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// draw sets v to anything that a client or the server can say, something at least if it must.
+// draw sets v to any value that a client or the server can send. It may leave v unset unless must is true.
 func draw(t *rapid.T, v reflect.Value, must bool, depth int) {
 	if !must && (depth > 12 || rapid.IntRange(0, 3).Draw(t, "absent") == 0) {
 		return
@@ -41,7 +41,7 @@ func draw(t *rapid.T, v reflect.Value, must bool, depth int) {
 	case reflect.Slice:
 		n := rapid.IntRange(1, 2).Draw(t, "length")
 		v.Set(reflect.MakeSlice(v.Type(), n, n))
-		for i := range n { // a form cannot say that an item says nothing
+		for i := range n { // a form cannot have an item with nothing set
 			draw(t, v.Index(i), true, depth+1)
 		}
 	case reflect.Map:
@@ -66,8 +66,8 @@ func drawFields(t *rapid.T, v reflect.Value, must bool, depth int) {
 	}
 }
 
-// Whatever a client says arrives, and whatever we answer: what we have decoded the SDK encodes as it was sent, and what
-// we have encoded it decodes as it was.
+// Every request and every answer arrives as it was sent: the SDK encodes what we decoded into the same request, and
+// decodes what we encoded into the same output.
 func TestAnyRoundTrip(t *testing.T) {
 	byService := map[string][]sdkOperation{}
 	for _, op := range operations() {

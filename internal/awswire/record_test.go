@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/awswire"
 )
 
-// items is a set of EC2's in the trail.
+// items returns a set as EC2's records in the trail have it.
 func items(items ...any) map[string]any { return map[string]any{"items": items} }
 
 func TestParameters(t *testing.T) {
@@ -101,8 +101,8 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// The trail shows an answer as CloudTrail does, with names, sets and times as its rules and dashboards look for them,
-// and whoever reads the trail learns no secret.
+// The trail shows an answer as CloudTrail does, with the names, sets and times that rules and dashboards look for, and
+// without secrets.
 func TestResponseElements(t *testing.T) {
 	at := time.Date(2026, 11, 22, 8, 0, 0, 5e6, time.FixedZone("", 3600))
 	const when = "Nov 22, 2026 7:00:00 AM"

@@ -59,8 +59,8 @@ func fieldsOf(t reflect.Type) []string {
 	return names
 }
 
-// A plan is made of every operation of the services: what would be missing to serve one shows here, and when the server
-// starts, and not at the first request.
+// Every operation of the services can be planned. An operation that no codec carries is found here and when the server
+// starts, not at the first request.
 func TestEveryOperationHasAPlan(t *testing.T) {
 	if n := len(operations()); n < 1000 {
 		t.Errorf("found %d operations", n)
@@ -84,12 +84,12 @@ func TestEveryOperationHasAPlan(t *testing.T) {
 	}
 }
 
-// The SDK's snapshot of a request, decoded by us and sent again by the SDK, is the snapshot.
+// We decode the SDK's snapshot of a request, the SDK sends it again, and the result is the snapshot.
 func TestRequestSnapshots(t *testing.T) {
 	var files snapshots
 	eachOperation(t, func(t *testing.T, op sdkOperation) {
 		first, header, body, ok := files.read(t, op.name, filepath.Join("request_snapshot", op.operation+".request.snap"))
-		if !ok && op.name == "cloudtrail" { // ships none: TestRequestRoundTrip has it
+		if !ok && op.name == "cloudtrail" { // it has no snapshots: see TestRequestRoundTrip
 			return
 		}
 		if !ok {
@@ -112,7 +112,7 @@ func TestRequestSnapshots(t *testing.T) {
 	})
 }
 
-// parsed returns a body's form or JSON.
+// parsed returns the form or the JSON of a body.
 func parsed(t rapid.TB, header http.Header, body []byte) any {
 	t.Helper()
 	if strings.Contains(header.Get("Content-Type"), "json") {
@@ -129,7 +129,7 @@ func parsed(t rapid.TB, header http.Header, body []byte) any {
 	return form
 }
 
-// What the SDK sends of an input with everything set is that input again when we have decoded it.
+// The SDK sends an input with every field set, and we decode the same input.
 func TestRequestRoundTrip(t *testing.T) {
 	eachOperation(t, func(t *testing.T, op sdkOperation) {
 		want := filled(op.in)
@@ -144,7 +144,7 @@ func TestRequestRoundTrip(t *testing.T) {
 	})
 }
 
-// What we write of an output is that output again when the SDK has read it.
+// We write an output, and the SDK reads the same output.
 func TestResponseRoundTrip(t *testing.T) {
 	eachOperation(t, func(t *testing.T, op sdkOperation) {
 		for name, want := range map[string]any{"full": filled(op.out), "empty": reflect.New(op.out).Interface()} {
@@ -156,7 +156,7 @@ func TestResponseRoundTrip(t *testing.T) {
 	})
 }
 
-// An error of ours comes out of the SDK's client with its code, its text and the request's id.
+// The SDK's client returns our errors with their code, their text and the request's id.
 func TestErrorRoundTrip(t *testing.T) {
 	eachOperation(t, func(t *testing.T, op sdkOperation) {
 		want := awswire.Error{Status: 400, Code: "Some.Code", Message: `Not <this>: "a" & 'b'.`}
@@ -176,7 +176,7 @@ func TestErrorRoundTrip(t *testing.T) {
 	})
 }
 
-// EC2 Instance Connect ships snapshots of responses: ours are the same to the byte.
+// Our responses equal EC2 Instance Connect's snapshots of responses byte for byte.
 func TestResponseSnapshots(t *testing.T) {
 	service := sdkServices()[4]
 	dir := moduleDir(t, service.name)

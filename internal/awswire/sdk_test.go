@@ -53,8 +53,8 @@ type sdkOperation struct {
 	in, out   reflect.Type // structs
 }
 
-// operations returns every operation of the services, whether we serve it or not: what it takes to serve another one
-// is known before somebody tries.
+// operations returns every operation of the services, whether it is served or not, so that obstacles to serving another
+// one are known early.
 func operations() []sdkOperation {
 	var all []sdkOperation
 	for _, service := range sdkServices() {
@@ -129,14 +129,14 @@ func (op sdkOperation) call(c *transport, in any) (any, error) {
 	return results[0].Interface(), err
 }
 
-// capture returns the request the SDK makes of an input; it makes none of an input that lacks a required member.
+// capture returns the request that the SDK makes of an input. It makes none if a required member is missing.
 func (op sdkOperation) capture(in any) *transport {
 	c := &transport{}
 	_, _ = op.call(c, in)
 	return c
 }
 
-// serialize returns the request the SDK makes of an input.
+// serialize returns the request that the SDK makes of an input.
 func (op sdkOperation) serialize(t *testing.T, in any) *transport {
 	t.Helper()
 	c := op.capture(in)
@@ -146,7 +146,7 @@ func (op sdkOperation) serialize(t *testing.T, in any) *transport {
 	return c
 }
 
-// answered returns an output of ours as the SDK has read it.
+// answered returns our output as the SDK reads it.
 func (op sdkOperation) answered(t rapid.TB, out any) any {
 	t.Helper()
 	response, err := op.codec.Encode(op.operation, "request-1", out)
@@ -163,13 +163,13 @@ func (op sdkOperation) answered(t rapid.TB, out any) any {
 	return got
 }
 
-// httpResponse is what a client would receive.
+// httpResponse returns what a client would receive.
 func httpResponse(r awswire.Response) *http.Response {
 	body := io.NopCloser(bytes.NewReader(r.Body))
 	return &http.Response{StatusCode: r.Status, Header: r.Header, Body: body, ContentLength: int64(len(r.Body))}
 }
 
-// moduleDir returns where a service's SDK module is, with the snapshots it ships.
+// moduleDir returns the directory of a service's SDK module, which has the snapshots.
 func moduleDir(t *testing.T, service string) string {
 	t.Helper()
 	module := "github.com/aws/aws-sdk-go-v2/service/" + service
@@ -180,14 +180,14 @@ func moduleDir(t *testing.T, service string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// snapshots finds and reads snapshot files; it asks for each module once.
+// snapshots finds and reads snapshot files. It looks each module up once.
 type snapshots struct {
 	mu   sync.Mutex
 	dirs map[string]string
 }
 
-// read returns a snapshot's first line, headers (after a blank line in a request's) and body; ok is false where
-// the module has none.
+// read returns a snapshot's first line, headers (after a blank line in a request's) and body. ok is false if the module
+// does not have the snapshot.
 func (s *snapshots) read(t *testing.T, service, path string) (first string, header http.Header, body []byte, ok bool) {
 	t.Helper()
 	s.mu.Lock()
@@ -217,8 +217,8 @@ func (s *snapshots) read(t *testing.T, service, path string) (first string, head
 	return first, header, []byte(text), true
 }
 
-// fill sets every field of v: what the SDK's own snapshots do, two elements a list near the top. It ends where a type
-// holds itself.
+// fill sets every field of v as the SDK's own snapshots do, with two elements per list near the top. It stops where a
+// type contains itself.
 func fill(v reflect.Value, name string, depth int) {
 	if depth > 12 {
 		return

@@ -146,7 +146,7 @@ func TestSignerVerifies(t *testing.T) {
 	}
 }
 
-// TestServerIsNoSigner: a TLS certificate of the same root signs no grants.
+// TestServerIsNoSigner: a TLS certificate of the same root cannot sign grants.
 func TestServerIsNoSigner(t *testing.T) {
 	authority := newAuthority(t)
 	server, err := authority.ServerCertificate([]string{keyblob.SignerPrefix + "x"}, noon())
@@ -195,7 +195,7 @@ func handshake(t *testing.T, server, client *tls.Config) (state tls.ConnectionSt
 	return <-done, nil
 }
 
-// clientTLS is the configuration of one connection of a machine that pinned the root with the fingerprint.
+// clientTLS returns the configuration of one connection of a machine that pinned the root with the fingerprint.
 func clientTLS(t *testing.T, fingerprint string, client tls.Certificate) *tls.Config {
 	t.Helper()
 	config, err := ca.ClientTLS(fingerprint, client, rand.Reader)
@@ -248,9 +248,9 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// A board without a battery for its clock boots in 1970, or a day behind: the control plane's certificate was not yet
-// valid to it, and it neither enrolled nor linked until somebody set its clock. A machine's clock plays no part now.
-// The control plane's own may stand anywhere as well: it is the root that proves it, not a date.
+// A board without a battery for its clock boots in 1970, or a day behind. The control plane's certificate was not yet
+// valid for it, so it could neither enroll nor link until somebody set its clock. Now neither the machine's clock nor
+// the control plane's matters: the root proves the control plane, not a date.
 func TestNoClockIsNeeded(t *testing.T) {
 	authority := newAuthority(t)
 	public, client := newClient(t)
@@ -280,8 +280,8 @@ func TestNoClockIsNeeded(t *testing.T) {
 	}
 }
 
-// Somebody took the control plane's TLS key from its memory. Machines that ask no clock would believe its certificate
-// for ever, so they believe none that is older than their own question.
+// Somebody takes the control plane's TLS key from its memory. Machines that use no clock would trust its certificate
+// for ever, so they trust none that is older than their own request.
 func TestStolenServerCertificate(t *testing.T) {
 	authority := newAuthority(t)
 	_, client := newClient(t)
@@ -335,13 +335,13 @@ func TestServerRenews(t *testing.T) {
 	get()
 }
 
-// TestImpostors: no machine accepts any of these servers, although each of them has got to know the name that the
-// machine asks for.
+// TestImpostors: no machine accepts any of these servers, although each of them knows the name that the machine asks
+// for.
 func TestImpostors(t *testing.T) {
 	authority := newAuthority(t)
 	root := authority.Certificate()
 	_, client := newClient(t)
-	// name is what the machine will ask for: its randomness is known here.
+	// name is the name that the machine will ask for, since its randomness is known here.
 	name := strings.Repeat("00", 16) + "." + ca.ServerName
 	dial := func(server tls.Certificate, pinned string) error {
 		config, err := ca.ClientTLS(pinned, client, strings.NewReader(strings.Repeat("\x00", 16)))
@@ -421,7 +421,7 @@ func TestImpostors(t *testing.T) {
 		t.Errorf("the genuine one is refused, so nothing is shown: %v", err)
 	}
 
-	// A signer's certificate is none of a server.
+	// A signer's certificate is not valid for a server.
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
 	if _, err := signer.Certificate().Verify(x509.VerifyOptions{Roots: roots, CurrentTime: noon()}); err == nil {

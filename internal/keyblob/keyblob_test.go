@@ -35,13 +35,13 @@ func expectation() keyblob.Expectation {
 	return keyblob.Expectation{InstanceID: "i-0123456789abcdef0", OSUser: "admin", Now: noon()}
 }
 
-// issuer is a certificate with its key, to issue good and bad certificates with.
+// issuer is a certificate and its key, which issues good and bad certificates.
 type issuer struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
 }
 
-// issue makes a certificate like a signer's, as changed, issued by i, or by itself if i has none.
+// issue makes a certificate like a signer's, with the changes. It is issued by i, or self-signed if i is empty.
 func (i issuer) issue(t testing.TB, key crypto.Signer, change func(*x509.Certificate)) issuer {
 	t.Helper()
 	template := &x509.Certificate{
@@ -175,7 +175,7 @@ func TestAttacks(t *testing.T) {
 		change(&s)
 		return sign(t, s, genuine)
 	}
-	// resigned is a text of the attacker's that the genuine signer signed all the same.
+	// resigned is an attacker's text that the genuine signer signed nevertheless.
 	resigned := func(text string) keyblob.Blob {
 		signature := ed25519.Sign(genuine.key.(ed25519.PrivateKey), []byte(text))
 		return keyblob.Blob{Text: text, Signer: good.Signer, Signature: signature}
@@ -241,7 +241,7 @@ func TestAttacks(t *testing.T) {
 			if err == nil || got != (keyblob.Statement{}) {
 				t.Errorf("verified: %+v", got)
 			}
-			// Nor by a verifier that has just found the genuine signer good.
+			// A verifier that has just accepted the genuine signer refuses it, too.
 			experienced := &keyblob.Verifier{Root: root.certificate}
 			if _, err := experienced.Verify(good, expectation()); err != nil {
 				t.Fatal(err)
@@ -276,7 +276,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// TestRememberedSignerExpires: a signer that was good once is checked against the time at each use.
+// TestRememberedSignerExpires: a remembered signer is checked against the time at each use.
 func TestRememberedSignerExpires(t *testing.T) {
 	root := newRoot(t)
 	over := noon().Add(time.Hour)
@@ -329,7 +329,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzVerify: nothing but the blob itself verifies, and nothing panics.
+// FuzzVerify: only the blob itself verifies, and nothing panics.
 func FuzzVerify(f *testing.F) {
 	root := newRoot(f)
 	genuine := root.issue(f, newKey(f), unchanged)

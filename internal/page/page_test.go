@@ -30,8 +30,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Somebody reads a listing page by page while others delete and create things between the pages: what was there from
-// the first page to the last is read once.
+// A caller reads a listing page by page while others delete and create things. Everything that was there from the first
+// page to the last is read once.
 func TestCutMissesAndRepeatsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.SliceOfDistinct(rapid.StringN(0, 3, -1), func(s string) string { return s })

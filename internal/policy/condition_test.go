@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// The four things a condition can be, seen from outside: under Allow and under Deny it holds, it does not, or it
-// is unsettled and to the caller's disadvantage both times.
+// The results of a condition, as seen under Allow and under Deny: it holds, it does not hold, or it is unsettled, which
+// is to the caller's disadvantage under both.
 const (
 	holds     = "holds"
 	fails     = "fails"
@@ -66,7 +66,7 @@ func TestConditions(t *testing.T) {
 		{`{"StringEquals":{"a:s":"Value","a:n":"42"},"Bool":{"a:t":"true"}}`, holds},
 		{`{"StringEquals":{"a:s":"Value","a:n":"43"},"Bool":{"a:t":"true"}}`, fails},
 		{`{"StringEquals":{"a:s":"Value","a:n":"42"},"Bool":{"a:f":"true"}}`, fails},
-		{`{"StringEquals":{"a:s":"wrong","a:list":"x"}}`, fails}, // no doubt about a conjunction with a no
+		{`{"StringEquals":{"a:s":"wrong","a:list":"x"}}`, fails}, // "no" decides a conjunction
 		{`{"StringEquals":{"a:s":"Value","a:list":"x"}}`, unsettled},
 		{`{}`, holds},
 		// variables
@@ -81,7 +81,7 @@ func TestConditions(t *testing.T) {
 		{`{"StringEquals":{"a:s":"${ a:gone ,  'Value' }"}}`, holds},
 		{`{"StringEquals":{"a:s":"${a:n, 'Value'}"}}`, fails},
 		{`{"StringEquals":{"a:s":"Va${a:gone, ''}lue"}}`, holds},
-		// a variable with several values: a negated operator must not make a yes of the doubt
+		// a variable with several values: a negated operator must not turn unsettled into yes
 		{`{"StringEquals":{"a:s":"${a:list, 'Value'}"}}`, unsettled},
 		{`{"StringNotEquals":{"a:s":"${a:list}"}}`, unsettled},
 		{`{"StringNotLike":{"a:s":"${a:list}*"}}`, unsettled},
@@ -225,7 +225,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestKeysAreAskedInLowerCase: that is the contract with a Context.
+// TestKeysAreAskedInLowerCase: a Context is asked for folded keys.
 func TestKeysAreAskedInLowerCase(t *testing.T) {
 	asked := recorder{}
 	source := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",` +

@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// One rule says which keys are one, for every rune there is: Fold's, strings.EqualFold's and StringEqualsIgnoreCase's
-// answers are the same, folding again changes nothing, and no rune but a letter of ASCII becomes one by another way.
+// Fold, strings.EqualFold and StringEqualsIgnoreCase agree for every rune. Folding again changes nothing, and only a
+// rune that folds with an ASCII letter becomes one.
 func TestFoldOfEveryRune(t *testing.T) {
 	document := func(operator, want string) policy.Policy {
 		d, err := policy.Parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*",

@@ -13,7 +13,7 @@ import (
 
 const instance = "arn:aws:ec2:on-prem-1:123456789012:instance/i-0123456789abcdef0"
 
-// teamPolicy is the policy of a team that may connect as one user, and see where to.
+// teamPolicy is the policy of a team that may connect as one user and describe instances.
 const teamPolicy = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -110,7 +110,7 @@ func TestEvaluateRefuses(t *testing.T) {
 	}
 }
 
-// allows decides by one Allow statement with the elements.
+// allows reports whether one Allow statement with the elements allows the request.
 func allows(t *testing.T, elements string, request policy.Request) bool {
 	t.Helper()
 	return decide(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow",`+elements+`}}`, request).Allowed
@@ -203,7 +203,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct{ name, source, want string }{
 		{"nothing", ``, "ends too early"},
 		{"cut off", `{"Statement":[{`, "ends too early"},
-		// encoding/json ends a document that lacks but its last brackets as it ends a whole one.
+		// encoding/json reports the same end for a document that only lacks its last brackets as for a complete one.
 		{"last brace missing", `{"Statement":{` + ok + `}`, "ends too early"},
 		{"last brackets missing", `{"Statement":[{` + ok + `}`, "ends too early"},
 		{"an open brace", `{`, "ends too early"},

@@ -109,7 +109,7 @@ func TestProperties(t *testing.T) {
 	})
 }
 
-// TestDoubtNeverHelps: whatever the condition and the request, an Allow never holds where a Deny would not.
+// TestDoubtNeverHelps: for any condition and request, an Allow never applies where a Deny would not.
 func TestDoubtNeverHelps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		request := drawRequest(t)
@@ -123,8 +123,8 @@ func TestDoubtNeverHelps(t *testing.T) {
 	})
 }
 
-// TestSetsOnlyTakeAway: what several sets of policies allow is what each of them allows, a Deny in any of them is the
-// answer, and a set that has nothing to say allows nothing.
+// TestSetsOnlyTakeAway: several sets of policies allow what each of them allows. A Deny in any of them denies, and an
+// empty set allows nothing.
 func TestSetsOnlyTakeAway(t *testing.T) {
 	sorts := []policy.Sort{policy.IdentityBased, policy.Boundary, policy.Session}
 	rapid.Check(t, func(t *rapid.T) {

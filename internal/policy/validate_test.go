@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// A Deny on an ARN that is no resource's protects nothing, and nobody notices: IAM refuses it when it is written.
+// A Deny on an ARN that no resource has protects nothing, and its author does not notice. IAM refuses such a document.
 func TestValidateRefusesResourcesThatCannotMatch(t *testing.T) {
 	const path = `IAM resource path must either be "*", root, or start with user/,`
 	for resource, want := range map[string]string{
@@ -76,7 +76,7 @@ func TestValidateVersion(t *testing.T) {
 	}
 }
 
-// FuzzValidate: whatever may be written can be read, as a managed policy or as an inline one.
+// FuzzValidate: every document that Validate accepts can be parsed, as a managed policy or as an inline one.
 func FuzzValidate(f *testing.F) {
 	for _, resource := range []string{"*", "arn:aws:ec2:*:*:instance/*", "arn:aws:iam::1:user/${aws:username}",
 		"arn:*", "arn:::::"} {

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
-// refusedFor says that the line must be refused, and for what.
+// refusedFor fails the test unless the line is refused with an error that contains the text.
 func refusedFor(t *testing.T, name, line, want string) {
 	t.Helper()
 	if got, err := sshkey.ParsePublic(line); err == nil || !strings.Contains(err.Error(), want) {
@@ -75,7 +75,7 @@ func TestEd25519KeysWithoutSecret(t *testing.T) {
 	}
 }
 
-// The same with RSA: moduli that anybody factors, and exponents by which everything is its own signature.
+// The same for RSA: moduli that anybody can factor, and exponents with which every message is its own signature.
 func TestRSAKeysWithoutSecret(t *testing.T) {
 	const size = 2048
 	one := big.NewInt(1)
@@ -120,7 +120,7 @@ func TestRSAKeysWithoutSecret(t *testing.T) {
 	refusedFor(t, "ROCA", line(t, &rsa.PublicKey{N: rocaModulus(t), E: 65537}), "CVE-2017-15361")
 }
 
-// rocaModulus is a product of two primes as Infineon's chips drew them: k·M + (65537^a mod M).
+// rocaModulus returns a product of two primes as Infineon's chips drew them: k·M + (65537^a mod M).
 func rocaModulus(t *testing.T) *big.Int {
 	t.Helper()
 	m := big.NewInt(1)
@@ -147,7 +147,7 @@ func rocaModulus(t *testing.T) *big.Int {
 	return n
 }
 
-// ECDSA's point at infinity has no encoding that is read.
+// No encoding of ECDSA's point at infinity is accepted.
 func TestECDSAPointAtInfinity(t *testing.T) {
 	for _, point := range [][]byte{{0}, {}, append([]byte{4}, make([]byte, 64)...)} {
 		name := []byte("nistp256")
@@ -157,7 +157,7 @@ func TestECDSAPointAtInfinity(t *testing.T) {
 	}
 }
 
-// What a push may cost is bounded: the largest modulus takes no long time.
+// The cost of a push is limited: checking the largest modulus is quick.
 func BenchmarkParseRSA8192(b *testing.B) {
 	line := rsaLine(b, 8192)
 	for b.Loop() {

@@ -21,7 +21,7 @@ import (
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
 
-// line writes a key as a .pub file has it, without comment and line end.
+// line returns a key as a .pub file has it, without a comment and a line end.
 func line(t testing.TB, key any) string {
 	t.Helper()
 	public, err := ssh.NewPublicKey(key)
@@ -31,7 +31,7 @@ func line(t testing.TB, key any) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))
 }
 
-// wireLine writes a key of the type from the fields of its wire form.
+// wireLine returns the line of a key of the type with the fields of its wire form.
 func wireLine(kind string, fields ...[]byte) string {
 	wire := ssh.Marshal(struct{ Kind string }{kind})
 	for _, field := range fields {
@@ -40,7 +40,7 @@ func wireLine(kind string, fields ...[]byte) string {
 	return kind + " " + base64.StdEncoding.EncodeToString(wire)
 }
 
-// rsaLine is an RSA key of the size. Its factors are many, which makes it quick to make, and large enough.
+// rsaLine returns an RSA key of the size. It has many factors, large enough ones, which makes it quick to make.
 func rsaLine(t testing.TB, bits int) string {
 	t.Helper()
 	for more := 0; ; more = 1 - more {
@@ -63,7 +63,7 @@ func primeOf(t testing.TB, bits int) *big.Int {
 	return p
 }
 
-// ed25519Point is a public key of no particular owner.
+// ed25519Point returns a public key that nobody owns.
 func ed25519Point() []byte {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte("k"), 32)).Public().(ed25519.PublicKey)
 }
@@ -141,7 +141,7 @@ func TestAccepts(t *testing.T) {
 	}
 }
 
-// ssh2 writes a key in the format of RFC 4716.
+// ssh2 returns a key in the format of RFC 4716.
 func ssh2(line string, headers ...string) string {
 	_, blob, _ := strings.Cut(line, " ")
 	text := "---- BEGIN SSH2 PUBLIC KEY ----\n" + strings.Join(append(headers, ""), "\n")
@@ -177,7 +177,7 @@ func TestSSH2(t *testing.T) {
 	}
 }
 
-// TestRefusals: each thing people paste by mistake is called by its name.
+// TestRefusals: the error names what was pasted by mistake.
 func TestRefusals(t *testing.T) {
 	good := ed25519Line(t)
 	rsa2048 := rsaLine(t, 2048)
@@ -300,7 +300,7 @@ func testGenerate(t *testing.T, want string, accepted []string) {
 	}
 }
 
-// TestCanonical: a line that was read reads as itself, whatever stood around it.
+// TestCanonical: the line of a parsed key parses to itself, whatever was around the key.
 func TestCanonical(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "seed")
@@ -317,8 +317,8 @@ func TestCanonical(t *testing.T) {
 	})
 }
 
-// FuzzParsePublic: whatever is accepted is one line of a known type that OpenSSH's own rules read as the same
-// key without options.
+// FuzzParsePublic: every accepted key is one line of a known type that OpenSSH's own rules read as the same key and
+// without options.
 func FuzzParsePublic(f *testing.F) {
 	f.Add(ed25519Line(f) + " comment\n")
 	f.Add(rsaLine(f, 2048))

@@ -16,7 +16,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// post sends a form as root, which can have what the SDK itself would refuse. It returns the refusal's code and message.
+// post sends a form as root, even one that the SDK would refuse. It returns the refusal's code and message.
 func (w *world) post(form string) (code, message string) {
 	w.Helper()
 	body := "Version=2010-05-08&" + form

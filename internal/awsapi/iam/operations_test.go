@@ -9,8 +9,8 @@ import (
 	iamapi "github.com/sallyport/sallyport/internal/awsapi/iam"
 )
 
-// step calls an operation of the client by its name, with the values as far as its input has fields of their
-// names, and returns the output.
+// step calls the client's operation with the name. It sets the values for which the input has a field, and
+// returns the output.
 func (w *world) step(name string, values map[string]any) reflect.Value {
 	w.Helper()
 	method := reflect.ValueOf(w.root).MethodByName(name)

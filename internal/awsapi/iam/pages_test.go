@@ -90,8 +90,8 @@ func TestPagesOfOneAreTheWhole(t *testing.T) {
 	})
 }
 
-// A marker holds the key of the last item. For policies with the longest names and paths it was longer than a marker may
-// be, and the second page could not be read.
+// A marker holds the key of the last item. For policies with the longest names and paths it was once longer than a
+// marker may be, and the second page could not be read.
 func TestPagesOfTheLongestNames(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		long := strings.Repeat("x", 127)

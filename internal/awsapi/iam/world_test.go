@@ -70,7 +70,7 @@ type nobody struct{}
 
 func (nobody) Observe(string, string, string, time.Duration) {}
 
-// each runs a test on each database. SQLite runs every write twice and rolls back the first time (see dbtest.SQLite).
+// each runs a test on each database. On SQLite every write runs twice, and the first time is undone: see dbtest.SQLite.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	dbtest.Each(t, func(t *testing.T, database *db.Writer) { test(t, newWorld(t, database)) })
 }

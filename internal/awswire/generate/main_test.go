@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The names in the tree are what the generator writes today.
+// The committed names are those that the generator writes.
 func TestNamesAreCurrent(t *testing.T) {
 	want, err := generate("cloudtrail", "ec2")
 	if err != nil {
@@ -21,7 +21,7 @@ func TestNamesAreCurrent(t *testing.T) {
 	}
 }
 
-// A module that the generator cannot read it refuses.
+// The generator refuses a module that it cannot read.
 func TestGenerateRefuses(t *testing.T) {
 	for name, want := range map[string]string{"iam": "serializers.go", "nosuchservice": "nosuchservice"} {
 		if _, err := generate(name); err == nil || !strings.Contains(err.Error(), want) {

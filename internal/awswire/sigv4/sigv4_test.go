@@ -28,7 +28,7 @@ const (
 
 var moment = time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)
 
-// request makes a request as a server receives it.
+// request returns a request as a server receives it.
 func request(method, target, host, body string, header http.Header) *http.Request {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Host = host
@@ -38,7 +38,7 @@ func request(method, target, host, body string, header http.Header) *http.Reques
 	return r
 }
 
-// check parses and verifies, and returns the fault's Resource, or "".
+// check parses and verifies a request. It returns the Subject of the fault, or "".
 func check(t interface{ Fatalf(string, ...any) }, r *http.Request, body, secret string, now time.Time) string {
 	claim, err := sigv4.Parse(r, now)
 	if err == nil {
@@ -54,7 +54,7 @@ func check(t interface{ Fatalf(string, ...any) }, r *http.Request, body, secret 
 	return ""
 }
 
-// Examples AWS publishes, for the service "service" (its Signature Version 4 test suite) and for IAM (its guide).
+// AWS's published examples: the Signature Version 4 test suite, for the service "service", and the guide's, for IAM.
 func TestPublishedExamples(t *testing.T) {
 	suite := func(signedHeaders, signature string) string {
 		return "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=" +
@@ -99,13 +99,13 @@ func TestPublishedExamples(t *testing.T) {
 	}
 }
 
-// signed is a request the SDK's signer has signed, and what it was made of.
+// signed is a request that the SDK's signer signed, and its parts.
 type signed struct {
 	method, target, body string
 	header               http.Header
 }
 
-// sign lets the SDK sign a request in its header or, presigned, in its URL.
+// sign has the SDK sign a request in its header or, if presigned, in its URL.
 func sign(method, target, body string, header http.Header, token string, presign bool, at time.Time) (signed, error) {
 	r, err := http.NewRequest(method, "http://sallyport.test:7443"+target, strings.NewReader(body))
 	if err != nil {
@@ -140,8 +140,8 @@ func (s signed) received() *http.Request {
 	return request(s.method, s.target, "sallyport.test:7443", s.body, s.header)
 }
 
-// anyRequest draws a request and has it signed. Names of query parameters are of unreserved characters, and none
-// repeats: the SDK sorts others differently from AWS's documentation.
+// anyRequest draws a request and signs it. Names of query parameters have only unreserved characters and do not repeat,
+// because the SDK sorts others differently from AWS's documentation.
 func anyRequest(t *rapid.T, presign bool) signed {
 	segment := rapid.StringMatching(`[a-zA-Z0-9_~ é%+&=:@-]{1,8}`)
 	path := "/"
@@ -168,7 +168,7 @@ func anyRequest(t *rapid.T, presign bool) signed {
 	return s
 }
 
-// Whatever the SDK signs verifies, and says who signed it for what.
+// Every request that the SDK signs verifies, and the Claim says who signed it for what.
 func TestSDKSignatures(t *testing.T) {
 	for name, presign := range map[string]bool{"header": false, "presigned": true} {
 		t.Run(name, rapid.MakeCheck(func(t *rapid.T) {
@@ -189,7 +189,7 @@ func TestSDKSignatures(t *testing.T) {
 	}
 }
 
-// Whatever part of a signed request is changed, it no longer verifies.
+// A signed request no longer verifies after a change to any part of it.
 func TestTampering(t *testing.T) {
 	for name, presign := range map[string]bool{"header": false, "presigned": true} {
 		t.Run(name, rapid.MakeCheck(func(t *rapid.T) {
@@ -235,7 +235,7 @@ func flip(r *http.Request, presign bool) {
 	r.URL.RawQuery = query.Encode()
 }
 
-// Each way of being wrong has its own answer.
+// Each mistake in a signature has its own answer.
 func TestRefusals(t *testing.T) {
 	const minute = time.Minute
 	for name, test := range map[string]struct {
@@ -405,7 +405,7 @@ func sum(body string) string {
 	return hex.EncodeToString(s[:])
 }
 
-// Nothing verifies by default: neither a Claim nobody parsed nor a user without a secret.
+// Nothing verifies by default: neither a Claim that was not parsed nor a user without a secret.
 func TestZeroRefuses(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	var none *sigv4.Claim
@@ -426,7 +426,7 @@ func TestZeroRefuses(t *testing.T) {
 	}
 }
 
-// No Authorization header and no query string brings the parser down or verifies; every refusal has its code.
+// No Authorization header and no query string crashes the parser or verifies, and every refusal has its Subject.
 func FuzzParse(f *testing.F) {
 	for _, presign := range []bool{false, true} {
 		s, err := sign("POST", "/a%20b?x=y", "body", http.Header{}, "token", presign, moment)
