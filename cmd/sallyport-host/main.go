@@ -60,7 +60,7 @@ func main() {
 	}
 }
 
-// message returns the text of an error, with its cause: whoever reads it is on the machine itself.
+// message returns the text of an error with its cause, as the error is shown on the machine itself.
 func message(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {

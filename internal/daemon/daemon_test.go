@@ -92,7 +92,8 @@ func TestNeverAForeignProcess(t *testing.T) {
 }
 
 // A machine's root ran sallyport up while a container on the same kernel ran an agent with the same command line and
-// the same user id. It was mistaken for the machine's own, and killed. Its identity must not match, whoever reads it.
+// the same user id. It was mistaken for the machine's own, and killed. Its identity must not match, from whichever side
+// it is read.
 func TestAContainersProcessIsNotOurs(t *testing.T) {
 	if os.Geteuid() != 0 {
 		prerequisite.Missing(t, "root, to make a PID namespace")

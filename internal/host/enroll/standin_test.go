@@ -26,22 +26,22 @@ const (
 	standInRegion   = "on-prem-1"
 )
 
-// standIn is as much of a control plane as a machine sees: it enrolls whoever has a token it made, welcomes the
-// agent, pushes grants, and dismisses.
+// standIn acts as the control plane that a machine sees: it enrolls any machine that has a token it made, accepts the
+// agent's link, pushes grants, and dismisses.
 type standIn struct {
 	authority *ca.Authority
 	signers   *ca.Signers
 	server    *http.Server
 	url       string
 
-	ahead atomic.Int64 // of the machine's time of day, in nanoseconds
+	ahead atomic.Int64 // ahead of the machine's time of day, in nanoseconds
 
 	mu       sync.Mutex
 	tokens   map[string]bool // unused
-	conn     *hostproto.Conn // of the agent that has reported
-	linked   chan struct{}   // closed when it is there
+	conn     *hostproto.Conn // the link of the agent that has reported
+	linked   chan struct{}   // closed when conn is set
 	released []hostproto.Release
-	reported hostproto.Report // what it reported first
+	reported hostproto.Report // the agent's first report
 }
 
 func startStandIn(t *testing.T) *standIn {
@@ -137,7 +137,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 			answer.Clocks = s.clocks()
 		case m.Release != nil:
 			s.released = append(s.released, *m.Release)
-		case m.Report != nil && s.conn != conn: // the first of the link
+		case m.Report != nil && s.conn != conn: // the first report over this link
 			s.conn, s.reported = conn, *m.Report
 			select {
 			case <-s.linked:
@@ -152,7 +152,7 @@ func (s *standIn) link(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// relinked does what ends the link, and returns when the agent has come back.
+// relinked calls interrupt, which ends the link, and returns when the agent has linked again.
 func (s *standIn) relinked(t *testing.T, interrupt func()) {
 	t.Helper()
 	now := func() *hostproto.Conn {
@@ -165,7 +165,7 @@ func (s *standIn) relinked(t *testing.T, interrupt func()) {
 	wait.For(t, "the agent to come back", func() bool { return now() != before })
 }
 
-// hostKeys are those that the agent reported when it linked.
+// hostKeys returns the host keys that the agent reported when it linked.
 func (s *standIn) hostKeys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +180,7 @@ func (s *standIn) push(t *testing.T, user string, key ssh.PublicKey) {
 	}
 }
 
-// grant grants a key for a minute and returns what the agent says.
+// grant grants a key for a minute and returns the agent's answer.
 func (s *standIn) grant(t *testing.T, user string, key ssh.PublicKey) hostproto.Ack {
 	t.Helper()
 	statement := keyblob.Statement{
@@ -200,14 +200,14 @@ func (s *standIn) grant(t *testing.T, user string, key ssh.PublicKey) hostproto.
 	return s.call(t, hostproto.Message{Grant: &grant, Clocks: s.clocks()})
 }
 
-// now is its time of day.
+// now returns the control plane's time of day.
 func (s *standIn) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 func (s *standIn) clocks() *hostproto.Clocks {
 	return &hostproto.Clocks{Time: s.now(), Uptime: clock.Uptime()}
 }
 
-// dismiss ends the enrollment. The agent may close the link before Send has seen that all is sent.
+// dismiss ends the enrollment. The agent may close the link before Send has seen that all was sent.
 func (s *standIn) dismiss() {
 	s.mu.Lock()
 	conn := s.conn

@@ -58,7 +58,7 @@ func (c change) undoReload(ctx context.Context) error {
 // afterwards, the reload ended it.
 const reloading = "reloading"
 
-// markReload sets or removes the mark. Once sshd has reloaded, whoever stops it does so on purpose.
+// markReload sets or removes the mark. Once sshd has reloaded, an sshd that does not run was stopped on purpose.
 func (m *manifest) markReload(mark string) error {
 	for i := range m.Changes {
 		if m.Changes[i].Kind == reloadedSSHD {
