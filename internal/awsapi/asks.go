@@ -30,9 +30,9 @@ func RequestTags(tags iter.Seq2[string, string]) (policy.Keys, error) {
 }
 
 // TagOnCreate adds the tags in a request that creates resources to its asks. tagged reports whether an ask is about a
-// resource that gets the tags. Such an ask gets the condition keys of the tags. Another ask beside it is whether the
-// caller may tag the resource while creating it: ec2:CreateTags with the condition key ec2:CreateAction, which names
-// the operation.
+// resource that gets the tags. Such an ask gets the condition keys of the tags. A second ask is added for the same
+// resource: ec2:CreateTags with the condition key ec2:CreateAction, which names the operation, since the caller needs
+// permission to tag the resource while creating it.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 func TagOnCreate(
 	operation string, asks []gate.Ask, tags iter.Seq2[string, string], tagged func(gate.Ask) bool,

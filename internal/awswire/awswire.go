@@ -26,8 +26,8 @@ type Request struct {
 
 // Codec is one protocol. EC2, Query and JSON return codecs, which are safe for concurrent use.
 type Codec interface {
-	// Prepare plans an operation's Input and Output, both structs. It fails if one of them has a field that no
-	// codec carries, such as a union, which is an interface in Go, or a function. Types that were not prepared are
+	// Prepare plans an operation's Input and Output, both structs. It fails if one of them has a field of a type
+	// that no codec carries, such as a function or a union (an interface in Go). Types that were not prepared are
 	// planned on first use.
 	Prepare(in, out reflect.Type) error
 	// Parse finds the operation. body is the whole body, whose size the caller has limited. Errors are Invalid faults

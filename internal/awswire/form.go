@@ -20,8 +20,8 @@ type form struct {
 	codec
 }
 
-// Parse takes parameters from the URL's query and from the body. A presigned GET has all of them in the query, beside
-// X-Amz-Algorithm and others that belong to the signature and are not parameters.
+// Parse takes parameters from the URL's query and from the body. A presigned GET has all of them in the query. There,
+// X-Amz-Algorithm and the like belong to the signature and are not parameters.
 func (f form) Parse(r *http.Request, body []byte) (*Request, error) {
 	if strings.Count(r.URL.RawQuery, "&")+bytes.Count(body, []byte("&")) >= maxParameters {
 		return nil, tooMany()

@@ -167,8 +167,8 @@ func validity(now time.Time, lifetime time.Duration) (from, until time.Time) {
 	return now.Add(-backdate), now.Add(lifetime)
 }
 
-// fresh reports whether a certificate dated by validity is in the first half of its life. One that is not is
-// replaced; that includes one that begins in the future, since the clock was set back.
+// fresh reports whether a certificate dated by validity is in the first half of its life. A certificate that is not
+// fresh is replaced. One that begins in the future, because the clock was set back, is not fresh either.
 func fresh(certificate *x509.Certificate, now time.Time) bool {
 	half := certificate.NotAfter.Sub(certificate.NotBefore) / 2
 	return !now.Before(certificate.NotBefore) && now.Before(certificate.NotBefore.Add(half))

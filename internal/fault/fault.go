@@ -12,7 +12,7 @@ import (
 type Kind uint8
 
 const (
-	Internal        Kind = iota // a failure of the server: the log has it all, the caller sees none of its text
+	Internal        Kind = iota // a failure of the server: logged in full, and hidden from the caller
 	Invalid                     // a parameter has a value we cannot accept
 	Missing                     // a required parameter is absent
 	Unsupported                 // AWS has it, and it is refused here by name

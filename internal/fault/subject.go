@@ -1,7 +1,7 @@
 package fault
 
-// Subject is what an Error is about. Services choose their error codes by it, so there are no others than those
-// below. The zero Subject is nothing in particular.
+// Subject is what an Error is about. Services choose their error codes by it, so the set is closed: it has only the
+// values below. The zero Subject is nothing in particular.
 type Subject struct{ name string }
 
 // String returns the subject's name, as logs show it.

@@ -2,8 +2,8 @@
 //
 // The text is the one that EC2 Instance Connect serves to instances, with one more line. Comments give the expiry,
 // the instance, the caller, the request and the OS user; then comes the key. The control plane signs the text. A host
-// verifies it against the one root certificate that it pinned when it was enrolled. So a host can replay a grant
-// until it expires, but it cannot make one.
+// verifies it against the one root certificate that it pinned at enrollment. So a host can replay a grant until it
+// expires, but it cannot make one.
 //
 // The package does no I/O and has no clock.
 package keyblob

@@ -89,8 +89,8 @@ func recorded(in *input) map[string]any {
 // instanceID is the pattern in the API model, which is a little wider than the form of an id.
 var instanceID = regexp.MustCompile(`^i-[a-f0-9]{8,30}$`)
 
-// checkShape refuses input that the policies cannot sensibly be asked about. What is wrong with a key is explained
-// later, and only to callers who may push one.
+// checkShape refuses input that the policies cannot sensibly be asked about. Mistakes in a key are explained later,
+// and only to callers who may push one.
 func checkShape(in *input) error {
 	required := []struct {
 		name  string

@@ -1,5 +1,5 @@
-// Command generate writes the wire names of the services whose SDK modules have serializers and deserializers, as the
-// source of those has them. It understands only the Go that the SDK's generator writes. Tests show that the names are
+// Command generate writes the wire names of the services whose SDK modules have serializers and deserializers, as
+// found in their source. It understands only the Go that the SDK's generator writes. Tests show that the names are
 // right: they send the input and output of every operation through the SDK.
 package main
 

@@ -14,8 +14,8 @@ import (
 const unsignedPayload = "UNSIGNED-PAYLOAD"
 
 // Verify checks that the signature was made with the secret over the request and its whole body. The request must be
-// the one that the Claim was parsed from. Errors are Unauthenticated faults with Subject Signature, or Incomplete for
-// a body that was signed in chunks (aws-chunked) or not at all, which is not supported.
+// the one that the Claim was parsed from. Errors are Unauthenticated faults with Subject Signature. The Subject is
+// Incomplete if the body was signed in chunks (aws-chunked) or not at all, since neither is supported.
 func (c *Claim) Verify(secret string, r *http.Request, body []byte) error {
 	if c == nil || len(c.signature) != sha256.Size || secret == "" {
 		return mismatch("There is nothing to verify the request by.")
