@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 
@@ -15,7 +16,7 @@ import (
 
 // The limits of a public key.
 const (
-	MaxLength = 4096 // bytes, comment included; EC2 Instance Connect's own limit
+	MaxLength = 4096 // characters, comment included; EC2 Instance Connect's own limit
 	minLength = 80   // the shortest line of any type: an Ed25519 key without a comment
 )
 
@@ -61,9 +62,9 @@ func isSupported(kind string) bool {
 // Instance Connect also documents. Errors are Invalid faults with Subject PublicKey. Their messages say what was
 // given instead and what to do.
 func ParsePublic(text string) (Public, error) {
-	if len(text) > MaxLength {
+	if n := utf8.RuneCountInString(text); n > MaxLength {
 		return Public{}, invalid("The SSH public key has %d characters; at most %d are accepted. "+
-			"Check that only one .pub file was given, or shorten its comment.", len(text), MaxLength)
+			"Check that only one .pub file was given, or shorten its comment.", n, MaxLength)
 	}
 	line, err := oneLine(text)
 	if err != nil {

@@ -177,6 +177,19 @@ func TestSSH2(t *testing.T) {
 	}
 }
 
+// A key whose comment is in Korean has three bytes a character. Its length was once counted in bytes, and a key that EC2
+// Instance Connect accepts was refused.
+func TestLengthIsInCharacters(t *testing.T) {
+	good := ed25519Line(t)
+	comment := strings.Repeat("한", sshkey.MaxLength-len(good)-1)
+	if key, err := sshkey.ParsePublic(good + " " + comment); err != nil || key.Comment != comment {
+		t.Errorf("4096 characters: %v", err)
+	}
+	if _, err := sshkey.ParsePublic(good + " " + comment + "한"); err == nil {
+		t.Error("4097 characters are accepted")
+	}
+}
+
 // TestRefusals: the error names what was pasted by mistake.
 func TestRefusals(t *testing.T) {
 	good := ed25519Line(t)
