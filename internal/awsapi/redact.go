@@ -8,12 +8,10 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/sallyport/sallyport/internal/awswire"
 	"github.com/sallyport/sallyport/internal/fault"
 	"github.com/sallyport/sallyport/internal/sshkey"
 )
-
-// hidden replaces what is or could be a secret, in AWS's own words.
-const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 // People paste secrets into the wrong fields, so requests are redacted before they are recorded or logged. redact
 // hides what no call may show. redactRefused hides what a call that was refused as malformed could show.
@@ -27,9 +25,9 @@ func redact(parameters map[string]any) (removed []string) {
 		case isKeyField(name):
 			shown = shownKey(text)
 		case holdsPrivateKey(text):
-			shown = hidden
+			shown = awswire.Hidden
 		}
-		if shown == hidden {
+		if shown == awswire.Hidden {
 			removed = append(removed, text)
 		}
 		return shown
@@ -57,7 +55,7 @@ func shownKey(text string) string {
 	key, err := sshkey.ParsePublic(text)
 	switch {
 	case err != nil:
-		return hidden
+		return awswire.Hidden
 	case !isPlain(strings.ReplaceAll(key.Comment, " ", "")):
 		return key.Line
 	}
@@ -69,7 +67,7 @@ func shownKey(text string) string {
 // does not know which field was refused, so it treats all fields alike.
 func redactRefused(parameters map[string]any, message string) string {
 	rewrite(parameters, "", func(name, text string) string {
-		if text == hidden || isKeyField(name) { // judged by redact
+		if text == awswire.Hidden || isKeyField(name) { // judged by redact
 			return text
 		}
 		repeated := len(text) > 2 && strings.Contains(message, text)
@@ -77,17 +75,17 @@ func redactRefused(parameters map[string]any, message string) string {
 			return text
 		}
 		message = without(message, text)
-		return hidden
+		return awswire.Hidden
 	})
 	return redactText(message)
 }
 
 // without returns the message with the text hidden. If a part of the text is left, it hides the whole message.
 func without(message, text string) string {
-	message = strings.ReplaceAll(message, text, hidden)
+	message = strings.ReplaceAll(message, text, awswire.Hidden)
 	text = keyType.ReplaceAllString(text, "") // refusals may name the type
 	if first, _, several := strings.Cut(text, " "); several && first != "" {
-		message = strings.ReplaceAll(message, strconv.Quote(first), hidden)
+		message = strings.ReplaceAll(message, strconv.Quote(first), awswire.Hidden)
 	}
 	const part = 8
 	parts := map[string]bool{}
@@ -95,8 +93,8 @@ func without(message, text string) string {
 		parts[message[i:i+part]] = true
 	}
 	for i := 0; i+part <= len(text); i++ {
-		if parts[text[i:i+part]] && !strings.Contains(hidden, text[i:i+part]) {
-			return hidden
+		if parts[text[i:i+part]] && !strings.Contains(awswire.Hidden, text[i:i+part]) {
+			return awswire.Hidden
 		}
 	}
 	return message
@@ -110,7 +108,7 @@ var keyType = regexp.MustCompile(`^\s*(ssh|ecdsa|sk)-[a-z0-9@.-]{1,60}\s`)
 func redactText(text string) string {
 	return words.ReplaceAllStringFunc(text, func(word string) string {
 		if isRandom(word) {
-			return hidden
+			return awswire.Hidden
 		}
 		return word
 	})

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// hidden replaces a secret in a request, in AWS's own words.
-const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
+// Hidden replaces a secret in the parameters of a request, in AWS's own words.
+const Hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 // secret reports whether the trail must not show a field, by its Go name. Some services have schemas that mark
 // secrets. EC2 has none, and STS's do not mark session tokens.
@@ -66,7 +66,7 @@ func (r rendering) fields(v reflect.Value, s *shape) map[string]any {
 		switch {
 		case f.secret && r.response:
 		case f.secret:
-			fields[lowerFirst(f.wire)] = hidden
+			fields[lowerFirst(f.wire)] = Hidden
 		case r.ec2 && f.shape.kind == list:
 			fields[r.setName(f.wire)] = r.set(value, f)
 		case r.ec2 && f.wire == "return":
