@@ -26,13 +26,13 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// signerDomain ends the name of the signers' certificates, where AWS has amazonaws.com.
+// signerDomain is the end of the names in the signers' certificates, where AWS has amazonaws.com.
 const signerDomain = "sallyport"
 
-// zonesOf are the zones that every region has.
+// zonesOf returns the region's zones. Every region has three.
 func zonesOf(region string) []string { return []string{region + "a", region + "b", region + "c"} }
 
-// surroundings is what the rooms are built into.
+// surroundings is what the rooms are built with.
 type surroundings struct {
 	config     Config
 	account    string
@@ -46,11 +46,11 @@ type surroundings struct {
 	random     io.Reader
 }
 
-// parts is the control plane's inside.
+// parts are the parts of a control plane.
 type parts struct {
 	services   []awsapi.Service
 	api        http.Handler
-	machines   http.Handler // where they enroll and link
+	machines   http.Handler // where machines enroll and link
 	metrics    *metrics
 	links      *hostlink.Links
 	gate       *gate.Gate
@@ -59,7 +59,7 @@ type parts struct {
 	keys       *access.Service
 }
 
-// assemble builds the rooms, each on those beneath it.
+// assemble builds the rooms, each on those that it imports.
 func assemble(s surroundings) (parts, error) {
 	seal, err := iam.NewSeal(s.sealKey, s.random)
 	if err != nil {
@@ -107,7 +107,7 @@ func assemble(s surroundings) (parts, error) {
 	}, nil
 }
 
-// hostOf returns the host and port of a URL that we made.
+// hostOf returns the host and port of a valid URL.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

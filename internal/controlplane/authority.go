@@ -6,14 +6,14 @@ import (
 )
 
 const (
-	// authorityNotice is how long before the root certificate's end its operator is warned. Every machine pins the root,
-	// so that each has to be enrolled anew by then: that takes time.
+	// authorityNotice is how long before the root certificate's end the operator is warned. Every machine pins the
+	// root, so each has to be enrolled anew by then, which takes time.
 	authorityNotice = 365 * 24 * time.Hour
 	// authorityReminder is how often the warning is repeated.
 	authorityReminder = 24 * time.Hour
 )
 
-// remindOfTheEnd warns of the root certificate's end, at once and then daily.
+// remindOfTheEnd warns of the root certificate's end, at once and then daily, until the context is done.
 func (s *Server) remindOfTheEnd(ctx context.Context, end time.Time) {
 	ticker := time.NewTicker(authorityReminder)
 	defer ticker.Stop()

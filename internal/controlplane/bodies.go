@@ -10,15 +10,16 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// The bounds on the bodies that the server holds at one time, in bytes. Who sends them has proved nothing yet: a
-// signature covers the body, and access key ids are no secret.
+// Bounds on the bodies of requests that the server holds at one time, in bytes. Their senders are not authenticated
+// yet: a signature covers the body, and access key ids are not secret.
 const (
 	bodiesTotal      = 64 << 20
 	bodiesFromSource = 8 << 20
 )
 
-// boundBodies lets requests with a body in as long as their bodies have room together, until they are answered. A
-// newcomer pushes out whose body has been on its way longest (see shares), and is refused if all have arrived.
+// boundBodies admits requests with a body while the bodies of all unanswered requests are within the bounds. Beyond
+// them, a new request ends the one whose body has been arriving longest (see shares), and is refused if all bodies have
+// arrived.
 func boundBodies(next http.Handler) http.Handler {
 	held := newShares(bodiesTotal, bodiesFromSource)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +27,7 @@ func boundBodies(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		weight := awsapi.MaxBody // no more of it is read
+		weight := awsapi.MaxBody // at most this much is read
 		if r.ContentLength > 0 {
 			weight = int(min(r.ContentLength, awsapi.MaxBody))
 		}
@@ -41,13 +42,13 @@ func boundBodies(next http.Handler) http.Handler {
 		} else {
 			defer body.place.leave()
 		}
-		bounded := *r // the server looks at the body of its own request to see how much of it was left unread
+		bounded := *r // net/http checks its own request's body for an unread rest
 		bounded.Body = body
 		next.ServeHTTP(w, &bounded)
 	})
 }
 
-// boundBody is a request's body that cannot be pushed out once it has been read.
+// boundBody is a request's body that keeps its place once it has been read.
 type boundBody struct {
 	io.ReadCloser
 	place   *place

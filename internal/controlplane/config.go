@@ -1,6 +1,6 @@
-// Package controlplane makes a running control plane of a configuration: it is the one place, beside the commands
-// and the tests, that knows every room and hands each what it needs. When Start returns it answers, and its root
-// user's credentials are on the disk; Close leaves nothing half done.
+// Package controlplane builds a running control plane from a configuration. Besides commands and tests it is the only
+// package that knows every room, and it connects them. When Start returns, the control plane answers requests, and the
+// root user's credentials are on disk. Close ends it in order.
 package controlplane
 
 import (
@@ -19,42 +19,43 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// What holds where a Config says nothing.
+// Defaults and limits of a Config.
 const (
 	DefaultListen = "127.0.0.1:7474"
 	DefaultRegion = "on-prem-1"
 
-	maxCallRate = 1_000_000 // calls a second: as good as none
+	maxCallRate = 1_000_000 // calls a second: practically no limit
 )
 
-// Config is what an operator decides. Every field but Data has a safe default.
+// Config is the operator's configuration. Every field but Data has a safe default.
 type Config struct {
-	// Data is the directory of the keys, the credentials and the embedded database. It is made if it is not
-	// there, and belongs to one control plane at a time.
+	// Data is the directory of the keys, the credentials and the embedded database. It is created if it does not exist,
+	// and is used by one control plane at a time.
 	Data string
-	// Listen is the address for both HTTP and HTTPS; DefaultListen if empty. Port 0 takes a free one.
+	// Listen is the address for both HTTP and HTTPS; DefaultListen if empty. Port 0 selects a free port.
 	Listen string
-	// Database is a postgres:// URL; the embedded SQLite in Data if empty.
+	// Database is a postgres:// URL; if empty, the database is the embedded SQLite in Data.
 	Database string
-	// Account is the account number, 12 digits. It is decided at the first start, drawn at random if empty, and
-	// cannot be changed afterwards.
+	// Account is the account number, 12 digits. It is set at the first start, at random if empty, and cannot be changed
+	// afterwards.
 	Account string
-	// Regions are the regions served, the first being the default; DefaultRegion if empty.
+	// Regions are the regions. The first is the default one; if empty, DefaultRegion is the only one.
 	Regions []string
-	// Hostnames are further names and addresses of this server, for its TLS certificate.
+	// Hostnames are additional names and addresses of this server for its TLS certificate.
 	Hostnames []string
-	// Advertise is the URL by which machines reach this server: https://HOST:PORT. If empty it is made of
-	// Listen, and of the machine's name where Listen is every address.
+	// Advertise is the URL by which machines reach this server: https://HOST:PORT. If empty it is derived from Listen,
+	// with the machine's name if Listen is every address.
 	Advertise string
-	// AllowPlainHTTP lets requests without TLS in from other machines. Signatures keep their secrets and cannot
-	// be forged all the same, but what is asked and answered can be read on the way, new access keys too.
+	// AllowPlainHTTP accepts requests without TLS from other machines. Signed requests still cannot be forged and do
+	// not reveal secret keys, but requests and answers can be read on the way, new access keys included.
 	AllowPlainHTTP bool
-	// CallRate is how many calls a second each principal may make, ten times as many at once; gate.DefaultCallRate if 0.
+	// CallRate is how many calls a second each principal may make, with bursts of ten times as many;
+	// gate.DefaultCallRate if 0.
 	CallRate int
 }
 
-// ReadConfig reads a Config from a JSON file: an object of the settings by their names. A name that is no setting, in
-// another case too, or that is there twice, is an error.
+// ReadConfig reads a Config from a JSON file: an object with the settings by their names. A name that is unknown, in
+// another case, or repeated is an error.
 func ReadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -88,7 +89,7 @@ func (c *Config) read(decoder *json.Decoder) error {
 		if err != nil {
 			return err
 		}
-		name, _ := token.(string) // the decoder takes nothing but a string there
+		name, _ := token.(string) // the decoder accepts only a string here
 		setting, ok := settings[name]
 		if !ok {
 			return fmt.Errorf("%q is not a setting. They are: %s", name, strings.Join(names, ", "))
@@ -115,7 +116,7 @@ var (
 	regionForm  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
 
-// withDefaults checks the Config and fills it in.
+// withDefaults checks the Config and fills in the defaults.
 func (c Config) withDefaults() (Config, error) {
 	if c.Data == "" {
 		return c, errors.New("no data directory is given (--data DIR)")
@@ -187,8 +188,8 @@ func (c Config) names(listener net.Addr) []string {
 	})
 }
 
-// urls returns where clients on this machine reach the API, and where machines reach their end. Plain HTTP is
-// for loopback, so a server that does not listen there is reached over https by everybody.
+// urls returns the URL of the API for clients on this machine, and the URL for machines. Plain HTTP is for loopback
+// only, so a server that does not listen there has an https URL for both.
 func (c Config) urls(listener net.Addr) (endpoint, advertise string) {
 	host, port, _ := net.SplitHostPort(listener.String())
 	ip := net.ParseIP(host)

@@ -20,7 +20,7 @@ import (
 // ProfileName is the name of the AWS profile in CredentialsFile.
 const ProfileName = "sallyport"
 
-// RootCredentials are what CredentialsFile says: the root user's access key, and where the API is.
+// RootCredentials are the contents of CredentialsFile: the root user's access key, and where the API is.
 type RootCredentials struct {
 	AccessKeyID string
 	Secret      string
@@ -28,8 +28,8 @@ type RootCredentials struct {
 	Endpoint    string // for clients on this machine
 }
 
-// ReadCredentials reads the CredentialsFile of a data directory. The error is fs.ErrNotExist (wrapped) before the
-// first start, and fs.ErrPermission for everybody but the owner.
+// ReadCredentials reads the CredentialsFile of a data directory. The error is fs.ErrNotExist (wrapped) before the first
+// start, and fs.ErrPermission for everybody but the owner.
 func ReadCredentials(data string) (RootCredentials, error) {
 	path := filepath.Join(data, CredentialsFile)
 	text, err := os.ReadFile(path)
@@ -54,7 +54,7 @@ func ReadCredentials(data string) (RootCredentials, error) {
 	return c, nil
 }
 
-// write replaces the file of the data directory.
+// write replaces the file in the data directory.
 func (c RootCredentials) write(data string) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "# The account's root user. Use it to make users and policies, then keep it safe.\n")
@@ -64,8 +64,8 @@ func (c RootCredentials) write(data string) error {
 	return durable.WriteFile(filepath.Join(data, CredentialsFile), []byte(text.String()), 0o600)
 }
 
-// keepCredentials makes sure that the root user has an access key and that CredentialsFile holds it, with the
-// region and endpoint of today.
+// keepCredentials makes sure that the root user has an access key and that CredentialsFile has it, with the present
+// region and endpoint.
 func (s *Server) keepCredentials(ctx context.Context) error {
 	region := s.config.Regions[0]
 	keep := func(key iam.IssuedKey) error {

@@ -16,15 +16,15 @@ import (
 	"github.com/sallyport/sallyport/internal/db"
 )
 
-// The facts about a deployment that its database keeps.
+// Keys of what the database keeps about its deployment.
 const (
 	metaAccount   = "account"
 	metaAuthority = "authority" // SHA-256 of the root's public key
-	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random and cannot be found from it
+	metaSeal      = "seal"      // SHA-256 of the sealing key, which is random, so the hash does not reveal it
 )
 
-// openDatabase opens the database. The embedded database is not made where one is missing: SQLite would remove what is
-// left of it beside its file, which may be put back.
+// openDatabase opens the database. It does not create a missing embedded database of an old deployment: SQLite would
+// remove the files left beside it, and the database may be put back.
 func (s *Server) openDatabase(ctx context.Context) (err error) {
 	location := s.config.Database
 	if location == "" {
@@ -42,7 +42,7 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 	return nil
 }
 
-// databaseName names the database, for people, without what a URL may hold beside: a password.
+// databaseName returns the database's name for people, without the password that a URL may have.
 func (s *Server) databaseName() string {
 	if s.config.Database == "" {
 		return s.directory.file(DatabaseFile)
@@ -54,8 +54,8 @@ func (s *Server) databaseName() string {
 	return (&url.URL{Scheme: location.Scheme, Host: location.Host, Path: location.Path}).String()
 }
 
-// decideAccount returns the account number: the one kept, else the one configured, else a random one, which is
-// kept from then on.
+// decideAccount returns the account number: the stored one, or else the configured one, or else a random one. It stores
+// the number.
 func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, error) {
 	kept, err := s.database.Meta(ctx, metaAccount)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, e
 	}
 	account := s.config.Account
 	if account == "" {
-		// 12 digits without a leading zero, which spreadsheets and careless programs would drop.
+		// 12 digits, the first of which is not zero: spreadsheets and careless programs drop leading zeros.
 		n, err := rand.Int(random, big.NewInt(900_000_000_000))
 		if err != nil {
 			return "", fmt.Errorf("draw an account number: %w", err)
@@ -83,8 +83,8 @@ func (s *Server) decideAccount(ctx context.Context, random io.Reader) (string, e
 	return account, s.database.SetMeta(ctx, metaAccount, account)
 }
 
-// belongTogether refuses to go on with a database that was used with other keys: its hosts would trust us no
-// more, and its secrets could not be opened.
+// belongTogether returns an error if the database was used with other keys: its hosts would not trust this control
+// plane, and its secrets could not be opened.
 func (s *Server) belongTogether(ctx context.Context, authority, seal []byte) error {
 	for _, thing := range []struct {
 		key, file string

@@ -20,20 +20,20 @@ import (
 // The files of a data directory.
 const (
 	DatabaseFile    = "sallyport.db" // SQLite, unless another database is configured
-	AuthorityFile   = "ca.pem"       // the root certificate: what clients name as ca_bundle
+	AuthorityFile   = "ca.pem"       // the root certificate, for ca_bundle in clients' profiles
 	AuthorityKey    = "ca.key"       // its key: whoever has it signs grants for every host
 	SealFile        = "secrets.key"  // iam.SealKeySize bytes that seal the secrets in the database
 	CredentialsFile = "credentials"  // the root user's access key, as an AWS profile
 	lockFile        = "lock"
 )
 
-// directory is a data directory that is ours: nobody else can open it until it is closed.
+// directory is a locked data directory: no other process can open it until it is closed.
 type directory struct {
 	path string
 	lock *os.File
 }
 
-// openDirectory makes the directory if it must, and locks it.
+// openDirectory locks the directory, which it creates if necessary.
 func openDirectory(path string) (*directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -59,9 +59,9 @@ func openDirectory(path string) (*directory, error) {
 	return &directory{path: path, lock: lock}, nil
 }
 
-// closeToOthers takes group's and others' rights from a directory that is empty or was one of ours. One that holds
-// something else was hardly meant; what belongs to somebody else, they can read whatever its mode; and where others
-// can write, they may have put an authority of their own.
+// closeToOthers removes the permissions of group and others from a directory that is empty or a data directory. It
+// refuses any other directory, probably a mistyped path; a directory of another user, who can read it whatever its
+// mode; and one that others can write to, who may have put an authority of their own there.
 func closeToOthers(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -95,8 +95,8 @@ func closeToOthers(path string) error {
 	return nil
 }
 
-// deployed reports whether a deployment was made here. Its keys are written after its account, so that a database
-// without an account is not the one that belongs to them.
+// deployed reports whether the directory has the keys of a deployment. They are written after the database has the
+// account, so a database without an account does not belong to them.
 func (d *directory) deployed() bool {
 	return slices.ContainsFunc([]string{AuthorityKey, AuthorityFile, SealFile}, func(name string) bool {
 		_, err := os.Lstat(d.file(name))
@@ -104,8 +104,8 @@ func (d *directory) deployed() bool {
 	})
 }
 
-// errDatabaseMissing refuses to begin a new deployment with the keys of another: its root user, users and machines are
-// in the database that is not there.
+// errDatabaseMissing returns the error for a new database beside the keys of a deployment, whose root user, users and
+// machines are in another database.
 func (d *directory) errDatabaseMissing(database string) error {
 	return fmt.Errorf("the keys of a deployment are in %[1]s, but its database is not in %[2]s. "+
 		"Put the database back from a backup, or name the right one (--db), and start again. "+
@@ -134,8 +134,8 @@ func (d *directory) authority(account string, now time.Time, random io.Reader) (
 	return ca.Load(certificate, key, random)
 }
 
-// makeAuthority writes the key first: a key without a certificate is made anew, a certificate without a key
-// would be a dead end.
+// makeAuthority makes an authority. It writes the key first: a key without a certificate is replaced at the next start,
+// while a certificate without a key would be a dead end.
 func (d *directory) makeAuthority(account string, now time.Time, random io.Reader) (*ca.Authority, error) {
 	authority, err := ca.New(account, now, random)
 	if err != nil {

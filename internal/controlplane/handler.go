@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/hostproto"
 )
 
-// route sends each request to its room. What needs no signature stands here, by name: health, life, metrics, and the
-// machines' end, which proves itself by token and key.
+// route returns the handler of all requests. It lists by name what needs no signature: health, liveness, metrics, and
+// the machines' paths, on which machines authenticate by token or key.
 func route(api, hosts, metrics, health http.Handler, allowPlain bool) http.Handler {
 	mux := http.NewServeMux()
 	plain := keepPlainLocal
@@ -21,7 +21,7 @@ func route(api, hosts, metrics, health http.Handler, allowPlain bool) http.Handl
 	mux.Handle("GET /metrics", plain(metrics))
 	mux.Handle(hostproto.EnrollPath, onlyTLS(hosts))
 	mux.Handle(hostproto.LinkPath, onlyTLS(hosts))
-	mux.Handle("/", boundBodies(api)) // which refuses plain HTTP itself, in words that AWS's clients understand
+	mux.Handle("/", boundBodies(api)) // refuses plain HTTP itself, in the form that AWS's clients expect
 	return mux
 }
 

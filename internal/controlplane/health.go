@@ -15,14 +15,14 @@ import (
 const (
 	// healthTime bounds how long a health check waits for a proof.
 	healthTime = 5 * time.Second
-	// proofLife is how long a proof is good for. Whoever asks, and however often, makes one write in this time.
+	// proofLife is how long a proof is valid. However often clients ask, they cause one write in this time.
 	proofLife = time.Second
 )
 
 var errNoAnswer = errors.New("the database does not answer")
 
-// health knows whether calls can be recorded: without its event no call is answered. It knows by a write, since a full
-// disk and a database that became read-only can be read all the same.
+// health checks whether calls can be recorded, since no call is answered without its event. It checks by a write: a
+// database on a full disk, or one that became read-only, can still be read.
 type health struct {
 	record func(context.Context) error // the write
 	clock  clock.Clock
@@ -30,17 +30,17 @@ type health struct {
 
 	mu     sync.Mutex
 	latest *proof
-	sick   bool // what was logged last
+	sick   bool // the state that was logged last
 }
 
-// proof is one write that is tried.
+// proof is one attempt to write.
 type proof struct {
 	begun clock.Reading
 	ended chan struct{}
-	err   error // to be read after ended is closed
+	err   error // valid once ended is closed
 }
 
-// check returns why nothing can be recorded. A change is logged, once.
+// check returns why calls cannot be recorded, or nil if they can. It logs each change once.
 func (h *health) check(ctx context.Context) error {
 	p := h.current()
 	select {
@@ -50,12 +50,12 @@ func (h *health) check(ctx context.Context) error {
 	case <-time.After(healthTime):
 		h.tell(errNoAnswer)
 		return errNoAnswer
-	case <-ctx.Done(): // who asked has gone, which says nothing
+	case <-ctx.Done(): // the client has gone, which proves nothing
 		return ctx.Err()
 	}
 }
 
-// current returns the proof that is being made or was made just now, or begins one.
+// current returns the proof that is running or was made just now, or starts one.
 func (h *health) current() *proof {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -67,7 +67,7 @@ func (h *health) current() *proof {
 	h.latest = p
 	go func() {
 		defer close(p.ended)
-		p.err = h.record(context.Background()) // others wait for it too
+		p.err = h.record(context.Background()) // not the client's: others wait for it too
 	}()
 	return p
 }
@@ -104,8 +104,8 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// alive answers 200 as long as the process answers at all. Whoever restarts it by this does not restart it for a full
-// disk.
+// alive answers 200 while the process answers at all, so that a supervisor that uses it does not restart the process
+// for a full disk.
 func alive(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "ok"})
 }

@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// The limits on connections that have not said yet what they want. Whoever opens connections and says nothing, or
-// begins handshakes and never ends them, uses up their own share and nobody else's: beyond it, their oldest connection
-// is closed for the newest. So those who share an address, behind a NAT or a proxy, are not locked out by one of them.
+// Limits on connections that have not sent a request yet. A client that opens connections and sends nothing, or begins
+// TLS handshakes and does not finish them, uses up only its own address's share: beyond it, the address's oldest
+// connection is closed for the newest. So one client does not lock out others that share its address behind a NAT or a
+// proxy.
 const (
 	greetingTime      = 10 * time.Second // from accept to the end of the TLS handshake
 	pendingTotal      = 2048
@@ -21,8 +22,8 @@ const (
 	tlsHandshake      = 0x16 // the first byte of a TLS connection; no HTTP request begins with it
 )
 
-// listener accepts plain and TLS connections on one port and tells them apart by their first byte. Accept
-// returns connections that are ready for HTTP: *tls.Conn after its handshake, or plain.
+// listener accepts plain and TLS connections on one port and tells them apart by their first byte. Accept returns
+// connections that are ready for HTTP: a *tls.Conn after its handshake, or a plain connection.
 type listener struct {
 	net.Listener
 	config *tls.Config
@@ -30,7 +31,7 @@ type listener struct {
 	closed chan struct{}
 	close  sync.Once
 
-	pending *shares // of connections that are not greeted yet
+	pending *shares // of connections that greet has not finished
 
 	mu     sync.Mutex
 	failed error // of the inner Accept; set before closed is closed
@@ -77,7 +78,7 @@ func (l *listener) acceptAll() {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			var temporary interface{ Temporary() bool }
-			if errors.As(err, &temporary) && temporary.Temporary() { // out of file descriptors: wait for some to close
+			if errors.As(err, &temporary) && temporary.Temporary() { // out of file descriptors; wait until some are closed
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 				time.Sleep(pause)
 				continue
@@ -103,7 +104,8 @@ func (l *listener) acceptAll() {
 	}
 }
 
-// greet finds out what the connection speaks, and shakes hands if it is TLS. nil means: not worth keeping.
+// greet finds out what the connection speaks, and does the handshake if it is TLS. It returns nil if the connection
+// failed.
 func (l *listener) greet(conn net.Conn) net.Conn {
 	deadline := time.Now().Add(greetingTime)
 	if conn.SetDeadline(deadline) != nil {
@@ -130,7 +132,8 @@ func (l *listener) greet(conn net.Conn) net.Conn {
 	return greeted
 }
 
-// sourceOf is who a connection counts for: an IPv4 address, or the /64 that one IPv6 customer has.
+// sourceOf returns the source that a connection counts for: an IPv4 address, or the /64 prefix of an IPv6 address,
+// which one customer has.
 func sourceOf(remote string) netip.Addr {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -145,8 +148,8 @@ func sourceOf(remote string) netip.Addr {
 	return address
 }
 
-// peekedConn is a connection some bytes of which wait in a reader. Once they are read, the reader is let go, so
-// that an idle link costs no buffer.
+// peekedConn is a connection with some bytes in a reader. When they have been read, the reader is dropped, so that an
+// idle link costs no buffer.
 type peekedConn struct {
 	net.Conn
 	reader *bufio.Reader

@@ -10,16 +10,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics is the server's own registry: two servers in one process count apart.
+// metrics has a registry of its own, so that two servers in one process count separately.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	grants   prometheus.Counter
-	answered atomic.Int64 // calls, all together
+	answered atomic.Int64 // all calls
 }
 
-// newMetrics returns the registry; linked tells how many hosts are linked now, authorityEnd is the root certificate's.
+// newMetrics returns new metrics. linked returns how many hosts are linked now; authorityEnd is the end of the root
+// certificate.
 func newMetrics(linked func() int, authorityEnd time.Time) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),

@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// The limits of one HTTP connection. A link of a host is taken out of them once it is up.
+// Limits of one HTTP connection. They end for a host's link once it is up.
 const (
 	readHeaderTime = 10 * time.Second
 	readTime       = 30 * time.Second
@@ -26,7 +26,7 @@ const (
 	maxHeader      = 64 << 10 // bytes; a session token is a few KB
 )
 
-// Server is a control plane that runs.
+// Server is a running control plane.
 type Server struct {
 	config     Config
 	account    string
@@ -41,10 +41,10 @@ type Server struct {
 	database  *db.Writer
 	settled   *settled
 	http      *http.Server
-	stop      context.CancelFunc // ends the background work and what requests still do
+	stop      context.CancelFunc // ends background work and requests in progress
 	working   sync.WaitGroup
 	failed    chan struct{} // closed when the server ends by itself
-	failure   error         // why; to be read after failed is closed
+	failure   error         // why; valid once failed is closed
 	closing   sync.Once
 }
 
@@ -86,7 +86,7 @@ func Start(
 	if err := s.belongTogether(ctx, authority.Certificate().RawSubjectPublicKeyInfo, seal); err != nil {
 		return nil, err
 	}
-	// The port is taken before the credentials are written, which name it, and answers after.
+	// The port is taken before the credentials are written, because they name it, and requests are answered afterwards.
 	inner, err := net.Listen("tcp", config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -107,7 +107,7 @@ func Start(
 	return s, nil
 }
 
-// afterItsTrail returns the clocks with the knowledge that the time of the newest event has passed.
+// afterItsTrail returns a clock that knows that the time of the newest event has passed.
 func (s *Server) afterItsTrail(ctx context.Context, clk clock.Clock) (clock.Clock, error) {
 	newest, err := trail.NewLog(s.database.DB).Events(ctx, trail.Query{Limit: 1})
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Server) afterItsTrail(ctx context.Context, clk clock.Clock) (clock.Cloc
 	return clk, nil
 }
 
-// serve begins to answer, and to remind of the root certificate's end.
+// serve starts answering requests, and warning of the root certificate's end.
 func (s *Server) serve(l net.Listener, authorityEnd time.Time) {
 	base, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -141,26 +141,26 @@ func (s *Server) serve(l net.Listener, authorityEnd time.Time) {
 	s.working.Go(func() { s.remindOfTheEnd(base, authorityEnd) })
 }
 
-// Endpoint is the URL of the API for clients on this machine.
+// Endpoint returns the URL of the API for clients on this machine.
 func (s *Server) Endpoint() string { return s.endpoint }
 
-// Advertised is the https URL by which machines reach the control plane.
+// Advertised returns the https URL by which machines reach the control plane.
 func (s *Server) Advertised() string { return s.advertised }
 
-// Account is the account number.
+// Account returns the account number.
 func (s *Server) Account() string { return s.account }
 
-// Services are the tables of operations that are served.
+// Services returns the tables of the operations.
 func (s *Server) Services() []awsapi.Service { return s.parts.services }
 
-// Answered is how many calls have been answered since the start.
+// Answered returns how many calls have been answered since the start.
 func (s *Server) Answered() int64 { return s.parts.metrics.answered.Load() }
 
-// Failed is closed if the server stops by itself; Close then says why.
+// Failed returns a channel that is closed if the server stops by itself. Close then returns why.
 func (s *Server) Failed() <-chan struct{} { return s.failed }
 
-// Close stops the server: no new requests, an end to those in progress, a word to the hosts, and last the database.
-// What is not done when ctx ends is cut off, but for what is being written. It returns why the server stopped by
+// Close stops the server: it accepts no new requests, ends those in progress, tells the hosts, and closes the database
+// last. When ctx is done, it cuts off what is left, except for writes in progress. It returns why the server stopped by
 // itself, if it did.
 func (s *Server) Close(ctx context.Context) (err error) {
 	s.closing.Do(func() {
@@ -180,7 +180,7 @@ func (s *Server) Close(ctx context.Context) (err error) {
 	return err
 }
 
-// release gives back what Start took.
+// release frees what Start took.
 func (s *Server) release() (err error) {
 	s.stop()
 	if s.database != nil {

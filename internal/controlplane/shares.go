@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// shares bounds what strangers hold at one time, in all and from each source. Who comes beyond pushes out the oldest of
-// their own source, or of the source that holds most: nobody is kept out by those who came first and wait.
+// shares bounds what unauthenticated clients hold at one time, in total and for each source. A new place beyond a bound
+// drops the oldest one of its own source, or of the source that holds the most, so that nobody is kept out by clients
+// that came first and wait.
 type shares struct {
 	total, each int
 
@@ -19,16 +20,16 @@ type shares struct {
 // source is what one source holds.
 type source struct {
 	held   int
-	places *list.List // of *place, those that can be pushed out, the oldest first
+	places *list.List // of *place, those that can be dropped, the oldest first
 }
 
-// place is one thing that is held.
+// place is one thing that a source holds, such as a connection.
 type place struct {
 	shares  *shares
 	from    netip.Addr
 	weight  int
-	drop    func()        // ends it; called at most once, without waiting
-	element *list.Element // in places; nil once it is kept or gone
+	drop    func()        // called at most once; must not block
+	element *list.Element // in places; nil once the place is kept or gone
 	gone    bool
 }
 
@@ -36,8 +37,8 @@ func newShares(total, each int) *shares {
 	return &shares{total: total, each: each, sources: map[netip.Addr]*source{}}
 }
 
-// enter takes a place of the weight, which is each at most. Others are dropped for it if need be. It returns nil if
-// those who could make room are all kept.
+// enter takes a place of the weight, which must be at most each, and drops others for it if necessary. It returns nil
+// if all places that could be dropped for it are kept.
 func (s *shares) enter(from netip.Addr, weight int, drop func()) *place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +63,7 @@ func (s *shares) enter(from netip.Addr, weight int, drop func()) *place {
 	return p
 }
 
-// keep keeps the place from being dropped, until it is left.
+// keep protects the place from being dropped. It still counts until leave.
 func (p *place) keep() {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
@@ -72,14 +73,14 @@ func (p *place) keep() {
 	}
 }
 
-// leave gives the place back. To leave one that was dropped, or twice, does nothing.
+// leave gives the place back. It does nothing if the place was dropped or given back.
 func (p *place) leave() {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
 	p.shares.remove(p)
 }
 
-// push drops the oldest place of the source that can be dropped. It reports false if there is none.
+// push drops the source's oldest place that can be dropped. It reports false if there is none.
 func (s *shares) push(from *source) bool {
 	if from == nil || from.places.Len() == 0 {
 		return false
@@ -105,7 +106,7 @@ func (s *shares) remove(p *place) {
 	}
 }
 
-// greediest returns the source that holds most, of those with a place that can be dropped; nil if there is none.
+// greediest returns the source that holds the most, among those with a place that can be dropped; nil if there is none.
 func (s *shares) greediest() *source {
 	var most *source
 	for _, source := range s.sources {

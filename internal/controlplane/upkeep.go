@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// forgetInterval is how often old things are looked for.
+	// forgetInterval is how often expired data is deleted.
 	forgetInterval = 10 * time.Minute
-	// usesInterval is how long the use of an access key may stand in memory only.
+	// usesInterval is how often the last uses of access keys are saved; until then they are in memory only.
 	usesInterval = time.Minute
 )
 
-// keep does what nobody asks for, until the context is done.
+// keep does the background work until the context is done.
 func (s *Server) keep(ctx context.Context) {
 	forget, uses := time.NewTicker(forgetInterval), time.NewTicker(usesInterval)
 	defer forget.Stop()
@@ -33,14 +33,15 @@ func (s *Server) keep(ctx context.Context) {
 	}
 }
 
-// saveUses writes down when access keys were last used.
+// saveUses saves the last uses of access keys.
 func (s *Server) saveUses(ctx context.Context) {
 	if err := s.parts.gate.Maintain(ctx, s.parts.identities.SaveUses); err != nil && ctx.Err() == nil {
 		s.log.Warn("the last use of access keys could not be written", "error", err)
 	}
 }
 
-// forgetAt drops what is over at the time: grants, enrollment tokens, sessions, and events beyond their retention.
+// forgetAt deletes what has expired at the time: grants, enrollment tokens, sessions, and events beyond their
+// retention.
 func (s *Server) forgetAt(ctx context.Context, now time.Time) {
 	events := func(tx *gate.Tx, now time.Time) (int64, error) {
 		return trail.Prune(tx.Tx, now.Add(-trail.Retention))
@@ -55,7 +56,7 @@ func (s *Server) forgetAt(ctx context.Context, now time.Time) {
 	}
 }
 
-// prune drops one batch after the other, each in a transaction of its own, until there is no more.
+// prune deletes batch after batch, each in a transaction of its own, until a batch deletes nothing.
 func (s *Server) prune(ctx context.Context, now time.Time, batch func(*gate.Tx, time.Time) (int64, error)) error {
 	for {
 		var dropped int64
@@ -69,19 +70,22 @@ func (s *Server) prune(ctx context.Context, now time.Time, batch func(*gate.Tx, 
 	}
 }
 
-// settling is how long a clock that was set forward must stay so, before anything is forgotten by it.
+// settling is how long a clock that was set forward must stay so before expired data is deleted by it.
 const settling = 24 * time.Hour
 
-// settled is the time of day by which things are forgotten, which nobody can undo: a clock that is a year ahead for ten
-// minutes must not take the trail along. It goes back with the clock at once, and forward after a day.
+// settled is the time of day by which expired data is deleted. Deleting cannot be undone, so a clock that is a year
+// ahead for ten minutes must not delete the trail. The settled time follows the clock backwards at once, and forwards
+// after a day.
 type settled struct {
 	since time.Duration // the uptime at which today began
 
-	// The time of day at the uptime zero, by the earliest reading of the day, and of the day before.
+	// The time of day at the uptime zero, by the earliest reading of this day and of the day before. A day here begins
+	// at since.
 	today, before time.Time
 }
 
-// settle begins at a reading. It trusts a time that is later than the newest event as little as one that was set since.
+// settle returns a settled time that begins at a reading. A reading that is later than the newest event is not trusted
+// before a day has passed.
 func settle(now clock.Reading) *settled {
 	s := &settled{since: now.Uptime, today: atBoot(now), before: atBoot(now)}
 	if !now.Past.IsZero() {
@@ -90,7 +94,7 @@ func settle(now clock.Reading) *settled {
 	return s
 }
 
-// at returns the settled time of day at the reading. It is for one goroutine.
+// at returns the settled time of day at the reading. Only one goroutine may call it.
 func (s *settled) at(now clock.Reading) time.Time {
 	if now.Uptime-s.since >= settling {
 		s.before, s.today, s.since = s.today, atBoot(now), now.Uptime
@@ -99,7 +103,7 @@ func (s *settled) at(now clock.Reading) time.Time {
 	return earlier(s.before, s.today).Add(now.Uptime)
 }
 
-// atBoot is what the time of day was at the uptime zero, had the clock not been set since.
+// atBoot returns the time of day at the uptime zero, if the clock was not set since.
 func atBoot(now clock.Reading) time.Time { return now.Time.Round(0).Add(-now.Uptime) }
 
 func earlier(a, b time.Time) time.Time {

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
-// LastUse says when, where from and for which service an access key was last used. It is zero if it never was.
+// LastUse says when, for which service and in which region an access key was last used. It is zero if it never was.
 type LastUse struct {
 	Time    time.Time
 	Service string
