@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/internal/clock"
 )
 
-// Micros is how a time is stored: microseconds since 1970 UTC, 0 for the zero time.
+// Micros returns a time as it is stored: microseconds since 1970 UTC, 0 for the zero time.
 func Micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -25,13 +25,13 @@ func Time(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-// Reading makes a reading of a machine's clocks of its three columns: Micros of the time, the boot, and the
-// uptime's microseconds.
+// Reading returns a reading of a machine's clocks from its three columns: Micros of the time, the boot, and the uptime
+// in microseconds.
 func Reading(at int64, boot string, uptime int64) clock.Reading {
 	return clock.Reading{Time: Time(at), Boot: boot, Uptime: time.Duration(uptime) * time.Microsecond}
 }
 
-// Blob is how bytes are stored: none as NULL, since SQLite's driver cannot tell the two apart.
+// Blob returns bytes as they are stored: no bytes as NULL, since SQLite's driver cannot tell an empty blob from NULL.
 func Blob(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
@@ -39,12 +39,12 @@ func Blob(b []byte) []byte {
 	return b
 }
 
-// Text makes text of unknown origin fit for a TEXT column: PostgreSQL takes neither a zero byte nor broken UTF-8.
+// Text makes any text valid for a TEXT column: PostgreSQL accepts neither zero bytes nor invalid UTF-8.
 func Text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// Encode is how a structure is stored: as JSON text.
+// Encode returns a value as it is stored: as JSON text.
 func Encode(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err != nil {

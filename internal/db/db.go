@@ -1,14 +1,12 @@
-// Package db is the deployment's database: embedded SQLite, or PostgreSQL. It runs transactions and knows no
-// table but its own (meta.go): each room keeps its statements beside its rules, and the schema of all stands in
-// migrations/.
+// Package db is the deployment's database: embedded SQLite, or PostgreSQL. It runs transactions and knows no table but
+// its own (meta.go). Each room has its statements beside its rules. The schema of all rooms is in migrations/.
 //
-// One SQL text serves both databases. Parameters are $1, $2, …, which both drivers bind by number; columns are
-// enumerated; times are integers; names that are compared without regard to case are stored folded beside
-// themselves, and what the databases would order differently is sorted in Go.
+// One SQL text serves both databases. Parameters are $1, $2, …, which both drivers bind by number. Columns are
+// enumerated, and times are integers. Names that are compared without regard to case are also stored folded, and what
+// the databases would order differently is sorted in Go.
 //
-// A write behaves as if it ran alone: SQLite runs writes one by one, PostgreSQL at SERIALIZABLE. So it may check
-// and then act, and it may run more than once: it must confine its effects to the transaction and to variables
-// that it sets anew.
+// A write behaves as if it ran alone: SQLite runs writes one by one, PostgreSQL at SERIALIZABLE. So it may check and
+// then act. It may be run more than once, so it may affect only the transaction and variables that it sets anew.
 package db
 
 import (
@@ -32,27 +30,26 @@ type DB struct {
 	backend backend
 }
 
-// Writer is the database for the few who may write: the gate, which records what it writes, and the control plane
-// at its start.
+// Writer is the database for writing. Only the gate, which records what it writes, and the control plane's start have
+// it.
 type Writer struct {
 	*DB
 	rehearse bool
 }
 
-// backend is a database that runs transactions. The functions that are handed to it run on another goroutine than the
-// caller's, or more than once.
+// backend is a database that runs transactions. It may run the functions that it is given on another goroutine than the
+// caller's, and more than once.
 type backend interface {
 	update(ctx context.Context, fn func(*Tx) error) error
 	view(ctx context.Context, fn func(*Tx) error) error
-	// close waits for the transactions in flight. Later calls of the others fail, and further closes do nothing.
+	// close waits for the transactions in progress. Later calls of the other methods fail; closing again does nothing.
 	close() error
 }
 
 var errClosed = errors.New("db: the database is closed")
 
-// Open opens the database, creating it if need be, and brings its schema up to date. url is "sqlite:PATH" or a
-// plain path, or "postgres://…" in libpq's form. A database is open in one process at a time: a second one is
-// refused.
+// Open opens the database, which it creates if necessary, and migrates its schema. url is "sqlite:PATH", a plain path,
+// or "postgres://…" in libpq's form. Only one process at a time can open a database.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Writer, error) {
 	var b backend
 	var err error
@@ -73,8 +70,8 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Writer, error) {
 	return &Writer{DB: &DB{backend: b}}, nil
 }
 
-// View runs fn in a transaction that reads: all its statements see the database as it was at one moment. It fails
-// within another transaction, which would wait for it and keep its place.
+// View runs fn in a transaction that reads one snapshot of the database. It fails within another transaction, for which
+// it would wait forever.
 func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	if err := begin(ctx); err != nil {
 		return err
@@ -82,7 +79,7 @@ func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	return d.backend.view(ctx, fn)
 }
 
-// Get reads one thing: it is View for a function with a result.
+// Get is View for a function with a result.
 func Get[T any](ctx context.Context, d *DB, fn func(*Tx) (T, error)) (T, error) {
 	var found T
 	err := d.View(ctx, func(tx *Tx) (err error) {
@@ -96,10 +93,10 @@ func Get[T any](ctx context.Context, d *DB, fn func(*Tx) (T, error)) (T, error) 
 	return found, nil
 }
 
-// Update runs fn in a transaction and returns when it is durable, or fn's error when nothing was changed. A
+// Update runs fn in a transaction and returns when it is durable, or returns fn's error if nothing was changed. A
 // transaction in which a statement failed is not committed, whatever fn returns. If the context ends before the
-// transaction began, it never will; after that the result is awaited, so that an answer is never ambiguous. It fails
-// within another transaction.
+// transaction began, it is not run; once it has begun, Update waits for its result, so that the outcome is known. It
+// fails within another transaction.
 func (w *Writer) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := begin(ctx); err != nil {
 		return err
@@ -120,18 +117,17 @@ func (w *Writer) Update(ctx context.Context, fn func(*Tx) error) error {
 
 var errRehearsed = errors.New("db: the rehearsal is over")
 
-// Rehearse makes every Update run its function once in vain before it counts, as PostgreSQL does with a transaction
-// that lost to another. It is for tests, and must be called before the Writer is used.
+// Rehearse makes every Update run its function once and roll it back before the run that counts, as PostgreSQL does
+// with a transaction that lost to another. It is for tests, and must be called before the Writer is used.
 func (w *Writer) Rehearse() { w.rehearse = true }
 
-// Close waits for the transactions in flight and closes the database. Closing again does nothing.
+// Close waits for the transactions in progress and closes the database. Closing again does nothing.
 func (w *Writer) Close() error { return w.backend.close() }
 
-// firstVersion is the number of the first migration that is kept. Those before it were of versions that were never
-// released.
+// firstVersion is the number of the first migration. Earlier versions of the schema were never released.
 const firstVersion = 7
 
-// migrate brings the schema up to date.
+// migrate migrates the schema to the newest version.
 func migrate(
 	ctx context.Context, dialect goose.Dialect, db *sql.DB, log *slog.Logger, options ...goose.ProviderOption,
 ) error {

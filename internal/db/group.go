@@ -9,33 +9,33 @@ import (
 	"sync/atomic"
 )
 
-// maxGroup bounds how many transactions share one commit.
+// maxGroup is the most transactions that share one commit.
 const maxGroup = 256
 
 // group owns the connection that writes to a SQLite database. It runs transactions one at a time and commits them in
-// groups: while one group is being made durable the next one gathers. So many clients share the cost of one flush to
-// the disk, and a single client waits for nobody.
+// groups: while one group is being made durable, the next one gathers. So many clients share the cost of one flush to
+// the disk, and a single client does not wait for others.
 type group struct {
 	queue chan *job
 	done  chan struct{} // closed when the goroutine has ended
 
-	mu     sync.RWMutex // held for reading while a job is put in the queue
+	mu     sync.RWMutex // held for reading while a job is added to the queue
 	closed bool
 }
 
-// job is one transaction that waits for its turn.
+// job is one transaction that waits to be run.
 type job struct {
-	ctx    context.Context // what the transaction shows as its own
+	ctx    context.Context // the transaction's own
 	fn     func(*Tx) error
 	state  atomic.Int32 // waiting, or what became of it
-	result chan error   // receives once, after the commit
+	result chan error   // receives one result, after the commit
 }
 
-// The states of a job. Whoever moves it out of waiting decides its fate.
+// States of a job. Whoever moves it out of waiting decides whether it runs.
 const (
 	waiting int32 = iota
-	taken         // it runs
-	given         // its caller has gone; it will not run
+	taken         // it is run
+	given         // its caller has gone; it is not run
 )
 
 func newGroup(conn *prepared) *group {
@@ -75,7 +75,7 @@ func (g *group) enqueue(ctx context.Context, j *job) error {
 	}
 }
 
-// close lets what is queued finish.
+// close waits until the queue is empty.
 func (g *group) close() {
 	g.mu.Lock()
 	if !g.closed {
@@ -89,7 +89,7 @@ func (g *group) close() {
 func (g *group) loop(conn *prepared) {
 	over := false
 	defer func() {
-		if !over { // a job has ended the goroutine, as a test does that fails (runtime.Goexit)
+		if !over { // a job has ended the goroutine, as a failing test does (runtime.Goexit)
 			go g.loop(conn)
 			return
 		}
@@ -107,7 +107,7 @@ func (g *group) loop(conn *prepared) {
 	over = true
 }
 
-// commit runs a group of jobs and answers each.
+// commit runs a group of jobs and sends each its result.
 func commit(conn *prepared, jobs []*job) {
 	jobs = take(jobs)
 	if len(jobs) == 0 {
@@ -118,7 +118,7 @@ func commit(conn *prepared, jobs []*job) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("commit to the database: %w", err)
-			// SQLite has rolled back by itself after some errors; then this one fails and nothing is lost.
+			// After some errors SQLite has rolled back by itself. Then this fails, which does no harm.
 			_ = conn.exec("ROLLBACK")
 		}
 		for i, j := range jobs {
@@ -130,7 +130,8 @@ func commit(conn *prepared, jobs []*job) {
 
 var errAbandoned = errors.New("a transaction ended the goroutine that commits it")
 
-// run runs the jobs in one transaction and commits it. results are the jobs' own errors; if it fails, all is lost.
+// run runs the jobs in one transaction and commits it. It writes the jobs' own errors to results. If it returns an
+// error, the whole group is rolled back.
 func run(conn *prepared, jobs []*job, results []error) error {
 	if err := conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -144,7 +145,7 @@ func run(conn *prepared, jobs []*job, results []error) error {
 	return conn.exec("COMMIT")
 }
 
-// take keeps the jobs whose callers still wait.
+// take returns the jobs whose callers still wait.
 func take(jobs []*job) []*job {
 	kept := jobs[:0]
 	for _, j := range jobs {
@@ -155,8 +156,8 @@ func take(jobs []*job) []*job {
 	return kept
 }
 
-// isolate runs a job within a savepoint, so that if it fails nothing of it remains while the others of the group
-// live on. failure is the job's error; err means that the whole group is lost.
+// isolate runs a job within a savepoint, so that a job that fails is rolled back while the others of the group stay.
+// failure is the job's error; err means that the whole group is lost.
 func isolate(conn *prepared, j *job) (failure, err error) {
 	if err := conn.exec("SAVEPOINT job"); err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Meta returns a fact about the deployment; empty if it was never set.
+// Meta returns a value that the database keeps about its deployment; empty if it was never set.
 func (d *DB) Meta(ctx context.Context, key string) (string, error) {
 	return Get(ctx, d, func(tx *Tx) (value string, err error) {
 		err = tx.Row(`SELECT value FROM meta WHERE key = $1`, key).Scan(&value)
@@ -16,7 +16,7 @@ func (d *DB) Meta(ctx context.Context, key string) (string, error) {
 	})
 }
 
-// SetMeta sets a fact about the deployment.
+// SetMeta sets a value that the database keeps about its deployment.
 func (w *Writer) SetMeta(ctx context.Context, key, value string) error {
 	return w.Update(ctx, func(tx *Tx) error {
 		_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ($1, $2)
@@ -25,10 +25,10 @@ func (w *Writer) SetMeta(ctx context.Context, key, value string) error {
 	})
 }
 
-// Prove writes something and returns when it is durable, or why nothing can be written.
+// Prove writes to the database and returns when the write is durable, or returns why the database cannot be written.
 func (w *Writer) Prove(ctx context.Context) error {
 	return w.Update(ctx, func(tx *Tx) error {
-		// SQLite writes nothing where nothing changes.
+		// SQLite does not write if nothing changes.
 		_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ('proof', 'tick')
 			ON CONFLICT (key) DO UPDATE SET value = CASE meta.value WHEN 'tick' THEN 'tock' ELSE 'tick' END`)
 		return err

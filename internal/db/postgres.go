@@ -16,14 +16,14 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// How often a transaction that lost to others is run, at most.
+// The most runs of a transaction that lost to others.
 const (
 	maxAttempts = 100
-	maxTaken    = 5 // if what it wants to be unique is taken
+	maxTaken    = 5 // if a value that must be unique is taken
 )
 
-// postgres is a PostgreSQL database, which one process at a time has open. pgx prepares each statement once a
-// connection.
+// postgres is a PostgreSQL database, which only one process at a time has open. pgx prepares each statement once for
+// each connection.
 type postgres struct {
 	db   *sql.DB
 	lock *soleLock
@@ -50,7 +50,7 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (*postgres,
 	return b, nil
 }
 
-// update runs fn until no other transaction is in its way.
+// update runs fn until no other transaction conflicts with it.
 func (b *postgres) update(ctx context.Context, fn func(*Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := b.once(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable}, fn)
@@ -69,8 +69,7 @@ func (b *postgres) view(ctx context.Context, fn func(*Tx) error) error {
 	return explain(b.once(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn))
 }
 
-// once runs fn in one transaction. The context ends the wait for a connection; from then on the result is
-// awaited.
+// once runs fn in one transaction. The context ends the wait for a connection; after that, once waits for the result.
 func (b *postgres) once(ctx context.Context, options *sql.TxOptions, fn func(*Tx) error) error {
 	if err := b.lock.check(); err != nil {
 		return err
@@ -95,13 +94,12 @@ func (b *postgres) once(ctx context.Context, options *sql.TxOptions, fn func(*Tx
 	return tx.Commit()
 }
 
-// close lets others have the database when nothing of ours runs in it any more.
+// close releases the database for other processes when no transaction runs any more.
 func (b *postgres) close() error { return errors.Join(b.db.Close(), b.lock.release()) }
 
-// attempts is how often a transaction that fails with err is to be run, as the same transaction may well succeed when
-// it has lost to another: by a serialization failure, a deadlock, or because the other has just taken what must be
-// unique, which this one found free and will find taken.
-// https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+// attempts returns how often to run a transaction that fails with err. It may succeed the next time if it lost to
+// another one by a serialization failure, a deadlock, or because the other has just taken a value that must be unique,
+// which this one found free. See https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
 func attempts(err error) int {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
@@ -116,7 +114,7 @@ func attempts(err error) int {
 	return 1
 }
 
-// explain makes a fault of what PostgreSQL refuses and SQLite would take: text with zero bytes or not UTF-8.
+// explain turns an error into a fault if PostgreSQL rejects what SQLite accepts: text with zero bytes or invalid UTF-8.
 func explain(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && (e.Code == "22021" || e.Code == "22P05") {

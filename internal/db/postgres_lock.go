@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// lockKey names the advisory lock of the control plane that has the database. Such locks are the database's
-	// own: another one in the same cluster has another.
+	// lockKey is the key of the advisory lock of the control plane that has the database open. Advisory locks belong to
+	// one database of a cluster.
 	lockKey int64 = 0x73616c6c79706f72 // "sallypor"
 
-	// lockPatience is how long opening waits for the lock: PostgreSQL needs a moment to see that a process was
+	// lockPatience is how long opening waits for the lock: PostgreSQL needs a moment to notice that a process was
 	// killed.
 	lockPatience = 2 * time.Second
-	// lockCheck is how often a silent connection is asked whether it lives, and how long it may take to answer.
+	// lockCheck is how often a silent connection is tested, and how long it may take to answer.
 	lockCheck = 5 * time.Second
-	// connectTime bounds one attempt to reach a server that may not be there, and connectRetry is the pause between two.
+	// connectTime bounds one attempt to connect to a server, and connectRetry is the pause between two.
 	connectTime  = 30 * time.Second
 	connectRetry = time.Second
-	// connectReport is how often it is said that a server is still waited for.
+	// connectReport is how often the log says that the control plane still waits for the server.
 	connectReport = 30 * time.Second
-	// lockRetry is how long to wait between attempts to take the lock again.
+	// lockRetry is the pause between attempts to take the lock again.
 	lockRetry = 100 * time.Millisecond
 )
 
@@ -41,17 +41,17 @@ var (
 		"it is being made again")
 )
 
-// soleLock keeps a second control plane off the database, since iam remembers what it has read and would not see
-// the other's changes. It is an advisory lock of PostgreSQL's, which ends with the connection that took it, and a
-// row that says who took it last: a holder that lost its connection goes on only if nobody had the lock meanwhile.
+// soleLock keeps a second control plane out of the database, since iam caches what it has read and would not see the
+// other's changes. It is an advisory lock of PostgreSQL, which ends with the connection that took it, and a row that
+// says who took it last: a holder that lost its connection continues only if nobody had the lock meanwhile.
 //
-// One window remains. The holder learns that its connection is gone when the network tells it, usually at once and
-// after two lockChecks at the latest; another that starts within it finds the lock free. What the first one still
-// answers or commits then, it does on what it knew before; as soon as it knows, it does nothing more.
+// One window remains. The holder notices that its connection is lost when the network reports it, usually at once and
+// after two lockChecks at the latest. Another control plane that starts in this time finds the lock free. What the
+// first one still answers or commits then is based on what it had cached; once it has noticed, it does nothing more.
 type soleLock struct {
 	config *pgx.ConnConfig
 	log    *slog.Logger
-	owner  string // what the row says while the lock is ours
+	owner  string // the row's value while this process holds the lock
 	conn   *pgx.Conn
 	closed atomic.Pointer[error] // why nothing may be read or written; nil while the lock is held
 
@@ -59,7 +59,7 @@ type soleLock struct {
 	stopped sync.WaitGroup
 }
 
-// takeLock takes the lock, or says that another process has it. claim is to follow when the schema is there.
+// takeLock takes the lock, or returns an error if another process has it. Call claim once the schema exists.
 func takeLock(ctx context.Context, url string, log *slog.Logger) (*soleLock, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -87,9 +87,9 @@ func takeLock(ctx context.Context, url string, log *slog.Logger) (*soleLock, err
 	}
 }
 
-// reach waits until PostgreSQL takes connections: after a boot, or while it is upgraded, a control plane may be there
-// first. It says that it waits, and ends with the context, or with an error that waiting does not mend: a wrong
-// password, or no such database.
+// reach waits until PostgreSQL accepts connections: after a boot, or during an upgrade, the control plane may be up
+// first. It logs that it waits, and ends with the context, or with an error that waiting does not solve, such as a
+// wrong password or no such database.
 func (l *soleLock) reach(ctx context.Context) error {
 	for said := (time.Time{}); ; {
 		err := l.connect(ctx)
@@ -113,7 +113,7 @@ func (l *soleLock) reach(ctx context.Context) error {
 	}
 }
 
-// connect makes a connection and ends it.
+// connect opens a connection and closes it.
 func (l *soleLock) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -124,8 +124,8 @@ func (l *soleLock) connect(ctx context.Context) error {
 	return conn.Close(ctx)
 }
 
-// mayPass reports whether a connection failed for a reason that passes by itself: the network, or a server that starts,
-// stops or is full (PostgreSQL's error codes, classes 57P and 53).
+// mayPass reports whether a connection failed for a temporary reason: the network, or a server that starts, stops or is
+// full (PostgreSQL's error codes, classes 57P and 53).
 func mayPass(err error) bool {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
@@ -135,15 +135,15 @@ func mayPass(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// try makes a new connection and takes the lock on it, unless another has it. The caller closes the connection if it
-// is of no use.
+// try opens a new connection and takes the lock on it, unless another process has it. The caller closes the connection
+// if it does not need it.
 func (l *soleLock) try(ctx context.Context) (taken bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, l.config)
 	if err != nil {
 		return false, err
 	}
 	l.conn = conn
-	// A machine that vanished without a word must not hold the lock for the two hours that are TCP's default.
+	// A machine that vanished must not hold the lock for the two hours that are TCP's default.
 	_, err = conn.Exec(ctx, `SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3`)
 	if err == nil {
 		err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockKey).Scan(&taken)
@@ -154,7 +154,7 @@ func (l *soleLock) try(ctx context.Context) (taken bool, err error) {
 	return taken, err
 }
 
-// claim writes down that the lock is ours, on the connection that holds it, and begins to watch over it.
+// claim records on the lock's connection that this process has the lock, and starts watching the connection.
 func (l *soleLock) claim(ctx context.Context) error {
 	err := l.conn.QueryRow(ctx, `
 		INSERT INTO meta (key, value) VALUES ('server', gen_random_uuid()::text)
@@ -167,7 +167,7 @@ func (l *soleLock) claim(ctx context.Context) error {
 	return nil
 }
 
-// check tells why nothing may be read or written; nil while the lock is held, as far as is known.
+// check returns why the database may not be read or written; nil while the lock is held, as far as is known.
 func (l *soleLock) check() error {
 	if reason := l.closed.Load(); reason != nil {
 		return *reason
@@ -201,7 +201,7 @@ func (l *soleLock) keep(ctx context.Context) {
 func (l *soleLock) watch(ctx context.Context) error {
 	for {
 		waiting, cancel := context.WithTimeout(ctx, lockCheck)
-		_, err := l.conn.WaitForNotification(waiting) // nobody notifies: it waits for the connection's end
+		_, err := l.conn.WaitForNotification(waiting) // there are no notifications: this waits for the connection's end
 		timeout := waiting.Err() != nil
 		cancel()
 		if ctx.Err() != nil {
@@ -218,8 +218,8 @@ func (l *soleLock) watch(ctx context.Context) error {
 	}
 }
 
-// again takes the lock once more. It fails if the context ends or another process had the lock meanwhile; until
-// PostgreSQL answers, and while it takes our own lost connection for alive, it goes on trying.
+// again takes the lock again. It fails if the context ends or another process had the lock meanwhile. It keeps trying
+// until PostgreSQL answers and no longer takes this process's lost connection for alive.
 func (l *soleLock) again(ctx context.Context) error {
 	l.conn.Close(ctx)
 	for {
@@ -243,7 +243,7 @@ func (l *soleLock) retry(ctx context.Context) (taken bool, owner string, err err
 	if taken, err = l.try(ctx); err != nil {
 		return false, "", err
 	}
-	// FOR UPDATE fails on a standby, whose locks are its own.
+	// FOR UPDATE fails on a standby, which has locks of its own.
 	err = l.conn.QueryRow(ctx, `SELECT value FROM meta WHERE key = 'server' FOR UPDATE`).Scan(&owner)
 	if err != nil || !taken || owner != l.owner {
 		l.conn.Close(ctx)
@@ -251,7 +251,7 @@ func (l *soleLock) retry(ctx context.Context) (taken bool, owner string, err err
 	return taken, owner, err
 }
 
-// release lets others have the database.
+// release releases the database for other processes.
 func (l *soleLock) release() error {
 	if l.stop != nil {
 		l.stop()

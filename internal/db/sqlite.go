@@ -16,8 +16,8 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// readers is how many connections read at once. SQLite works in the process: more than the processors use
-// gains nothing.
+// readers is how many connections read at the same time. SQLite runs in the process, so more than there are processors
+// gain nothing.
 const readers = 4
 
 // sqlite is an embedded database in WAL mode: one connection writes, others read what was committed.
@@ -26,12 +26,12 @@ type sqlite struct {
 	lock            *os.File
 	group           *group
 	writing         *prepared      // the group's connection
-	readers         chan *prepared // those that are free
+	readers         chan *prepared // the free ones
 	closed          chan struct{}
 	closeOnce       sync.Once
 }
 
-// openSQLite opens the file, which nobody but its owner may read.
+// openSQLite opens the file, which only its owner may read.
 func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *sqlite, err error) {
 	if path == "" {
 		return nil, errors.New("the database URL names no file: use sqlite:PATH")
@@ -48,7 +48,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *sqlite, 
 	if b.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
-	// SQLite gives the files it makes beside the database the database's own mode.
+	// SQLite gives the files that it makes beside the database the database's mode.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
@@ -57,7 +57,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *sqlite, 
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 
-	// FULL makes every commit durable. Temporary structures stay in memory: a savepoint's among them.
+	// FULL makes every commit durable. Temporary structures stay in memory, also those of savepoints.
 	name := (&url.URL{Scheme: "file", Path: path}).String() +
 		"?_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_dqs=0" +
 		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(4000)"
@@ -87,7 +87,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *sqlite, 
 	return b, nil
 }
 
-// lockFile takes the lock that keeps a second process out; it ends with the process.
+// lockFile takes the lock that keeps a second process out. The lock ends with the process.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -115,8 +115,8 @@ func (b *sqlite) view(ctx context.Context, fn func(*Tx) error) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, conn.exec("ROLLBACK")) }()
-		// A query takes microseconds. To watch the context meanwhile would cost more than it saves, and
-		// an interrupted connection is lost with all it has prepared.
+		// A query takes microseconds. Watching the context meanwhile would cost more than it saves, and interrupting a
+		// connection would lose all that it has prepared.
 		return (&Tx{ctx: inside(ctx), run: conn}).attempt(fn)
 	case <-b.closed:
 		return errClosed
@@ -130,15 +130,15 @@ func (b *sqlite) close() (err error) {
 		close(b.closed)
 		b.group.close()
 		for range readers {
-			err = errors.Join(err, (<-b.readers).close()) // until those that read are done
+			err = errors.Join(err, (<-b.readers).close()) // waits for the reading transactions
 		}
 		err = errors.Join(err, b.release())
 	})
 	return err
 }
 
-// release closes whatever is open. The connection that writes is the last: as it ends, SQLite brings what stands in the
-// log beside the database (-wal) into the database's file, so that a copy of that file is a whole one.
+// release closes whatever is open, the writing connection last. When it closes, SQLite moves the contents of the
+// write-ahead log (-wal) into the database's file, so that a copy of that file is complete.
 func (b *sqlite) release() error {
 	var errs []error
 	if b.readDB != nil {

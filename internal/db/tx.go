@@ -8,13 +8,13 @@ import (
 	"runtime/debug"
 )
 
-// Tx is a transaction, in which statements run one after another. It belongs to the goroutine that its function
-// runs on, and is over when that function returns: then, as in the zero Tx, every statement fails.
+// Tx is a transaction, in which statements run one after another. It belongs to the goroutine that its function runs
+// on, and ends when that function returns. Every statement of an ended Tx, or of the zero Tx, fails.
 type Tx struct {
 	ctx     context.Context
-	run     runner // nil when it is over
+	run     runner // nil when the transaction has ended
 	reading bool   // rows of a query are being read
-	failed  error  // of the first statement that failed: nothing is committed any more
+	failed  error  // of the first statement that failed; then nothing is committed
 }
 
 var (
@@ -23,15 +23,15 @@ var (
 	errNested  = errors.New("db: a transaction within another one would wait for itself: use the one that is there")
 )
 
-// within marks the context of a transaction, so that no other one begins in it.
+// within marks the context of a transaction, so that no other transaction begins in it.
 type within struct{}
 
-// inside returns the transaction's own context, which does not end before it.
+// inside returns the context of a transaction, which does not end before the transaction.
 func inside(ctx context.Context) context.Context {
 	return context.WithValue(context.WithoutCancel(ctx), within{}, true)
 }
 
-// begin refuses a transaction for a caller who has gone, and one within another.
+// begin returns an error if the context has ended, or is a transaction's.
 func begin(ctx context.Context) error {
 	if ctx.Value(within{}) != nil {
 		return errNested
@@ -39,20 +39,21 @@ func begin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// runner is what *sql.Tx and prepared have in common.
+// runner has the methods that *sql.Tx and prepared share.
 type runner interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// ErrNoRows is the error of a Row's Scan if there is no row.
+// ErrNoRows is returned by Row.Scan if there is no row.
 var ErrNoRows = sql.ErrNoRows
 
-// Context is the transaction's. It does not end before the transaction does, and no other transaction begins in it.
+// Context returns the transaction's context. It does not end before the transaction does, and no other transaction
+// begins in it.
 func (t *Tx) Context() context.Context { return t.ctx }
 
-// ready tells why no statement can run now.
+// ready returns why no statement can run now, or nil.
 func (t *Tx) ready() error {
 	switch {
 	case t.run == nil:
@@ -63,7 +64,7 @@ func (t *Tx) ready() error {
 	return nil
 }
 
-// note remembers the first failure.
+// note records the first failure, and returns err.
 func (t *Tx) note(err error) error {
 	if err != nil && t.failed == nil && !errors.Is(err, ErrNoRows) {
 		t.failed = err
@@ -84,10 +85,10 @@ func (t *Tx) Exec(query string, args ...any) (int64, error) {
 	return changed, t.note(err)
 }
 
-// Scanner is a row of a query.
+// Scanner is one row of a query.
 type Scanner interface{ Scan(dest ...any) error }
 
-// Row is a query of which the first row is wanted. It runs when it is scanned.
+// Row is a query of which only the first row is read. Scan runs it.
 type Row struct {
 	tx    *Tx
 	query string
@@ -105,7 +106,7 @@ func (r Row) Scan(dest ...any) error {
 	return r.tx.note(r.tx.run.QueryRowContext(r.tx.ctx, r.query, r.args...).Scan(dest...))
 }
 
-// current is the row that Each is at.
+// current is the row that Each passes to its function.
 type current struct {
 	tx   *Tx
 	rows *sql.Rows
@@ -114,7 +115,7 @@ type current struct {
 // Scan implements Scanner.
 func (c current) Scan(dest ...any) error { return c.tx.note(c.rows.Scan(dest...)) }
 
-// Each runs a query and calls fn for every row. fn runs no statement: PostgreSQL would refuse it.
+// Each runs a query and calls fn for every row. fn must not run statements, which PostgreSQL would refuse.
 func (t *Tx) Each(fn func(Scanner) error, query string, args ...any) error {
 	if err := t.ready(); err != nil {
 		return err
@@ -136,7 +137,7 @@ func (t *Tx) Each(fn func(Scanner) error, query string, args ...any) error {
 	return t.note(rows.Err())
 }
 
-// Collect runs a query and returns what scan makes of its rows.
+// Collect runs a query and returns what scan returns for its rows.
 func Collect[T any](t *Tx, scan func(Scanner) (T, error), query string, args ...any) ([]T, error) {
 	var all []T
 	err := t.Each(func(row Scanner) error {
@@ -147,7 +148,7 @@ func Collect[T any](t *Tx, scan func(Scanner) (T, error), query string, args ...
 	return all, err
 }
 
-// One runs a query and returns what scan makes of its first row, or absent if there is none.
+// One runs a query and returns what scan returns for its first row. The error is absent if there is no row.
 func One[T any](t *Tx, absent error, scan func(Scanner) (T, error), query string, args ...any) (T, error) {
 	found, err := scan(t.Row(query, args...))
 	if errors.Is(err, ErrNoRows) {
@@ -156,7 +157,7 @@ func One[T any](t *Tx, absent error, scan func(Scanner) (T, error), query string
 	return found, err
 }
 
-// Exists reports whether the query has a row. It selects a number.
+// Exists reports whether the query has a row. The query must select a number.
 func (t *Tx) Exists(query string, args ...any) (bool, error) {
 	var one int
 	err := t.Row(query, args...).Scan(&one)
@@ -166,7 +167,7 @@ func (t *Tx) Exists(query string, args ...any) (bool, error) {
 	return err == nil, err
 }
 
-// Change runs a statement that changes one row, or returns absent if there was none to change.
+// Change runs a statement that changes one row. The error is absent if it changed none.
 func (t *Tx) Change(absent error, query string, args ...any) error {
 	changed, err := t.Exec(query, args...)
 	if err == nil && changed == 0 {
@@ -175,8 +176,8 @@ func (t *Tx) Change(absent error, query string, args ...any) error {
 	return err
 }
 
-// attempt runs fn in the transaction. A panic becomes an error: one request's mistake must not end the goroutine
-// that everybody writes through.
+// attempt runs fn in the transaction. It turns a panic into an error: a mistake in one request must not end the
+// goroutine through which all write.
 func (t *Tx) attempt(fn func(*Tx) error) (err error) {
 	defer func() {
 		t.run = nil
@@ -185,14 +186,14 @@ func (t *Tx) attempt(fn func(*Tx) error) (err error) {
 		}
 	}()
 	err = fn(t)
-	if t.failed != nil && !errors.Is(err, t.failed) { // it decides whether the transaction is run again
+	if t.failed != nil && !errors.Is(err, t.failed) { // t.failed decides whether the transaction is run again
 		return errors.Join(err, fmt.Errorf("db: a statement failed, and so the transaction: %w", t.failed))
 	}
 	return err
 }
 
-// prepared is a connection that prepares every statement once. Statements are constants, or composed of few parts,
-// so that their number is bounded. It belongs to one goroutine at a time.
+// prepared is a connection that prepares every statement once. Statements are constants, or composed of a few parts, so
+// their number is bounded. It belongs to one goroutine at a time.
 type prepared struct {
 	*sql.Conn
 	statements map[string]*sql.Stmt
@@ -202,7 +203,7 @@ func newPrepared(conn *sql.Conn) *prepared {
 	return &prepared{Conn: conn, statements: map[string]*sql.Stmt{}}
 }
 
-// close ends the connection. Closing the database alone would leave it open.
+// close closes the connection. Closing the database alone would leave it open.
 func (p *prepared) close() error {
 	var errs []error
 	for _, statement := range p.statements {
@@ -222,7 +223,7 @@ func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, erro
 	return statement, err
 }
 
-// exec runs a statement without parameters and without a result: BEGIN and the like.
+// exec runs a statement without parameters and without a result, such as BEGIN.
 func (p *prepared) exec(query string) error {
 	_, err := p.ExecContext(context.Background(), query)
 	return err
@@ -250,7 +251,7 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	statement, err := p.statement(ctx, query)
 	if err != nil {
-		return p.Conn.QueryRowContext(ctx, query, args...) // fails in the same way, and says so
+		return p.Conn.QueryRowContext(ctx, query, args...) // fails in the same way, and returns the error
 	}
 	return statement.QueryRowContext(ctx, args...)
 }

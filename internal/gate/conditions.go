@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/internal/policy"
 )
 
-// requestContext answers for the global condition keys, the ask's own and the tags. What must be looked up is looked
-// up only when a policy asks for it.
+// requestContext returns the values of the global condition keys, of the ask's own keys and of the tags. It looks
+// values up only when a policy needs them.
 type requestContext struct {
 	ctx       context.Context
 	gate      *Gate
@@ -21,7 +21,7 @@ type requestContext struct {
 	now       time.Time
 	tags      map[string]string
 	looked    bool
-	err       error // the first: a key that could not be found out is not absent
+	err       error // the first error: a key whose lookup failed is not absent
 }
 
 // Values implements policy.Context.
@@ -55,7 +55,7 @@ func (c *requestContext) Values(key string) ([]string, bool) {
 		return one(fmt.Sprint(c.call.Secure))
 	case "aws:tokenissuetime":
 		if c.principal.Issued.Time.IsZero() {
-			return nil, false // long-lived keys have none
+			return nil, false // long-lived keys have no such key
 		}
 		return one(c.principal.Issued.Time.UTC().Format(time.RFC3339))
 	case "aws:requestedregion":
@@ -109,9 +109,9 @@ func (c *requestContext) resourceTags() map[string]string {
 
 func one(value string) ([]string, bool) { return []string{value}, true }
 
-// tagValue finds a tag by its name as policy.Fold has it: condition keys are compared without regard to case, the
-// tag's name within them too. Of tags whose names differ in case only it returns every value, by which a
-// condition on a single value does not hold.
+// tagValue returns a tag's values by its name as policy.Fold returns it: condition keys are compared without regard to
+// case, including the tag's name. If several tags have names that differ only in case, it returns all their values, so
+// that a condition on a single value does not hold.
 func tagValue(tags map[string]string, name string) (values []string, ok bool) {
 	for key, value := range tags {
 		if policy.Fold(key) == name {

@@ -1,6 +1,6 @@
-// Package gate is where authorization and record meet. Whatever is read behind it takes a Pass, which exists only
-// after a policy allowed the call or a host proved its identity. Whatever is written takes a Tx, which the gate alone
-// makes, and which commits the call's event with what it writes. So nothing is done without a decision and a record.
+// Package gate authorizes and records. Whatever reads behind it takes a Pass, which exists only after a policy allowed
+// the call or a host proved its identity. Whatever writes takes a Tx, which only the gate makes, and which commits the
+// call's event with what it writes. So nothing is done without a decision and a record.
 //
 // Every call leaves one event, allowed or not. Unauthenticated calls are rate-limited: see Record. What hosts report
 // leaves an event if it changes anything.
@@ -24,36 +24,36 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// Principal is somebody who can sign requests. The zero Principal may do nothing.
+// Principal is an identity that can sign requests. The zero Principal has no permissions.
 type Principal struct {
 	Identity     trail.Identity
-	Secret       Secret            // what requests are signed with; empty refuses every signature
+	Secret       Secret            // signs requests; no signature is valid if it is empty
 	SessionToken Secret            // must accompany the access key; empty for long-lived keys
 	Issued       clock.Reading     // of the session; zero for long-lived keys
 	Expires      time.Time         // of the session; zero for long-lived keys
 	Root         bool              // the account's root user, whom no policy limits
-	Policies     []policy.Set      // each of which must allow a call: identity-based policies, a boundary, a session's
+	Policies     []policy.Set      // each must allow a call: identity-based policies, a boundary, a session's
 	Tags         map[string]string // of the user, for aws:PrincipalTag
 }
 
-// Principals finds who an access key belongs to.
+// Principals finds the owners of access keys.
 type Principals interface {
-	// Principal returns the owner of an active access key as of the latest committed change, or a NotFound
-	// fault for a key that does not exist or is inactive. It must be safe for concurrent use and fast: it
-	// runs for every request.
+	// Principal returns the owner of an active access key as of the latest committed change. The error is NotFound if
+	// the key does not exist or is inactive. Principal is called for every request: it must be fast, and safe for
+	// concurrent use.
 	Principal(ctx context.Context, accessKeyID string) (Principal, error)
 }
 
-// Uses is told of every use of an access key: of each request whose signature was verified, allowed or not. A
-// Principals that implements it is told. It must not wait.
+// Uses is implemented by a Principals that records the use of access keys: of each request with a valid signature,
+// allowed or not. It must not block.
 type Uses interface {
-	// Used notes the use. source is the event source, "ec2.amazonaws.com".
+	// Used records the use. source is the event source, such as "ec2.amazonaws.com".
 	Used(ctx context.Context, accessKeyID, source, region string)
 }
 
 // Tags finds the tags of a resource, for the aws:ResourceTag and ec2:ResourceTag condition keys.
 type Tags interface {
-	// ResourceTags returns the tags of the resource with the ARN; none for a resource that does not exist.
+	// ResourceTags returns the tags of the resource with the ARN. A resource that does not exist has none.
 	ResourceTags(ctx context.Context, arn string) (map[string]string, error)
 }
 
@@ -66,13 +66,13 @@ type Gate struct {
 	clock      clock.Clock
 	random     io.Reader
 	calls      *rates // by principal
-	throttled  *rates // events of calls that were too many, by principal
+	throttled  *rates // events of throttled calls, by principal
 	guesses    *rates // events of wrong signatures, by access key
 	strangers  *rate.Limiter
 }
 
-// New returns a Gate over the database that holds the trail. It panics if a collaborator is missing: a gate without
-// principals or without a trail must not exist.
+// New returns a Gate over the database of the trail. It panics if an argument is missing: a gate without principals or
+// without a trail must not exist.
 func New(
 	account string, principals Principals, tags Tags, writer *db.Writer, clock clock.Clock, random io.Reader,
 ) *Gate {
@@ -89,8 +89,8 @@ func New(
 	return g
 }
 
-// LimitCalls lets each principal make so many calls a second, and ten times as many at once. It must be called before
-// the Gate is used; DefaultCallRate holds without.
+// LimitCalls sets how many calls a second each principal may make, with bursts of ten times as many. Call it before the
+// Gate is used. The default is DefaultCallRate.
 func (g *Gate) LimitCalls(aSecond int) { g.calls = newRates(rate.Limit(aSecond), callsAtOnce*aSecond) }
 
 // Caller is an authenticated Principal. The zero Caller is refused by Authorize.
@@ -100,24 +100,24 @@ type Caller struct {
 	guessed   bool
 }
 
-// Guessed reports whether the caller named an access key that is one of ours, and did not prove to have it.
+// Guessed reports whether the caller named an access key of this deployment without proving that they have it.
 func (c Caller) Guessed() bool { return c.guessed }
 
-// Identity is who the caller is; nobody for the zero Caller.
+// Identity returns who the caller is; the zero Caller is nobody.
 func (c Caller) Identity() trail.Identity { return c.principal.Identity }
 
-// Knows reports whether the access key is one of ours that is active, or whether that cannot be told now. It proves
-// nothing about who named it.
+// Knows reports whether the access key is an active one of this deployment, or cannot be looked up now. It proves
+// nothing about the caller.
 func (g *Gate) Knows(ctx context.Context, accessKeyID string) bool {
 	_, err := g.principals.Principal(ctx, accessKeyID)
 	return !fault.Is(err, fault.NotFound)
 }
 
-// Authenticate finds the owner of the access key and lets verify check the request's signature with the
-// owner's secret. Of the call, its source and region are known. Errors are Unauthenticated faults whose Resource tells
-// them apart: "access-key" for an unknown key, "session" for a wrong session token, "expired-session" for one that is
-// over; verify's own error is passed on. A Throttled fault, of a principal that makes too many calls, comes with the
-// Caller. With any other error the Caller has no right and no identity, and says only whether it Guessed.
+// Authenticate finds the owner of the access key and calls verify to check the request's signature with the owner's
+// secret. Only the Source and Region of call need to be set. Errors are Unauthenticated faults, told apart by their
+// Subject: "access-key" for an unknown key, "session" for a wrong session token, "expired-session" for an expired one;
+// an error of verify is returned as it is. If the principal makes too many calls, a Throttled fault is returned with
+// the Caller. With any other error the Caller has no permissions and no identity, and only says whether it Guessed.
 func (g *Gate) Authenticate(
 	ctx context.Context, call Call, accessKeyID, sessionToken string, verify func(secret Secret) error,
 ) (Caller, error) {
@@ -155,45 +155,45 @@ func (g *Gate) Authenticate(
 	return caller, nil
 }
 
-// Call is what a caller wants to do.
+// Call is a request to do something.
 type Call struct {
 	RequestID  string
-	Source     string // the event source: "ec2.amazonaws.com"
+	Source     string // the event source, such as "ec2.amazonaws.com"
 	Name       string // the operation
 	Region     string
 	ReadOnly   bool
 	SourceIP   netip.Addr
 	UserAgent  string
-	Secure     bool // came over TLS
+	Secure     bool // the call came over TLS
 	TLS        *trail.TLSDetails
-	Guessed    bool           // the access key that was named is one of ours, and the caller did not prove to have it
+	Guessed    bool           // see Caller.Guessed
 	Parameters map[string]any // for the trail, without secrets
 	Asks       []Ask          // each must be allowed
-	Open       bool           // anybody authenticated may, but for asks that name an action
+	Open       bool           // every authenticated caller may call it, except for asks that name an action
 }
 
-// Ask is one question to the policies: whether the caller may do the action to the resource. Condition keys that
-// belong to one resource are absent for the others, as on AWS.
+// Ask is one question to the policies: may the caller do the action to the resource? Condition keys that belong to one
+// resource are absent for the others, as on AWS.
 type Ask struct {
-	Action string // the IAM action: "ec2:RunInstances"
+	Action string // the IAM action, such as "ec2:RunInstances"
 	ARN    string // of the resource, or "*"
-	// Type is AWS::EC2::Instance and the like. What has none (the path that a listing is about) is no resource in the
-	// trail.
+	// Type is the resource's type, such as AWS::EC2::Instance. Without one (the path of a listing) the resource is not
+	// in the trail.
 	Type string
-	// Named is how the caller named the resource, for the refusal; empty for the ARN. It is set where the ARN holds
+	// Named is the caller's own name for the resource, for a refusal; the ARN if empty. It is set if the ARN reveals
 	// what the caller may not know: the path of a user, or whose an access key is.
 	Named string
-	// Keys are the condition keys of this ask, folded: the resource's own, the request's tags, the operation's.
+	// Keys are the condition keys of this ask, folded: the resource's, the request's tags, the operation's.
 	Keys policy.Keys
-	// Condition finds the value of a condition key of the resource, in lower case ("ec2:availabilityzone"), when a
-	// policy asks for it; nil for a resource that has none to be looked up. An error denies the call.
+	// Condition returns the value of a condition key of the resource, in lower case (such as "ec2:availabilityzone").
+	// It is called when a policy needs the key; nil if the resource has no such keys. An error denies the call.
 	Condition func(ctx context.Context, key string) (value string, ok bool, err error)
-	// Tags are the resource's, if they are known; nil to look them up.
+	// Tags are the resource's tags; nil to look them up.
 	Tags map[string]string
 }
 
-// Authorize asks the caller's policies. It returns a Pass, or a Denied fault that names the action, the
-// resource and what decided. It writes no event: the pipeline ends every call with Record.
+// Authorize evaluates the caller's policies for each ask. It returns a Pass, or a Denied fault that names the action,
+// the resource and what decided. It writes no event: the pipeline ends every call with Record.
 func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, error) {
 	pass := g.open(caller.Identity(), call, trail.AwsAPICall)
 	if !caller.verified {
@@ -224,9 +224,9 @@ func (g *Gate) Authorize(ctx context.Context, caller Caller, call Call) (Pass, e
 	return pass, nil
 }
 
-// AdmitHost returns a Pass for something an enrolled host did by itself over its authenticated link, or that
-// a machine with a valid enrollment token asks for. Whoever calls it has verified the host's key, or hands the Pass to
-// what verifies the token.
+// AdmitHost returns a Pass for what an enrolled host does by itself over its authenticated link, or for what a machine
+// with an enrollment token requests. The caller has verified the host's key, or passes the Pass to the method that
+// verifies the token.
 func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 	if identity.Type != trail.Host || identity.PrincipalID == "" {
 		return Pass{}, fault.New(fault.Unauthenticated, fault.Host, "Only an identified host can be admitted.")
@@ -234,7 +234,7 @@ func (g *Gate) AdmitHost(identity trail.Identity, call Call) (Pass, error) {
 	return g.open(identity, call, trail.AwsServiceEvent), nil
 }
 
-// Self returns a Pass for what this deployment does by itself.
+// Self returns a Pass for what the deployment does by itself.
 func (g *Gate) Self(call Call) Pass {
 	const self = "sallyport"
 	identity := trail.Identity{Type: trail.AWSService, PrincipalID: self, AccountID: g.account}
@@ -242,14 +242,13 @@ func (g *Gate) Self(call Call) Pass {
 	return g.open(identity, call, trail.AwsServiceEvent)
 }
 
-// Record ends a call: it writes the call's event unless its write has committed it already. failure is the
-// call's error with the code it was answered with, or nil. identity is whoever was authenticated so far; pass
-// is zero if the call did not get that far. An error means that the record could not be written, and then the
-// call must fail whatever else it did.
+// Record ends a call: it writes the call's event, unless the call's write has committed it. failure is the call's error
+// with the code of the answer, or nil. identity is who was authenticated so far. pass is zero if the call did not get
+// that far. After an error of Record the event could not be written, and the call must fail whatever else it did.
 //
-// Calls of strangers, whose identity is trail.Unknown, are recorded too, though not more of them than strangersASecond:
-// what is beyond stands in the log only. Guesses at an access key of ours, and calls that are too many, have limits of
-// their own (rates.go), which never drop another caller's event. A call that got no Pass counts for more than one.
+// Unauthenticated calls, whose identity is trail.Unknown, are recorded at a rate of strangersASecond at most; those
+// beyond it are only in the log. Wrong signatures for an existing access key, and throttled calls, have limits of their
+// own (rates.go), which never drop another caller's event. A call without a Pass counts as several calls of its caller.
 func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, pass Pass, failure *Failure) error {
 	state, now := pass.call, g.clock.Now()
 	if state == nil && !g.recordable(identity, call, failure, now) {
@@ -274,7 +273,7 @@ func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, p
 	return nil
 }
 
-// recordable reports whether a call that nobody had a Pass for becomes an event, as the limits in rates.go have it.
+// recordable reports whether a call without a Pass becomes an event, by the limits in rates.go.
 func (g *Gate) recordable(identity trail.Identity, call Call, failure *Failure, now time.Time) bool {
 	switch {
 	case identity.Type == trail.Unknown && call.Guessed:
@@ -292,7 +291,7 @@ func isCaller(identity trail.Identity) bool {
 	return identity.Type == trail.IAMUser || identity.Type == trail.Root
 }
 
-// Failure is how a call was answered when it did not succeed.
+// Failure is the answer to a call that did not succeed.
 type Failure struct {
 	Code, Message string
 	Throttled     bool // the caller makes too many calls

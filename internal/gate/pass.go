@@ -9,7 +9,7 @@ import (
 )
 
 // Pass is the proof that a call was allowed. Every domain method that reads takes one and begins with Check. It is
-// good for one call and belongs to the goroutine that serves it.
+// valid for one call and belongs to the goroutine that serves it.
 type Pass struct{ call *passState }
 
 type passState struct {
@@ -18,7 +18,7 @@ type passState struct {
 	account  string
 	time     time.Time
 	eventID  string
-	kind     string // of the event: trail.AwsAPICall or trail.AwsServiceEvent
+	kind     string // the event's type: trail.AwsAPICall or trail.AwsServiceEvent
 	recorded bool   // the event was committed
 }
 
@@ -29,7 +29,7 @@ func (g *Gate) open(identity trail.Identity, call Call, kind string) Pass {
 	}}
 }
 
-// ErrNoPass is what a domain method answers to the zero Pass or Tx.
+// ErrNoPass is returned by domain methods for the zero Pass or Tx.
 var ErrNoPass = errors.New("gate: this needs a Pass, and the zero Pass is refused")
 
 // Check returns ErrNoPass for the zero Pass.
@@ -40,18 +40,18 @@ func (p Pass) Check() error {
 	return nil
 }
 
-// The circumstances of the call.
+// What a Pass says about its call.
 
 func (p Pass) RequestID() string        { return p.call.call.RequestID }
 func (p Pass) Region() string           { return p.call.call.Region }
 func (p Pass) Account() string          { return p.call.account }
 func (p Pass) Identity() trail.Identity { return p.call.identity }
 
-// Time is when the call was let in. All that one call writes bears this time.
+// Time returns when the call was allowed. All that the call writes has this time.
 func (p Pass) Time() time.Time { return p.call.time }
 
-// event is the call's event. A call has one: if it fails after its write was committed, Record replaces the event
-// under the same id.
+// event returns the call's event. A call has one event: if it fails after its write was committed, Record replaces the
+// event under the same id.
 func (s *passState) event() trail.Event {
 	event := trail.Event{
 		Version:    "1.11",

@@ -7,29 +7,29 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// DefaultCallRate is how many calls a second each principal may make if nothing else is set: several times what AWS
-// lets an account make of most of its operations.
+// DefaultCallRate is how many calls a second each principal may make by default: several times what AWS permits an
+// account for most of its operations.
 const DefaultCallRate = 100
 
-// What bounds the trail's growth. Each call is durable, so that whoever may call, or only try, could fill the disk
-// otherwise, and then nobody's call could be recorded.
+// Bounds on the trail's growth. Each call is written durably, so without them anybody who may call, or only tries,
+// could fill the disk, and then no call could be recorded.
 const (
 	callsAtOnce = 10 // times the rate
-	refusalCost = 5  // what a call that no policy allowed counts for, and one more for each resource that it names
+	refusalCost = 5  // calls that a refused call counts as, and one more for each resource that it names
 
-	// Of strangers' calls, of all together, so many become events.
+	// How many unauthenticated calls a second become events, of all callers together.
 	strangersASecond = 5
 	strangersAtOnce  = 1000
-	// Of calls with a wrong signature, so many become events for each access key that is one of ours, however many
-	// strangers there are: somebody who guesses at a key is seen.
+	// The interval at which a call with a wrong signature becomes an event, for each existing access key, independent
+	// of strangersASecond: guessing at a key is noticed.
 	guessInterval = 10 * time.Second
 	guessesAtOnce = 100
-	// Of calls that were too many, so many become events for each principal.
+	// The interval at which a throttled call becomes an event, for each principal.
 	throttledInterval = time.Second
 	throttledAtOnce   = 10
 )
 
-// rates are limits of one rate, one for each key.
+// rates are limits of the same rate, one for each key.
 type rates struct {
 	limit  rate.Limit
 	atOnce int
@@ -43,10 +43,10 @@ func newRates(limit rate.Limit, atOnce int) *rates {
 	return &rates{limit: limit, atOnce: atOnce, of: map[string]*rate.Limiter{}}
 }
 
-// allow reports whether the key may go on now.
+// allow reports whether the key is within its limit now, and counts one.
 func (r *rates) allow(key string, now time.Time) bool { return r.find(key, now).AllowN(now, 1) }
 
-// charge takes n more from what the key may do, if need be from what it may do later.
+// charge counts n more for the key, at the expense of later calls if necessary.
 func (r *rates) charge(key string, now time.Time, n int) {
 	r.find(key, now).ReserveN(now, min(n, r.atOnce))
 }
@@ -65,7 +65,7 @@ func (r *rates) find(key string, now time.Time) *rate.Limiter {
 	return limiter
 }
 
-// sweep forgets the limits that are as new.
+// sweep removes the limits that are full again.
 func (r *rates) sweep(now time.Time) {
 	r.swept = now
 	for key, limiter := range r.of {

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// Secret is a secret key or token. It prints as "[secret]" everywhere but through Reveal.
+// Secret is a secret key or token. It prints as "[secret]"; only Reveal returns it.
 type Secret string
 
 // String implements fmt.Stringer.

@@ -10,11 +10,10 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// Tx is a write: the proof that it was allowed, and the transaction that commits it together with its event. Only
-// the gate makes one. Every domain method that writes takes one and begins with Check.
+// Tx is a write: the proof that it was allowed, and the transaction that commits it together with its event. Only the
+// gate makes one. Every domain method that writes takes one and begins with Check.
 //
-// What a method does to a Tx may be done again: a transaction that lost to another one is run once more, with a new
-// Tx.
+// A write may be run more than once: a transaction that lost to another one is run again, with a new Tx.
 type Tx struct {
 	Pass
 	*db.Tx
@@ -27,7 +26,7 @@ type Tx struct {
 	finally   []func()
 }
 
-// Check returns ErrNoPass for the zero Tx, and for none.
+// Check returns ErrNoPass for the zero Tx and for nil.
 func (t *Tx) Check() error {
 	if t == nil || t.Tx == nil {
 		return ErrNoPass
@@ -35,21 +34,21 @@ func (t *Tx) Check() error {
 	return t.Pass.Check()
 }
 
-// Touch adds resources to those that the event names: what the call made, and could not be asked about before.
+// Touch adds resources to the event: those that the call made, about which no policy could be asked before.
 func (t *Tx) Touch(resources ...trail.Resource) { t.resources = append(t.resources, resources...) }
 
-// Respond sets the event's responseElements. They hold no secret.
+// Respond sets the event's responseElements. They must not contain a secret.
 func (t *Tx) Respond(response map[string]any) { t.response = response }
 
-// Amend changes the event of what a host or the deployment does by itself. It panics in an API call, whose event is
-// not the operation's to change.
+// Amend changes the event of what a host or the deployment does by itself. It panics in an API call, whose event an
+// operation must not change.
 func (t *Tx) Amend(change func(*trail.Event)) {
 	t.ofOurOwn("amend")
 	t.amend = change
 }
 
-// Silence makes the write of a host or of the deployment itself leave no event: it changed nothing that anybody asks
-// about. It panics in an API call, which always leaves one.
+// Silence suppresses the event of a write of a host or of the deployment that changed nothing of interest. It panics in
+// an API call, which always leaves an event.
 func (t *Tx) Silence() {
 	t.ofOurOwn("silence")
 	t.silent = true
@@ -61,16 +60,16 @@ func (t *Tx) ofOurOwn(verb string) {
 	}
 }
 
-// After registers what follows the commit: to deliver what was written, to wake who waits for it. It runs before the
-// caller is answered. If it fails, the call fails, and Record makes its event say so. The context does not end with the
-// caller's.
+// After registers a function to run after the commit, such as to deliver what was written. It runs before the caller is
+// answered. If it fails, the call fails, and Record makes its event say so. Its context does not end with the caller's.
 func (t *Tx) After(fn func(ctx context.Context) error) { t.after = append(t.after, fn) }
 
-// Undo registers what takes the write back, in another transaction, if the call fails although this one may have been
-// committed: an After failed, or the database did not answer. It may find nothing to take back.
+// Undo registers a function that takes the write back, in another transaction, if the call fails although this
+// transaction may have been committed: an After failed, or the database did not answer. There may be nothing to take
+// back.
 func (t *Tx) Undo(fn func(*Tx) error) { t.undo = append(t.undo, fn) }
 
-// Finally registers what is done when the transaction is over, whatever became of it: to forget what was read before.
+// Finally registers a function to run when the transaction has ended, successfully or not, such as to empty a cache.
 func (t *Tx) Finally(fn func()) { t.finally = append(t.finally, fn) }
 
 // record writes the event into the transaction.
@@ -90,10 +89,9 @@ func (t *Tx) record() error {
 	return trail.Append(t.Tx, event)
 }
 
-// Write runs fn in a transaction and commits the call's event with it. When it returns nil, both are durable, and what
-// fn registered with After is done. After any error the call has failed. Nothing of it lasts then, unless the database
-// did not say whether it committed and there is no Undo. A Pass whose event was committed is refused: the second write
-// would have none of its own.
+// Write runs fn in a transaction and commits the call's event with it. When it returns nil, both are durable, and the
+// functions that fn registered with After have run. After an error the call has failed, and nothing of it remains.
+// Write refuses a Pass whose event was committed: a second write would have no event.
 func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 	if err := pass.Check(); err != nil {
 		return err
@@ -103,7 +101,7 @@ func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 	}
 	var last *Tx
 	var finally []func()
-	done := false // all but the commit
+	done := false // everything but the commit
 	err := g.writer.Update(ctx, func(inner *db.Tx) error {
 		tx := &Tx{Pass: pass, Tx: inner}
 		last, done = tx, false
@@ -132,7 +130,7 @@ func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 	return nil
 }
 
-// follow does what follows the commit. A panic is a failure as any other: what was committed must not stand.
+// follow runs the After functions. A panic is a failure like any other: the committed write must be taken back.
 func (t *Tx) follow(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -147,7 +145,7 @@ func (t *Tx) follow(ctx context.Context) (err error) {
 	return nil
 }
 
-// takeBack undoes what a write that failed may have left, the latest first, and returns its error.
+// takeBack runs the Undo functions of a write that failed, the latest first, and returns the failure.
 func (g *Gate) takeBack(ctx context.Context, undos []func(*Tx) error, failure error) error {
 	if len(undos) == 0 {
 		return failure
@@ -166,8 +164,7 @@ func (g *Gate) takeBack(ctx context.Context, undos []func(*Tx) error, failure er
 	return failure
 }
 
-// Maintain runs fn in a transaction that leaves no event: what keeps the house without anybody asking for it, such as
-// to forget what is over.
+// Maintain runs fn in a transaction without an event, for background work such as deleting expired data.
 func (g *Gate) Maintain(ctx context.Context, fn func(*Tx) error) error {
 	return g.Write(ctx, g.Self(Call{}), func(tx *Tx) error {
 		tx.Silence()

@@ -10,9 +10,9 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Append writes the event in the transaction. An event that is there already under the same ID is replaced if the
-// old one has no ErrorCode and the new one has one (a call that failed after its write was committed), and keeps its
-// place in the trail. Otherwise it is left alone: appending is idempotent.
+// Append writes the event in the transaction. It replaces an event with the same ID if the old one has no ErrorCode and
+// the new one has one, for a call that failed after its write was committed; the event keeps its place in the trail.
+// Otherwise it does nothing if the ID exists: appending is idempotent.
 func Append(tx *db.Tx, e Event) error {
 	record, err := e.Record()
 	if err != nil {
@@ -68,13 +68,14 @@ func appendResources(tx *db.Tx, at int64, id string, resources []Resource) error
 	return nil
 }
 
-// Log is the trail, for reading. Events get into it by Append, in the transactions of the gate.
+// Log is the trail, for reading. The gate's transactions write events to it, with Append.
 type Log struct{ db *db.DB }
 
 // NewLog returns the trail in the database.
 func NewLog(database *db.DB) Log { return Log{database} }
 
-// Events returns entries, newest first. A Limit of zero or less means none.
+// Events returns the entries that the query selects, newest first, at most q.Limit. A Limit of zero or less selects
+// none.
 func (l Log) Events(ctx context.Context, q Query) ([]Entry, error) {
 	query, args, err := lookup(q)
 	if err != nil {
@@ -83,8 +84,8 @@ func (l Log) Events(ctx context.Context, q Query) ([]Entry, error) {
 	return db.Get(ctx, l.db, func(tx *db.Tx) ([]Entry, error) { return db.Collect(tx, scanEntry, query, args...) })
 }
 
-// lookup composes the statement for a query. The resource attributes are looked up in trail_resource, which
-// has the events of a type or name in the trail's order too.
+// lookup composes the statement of a query. Resource attributes are looked up in trail_resource, which also has the
+// events of a type or name in the trail's order.
 func lookup(q Query) (query string, args []any, err error) {
 	var conditions []string
 	where := func(condition string, values ...any) {
@@ -96,7 +97,7 @@ func lookup(q Query) (query string, args []any, err error) {
 	}
 	value := db.Text(q.Value) // as it is stored
 	from := "trail t"
-	place := "t" // which table's (time, id) orders and bounds
+	place := "t" // the table whose (time, id) orders and bounds the entries
 	switch q.Attribute {
 	case "":
 	case "EventId":
@@ -129,8 +130,8 @@ func lookup(q Query) (query string, args []any, err error) {
 	if !q.From.IsZero() {
 		where(place+".time >= ?", db.Micros(q.From))
 	}
-	// One upper bound, the lower of the two: given both, SQLite may enter the index at the wrong one and walk
-	// over all the pages that were read before.
+	// Only the lower of the two upper bounds: given both, SQLite may enter the index at the wrong one and walk over all
+	// the pages that were read before.
 	if q.Before != (Position{}) && (q.To.IsZero() || q.Before.Time.Before(q.To)) {
 		where("("+place+".time, "+place+".id) < (?, ?)", db.Micros(q.Before.Time), q.Before.ID)
 	} else if !q.To.IsZero() {
@@ -145,7 +146,7 @@ func lookup(q Query) (query string, args []any, err error) {
 		args = append(args, q.Limit)
 		limit = fmt.Sprintf(" LIMIT $%d", len(args))
 	}
-	if place == "r" { // an event with two resources of a type is one entry
+	if place == "r" { // an event with two resources of the type is one entry
 		return "SELECT t.time, t.id, t.record FROM (SELECT DISTINCT r.time, r.id FROM " + from + filter +
 			" ORDER BY r.time DESC, r.id DESC" + limit +
 			") p JOIN trail t ON t.time = p.time AND t.id = p.id ORDER BY t.time DESC, t.id DESC", args, nil
@@ -165,11 +166,11 @@ func scanEntry(row db.Scanner) (Entry, error) {
 	return e, err
 }
 
-// pruneBatch bounds how many events one transaction deletes, so that nobody waits long behind it.
+// pruneBatch is how many events one transaction deletes, so that others do not wait long for it.
 const pruneBatch = 1000
 
-// Prune forgets some of the events of before the time, and returns how many rows it deleted. It is to be called, each
-// time in a transaction of its own, until that is none.
+// Prune deletes up to pruneBatch events from before the time, and returns how many rows it deleted. Call it, each time
+// in a transaction of its own, until it returns 0.
 func Prune(tx *db.Tx, before time.Time) (int64, error) {
 	resources, err := tx.Exec(`
 		DELETE FROM trail_resource WHERE (time, id, type, name) IN (

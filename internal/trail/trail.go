@@ -1,5 +1,5 @@
-// Package trail is the audit record: every call to the API, allowed, denied or failed, and every use of a
-// granted key is one Event in CloudTrail's own format.
+// Package trail is the audit record. Every call to the API, whether allowed, denied or failed, and every use of a
+// granted key is one Event in CloudTrail's format, see
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 package trail
 
@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Retention is how long Lookup reaches back, as CloudTrail's event history does.
+// Retention is how long events are kept, as in CloudTrail's event history.
 const Retention = 90 * 24 * time.Hour
 
 // Event is one record. Its JSON form is the CloudTrail record.
 type Event struct {
 	Version        string         `json:"eventVersion"`
 	Identity       Identity       `json:"userIdentity"`
-	Time           time.Time      `json:"eventTime"` // exact in the trail's order, whole seconds UTC in the record
+	Time           time.Time      `json:"eventTime"` // exact for the trail's order; in the record, whole seconds UTC
 	Source         string         `json:"eventSource"`
 	Name           string         `json:"eventName"`
 	Region         string         `json:"awsRegion"`
@@ -38,29 +38,29 @@ type Event struct {
 	TLS            *TLSDetails    `json:"tlsDetails,omitempty"` // of a call that came over TLS
 }
 
-// TLSDetails is how a call came over TLS.
+// TLSDetails describes the TLS connection of a call.
 type TLSDetails struct {
 	Version     string `json:"tlsVersion"`               // "TLSv1.3"
-	CipherSuite string `json:"cipherSuite"`              // under OpenSSL's name, as CloudTrail has it
-	Host        string `json:"clientProvidedHostHeader"` // by which the client called the server
+	CipherSuite string `json:"cipherSuite"`              // OpenSSL's name, as in CloudTrail
+	Host        string `json:"clientProvidedHostHeader"` // the host name that the client used
 }
 
-// The two types of Event.
+// The types of an Event.
 const (
 	AwsAPICall      = "AwsApiCall"
 	AwsServiceEvent = "AwsServiceEvent"
 )
 
-// The types of an Identity. They are CloudTrail's, but for Host, which is ours.
+// The types of an Identity. They are CloudTrail's, except for Host.
 const (
 	Root       = "Root"
 	IAMUser    = "IAMUser"
-	Host       = "Host"       // a machine that was enrolled, or shows the token to be
+	Host       = "Host"       // a machine that is enrolled, or presents a token to enroll
 	AWSService = "AWSService" // this deployment itself
-	Unknown    = "Unknown"    // somebody who proved nothing
+	Unknown    = "Unknown"    // an unauthenticated caller
 )
 
-// Identity is who made the call. The zero Identity is nobody.
+// Identity identifies who made the call. The zero Identity is nobody.
 type Identity struct {
 	Type        string `json:"type"`
 	PrincipalID string `json:"principalId,omitempty"`
@@ -72,13 +72,12 @@ type Identity struct {
 	Session *SessionContext `json:"sessionContext,omitempty"`
 }
 
-// SessionContext is about temporary credentials.
+// SessionContext describes temporary credentials.
 type SessionContext struct {
 	Attributes SessionAttributes `json:"attributes"`
 }
 
-// SessionAttributes say when temporary credentials were made, and that no second factor was asked for: there is none
-// here.
+// SessionAttributes say when temporary credentials were made, and that no second factor was used: Sallyport has none.
 type SessionAttributes struct {
 	CreationDate     time.Time `json:"creationDate"` // UTC, whole seconds
 	MFAAuthenticated string    `json:"mfaAuthenticated"`
@@ -89,7 +88,7 @@ func NewSession(created time.Time) *SessionContext {
 	return &SessionContext{SessionAttributes{CreationDate: created.UTC().Truncate(time.Second), MFAAuthenticated: "false"}}
 }
 
-// Username is the name LookupEvents knows the identity by: the user's name, "root", or the principal id.
+// Username returns the name by which LookupEvents knows the identity: the user's name, "root", or the principal id.
 func (i Identity) Username() string {
 	switch {
 	case i.Type == Root:
@@ -100,21 +99,21 @@ func (i Identity) Username() string {
 	return i.PrincipalID
 }
 
-// Resource is something an event touched.
+// Resource is a resource that an event concerns.
 type Resource struct {
 	ARN       string `json:"ARN,omitempty"`
 	AccountID string `json:"accountId,omitempty"`
-	Type      string `json:"type,omitempty"` // AWS::EC2::Instance and the like
+	Type      string `json:"type,omitempty"` // such as AWS::EC2::Instance
 }
 
-// Name is the resource's short name, by which LookupEvents finds it: the last part of its ARN.
+// Name returns the resource's short name, by which LookupEvents finds it: the last part of its ARN.
 func (r Resource) Name() string { return r.ARN[strings.LastIndexAny(r.ARN, "/:")+1:] }
 
-// CloudTrail's limits, in bytes. Whoever may call, even if every call is denied, could fill the disk otherwise.
+// CloudTrail's limits, in bytes. Without them any caller, even one whose calls are all denied, could fill the disk.
 const (
-	MaxRecord  = 256 << 10 // of an event as a whole
-	maxLine    = 1 << 10   // of a user agent, host header or error message: what is beyond is cut off
-	maxContent = 100 << 10 // of parameters, response or details, as JSON: more is left out
+	MaxRecord  = 256 << 10 // of a whole event
+	maxLine    = 1 << 10   // of a user agent, host header or error message, which is cut off there
+	maxContent = 100 << 10 // of parameters, response or details, as JSON; longer ones are left out
 )
 
 // Record returns the event as CloudTrail writes it, within CloudTrail's limits: MaxRecord at most.
@@ -144,7 +143,7 @@ func (e Event) Record() ([]byte, error) {
 	return record, nil
 }
 
-// leaveOut puts a note in place of parameters, response and details that are longer than most, and returns the record.
+// leaveOut replaces parameters, response and details that are longer than most by a note, and returns the record.
 func (e *Event) leaveOut(most int) ([]byte, error) {
 	for _, content := range []*map[string]any{&e.Parameters, &e.Response, &e.ServiceDetails} {
 		text, err := json.Marshal(*content)
@@ -158,7 +157,7 @@ func (e *Event) leaveOut(most int) ([]byte, error) {
 	return json.Marshal(*e)
 }
 
-// cut leaves of a text what fits into maxLine, in whole characters.
+// cut returns the beginning of a text that fits into maxLine, in whole characters.
 func cut(text string) string {
 	if len(text) <= maxLine {
 		return text
@@ -166,10 +165,10 @@ func cut(text string) string {
 	return strings.ToValidUTF8(text[:maxLine], "")
 }
 
-// Query selects events. Its zero fields select everything.
+// Query selects events. The zero Query selects all.
 type Query struct {
-	// Attribute is one of LookupEvents' keys (EventId, EventName, ReadOnly, Username, ResourceType,
-	// ResourceName, EventSource, AccessKeyId); empty for all events. Value is compared exactly.
+	// Attribute is one of LookupEvents' keys (EventId, EventName, ReadOnly, Username, ResourceType, ResourceName,
+	// EventSource, AccessKeyId); empty for all events. Value is compared exactly.
 	Attribute, Value string
 	Region           string    // events of this region; empty for all
 	From, To         time.Time // From inclusive, To exclusive; zero is open
@@ -177,15 +176,15 @@ type Query struct {
 	Limit            int       // at most this many
 }
 
-// Position is a place in the trail's order, newest first. Zero is the newest end.
+// Position is a place in the trail's order, newest first. The zero Position is the newest end.
 type Position struct {
 	Time time.Time
-	ID   string // of the event: of events of one time the order is that of their ids
+	ID   string // of the event: events of the same time are in the order of their ids
 }
 
-// Entry is an event as it stands in the trail.
+// Entry is an event in the trail.
 type Entry struct {
 	Event    Event
-	Record   string // the event's JSON as it was written
+	Record   string // the event's JSON, as it was written
 	Position Position
 }

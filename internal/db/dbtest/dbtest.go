@@ -16,8 +16,8 @@ func Each(t *testing.T, test func(t *testing.T, w *db.Writer)) {
 	t.Run("PostgreSQL", func(t *testing.T) { test(t, PostgreSQL(t)) })
 }
 
-// SQLite opens an empty SQLite database until the test ends. Each write is rehearsed on it (see db.Writer.Rehearse), so
-// that a write that cannot be run again fails its test.
+// SQLite opens an empty SQLite database until the test ends. It rehearses each write (see db.Writer.Rehearse), so that
+// a write that cannot be run again fails its test.
 func SQLite(t testing.TB) *db.Writer {
 	t.Helper()
 	w := Open(t, SQLiteURL(t))
@@ -31,13 +31,13 @@ func PostgreSQL(t testing.TB) *db.Writer {
 	return Open(t, PostgreSQLURL(t))
 }
 
-// SQLiteURL names an empty SQLite database.
+// SQLiteURL returns the URL of an empty SQLite database.
 func SQLiteURL(t testing.TB) string {
 	t.Helper()
 	return "sqlite:" + filepath.Join(t.TempDir(), "sallyport.db")
 }
 
-// Open opens the database until the test ends, with its schema up to date.
+// Open opens the database until the test ends, and migrates its schema.
 func Open(t testing.TB, url string) *db.Writer {
 	t.Helper()
 	w, err := db.Open(t.Context(), url, slog.New(slog.DiscardHandler))

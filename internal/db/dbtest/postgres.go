@@ -21,9 +21,9 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/prerequisite"
 )
 
-// PostgreSQLURL makes an empty database for the test and returns its URL. The server is this process's own, is started
-// for the first test that asks, and ends with the process. It listens on a socket in a temporary directory and nowhere
-// else. Without PostgreSQL on the machine the test is skipped.
+// PostgreSQLURL makes an empty database for the test and returns its URL. The server belongs to this process, starts
+// with the first test that needs it, and ends with the process. It listens only on a socket in a temporary directory.
+// The test is skipped if PostgreSQL is not installed.
 func PostgreSQLURL(t testing.TB) string {
 	t.Helper()
 	server, err := startOnce()
@@ -48,14 +48,14 @@ var startOnce = sync.OnceValues(start)
 // server is a PostgreSQL cluster.
 type server struct {
 	directory string
-	input     io.Closer // of the shell that runs it; open as long as this process lives
+	input     io.Closer // of the shell that runs it; open while this process lives
 	mu        sync.Mutex
 	databases int
 }
 
-// serve runs a server in the current directory until its standard input ends, which it does with the process at the
-// other end, however that ends. Then it removes the directory. It says "ready", or what went wrong, and goes on if
-// nobody hears it any more. $1 is where PostgreSQL's programs are.
+// serve runs a server in the current directory until its standard input ends, which happens when the process at the
+// other end ends, for whatever reason. Then it removes the directory. It prints "ready", or an error, and continues if
+// its output is closed. $1 is the directory of PostgreSQL's programs.
 const serve = `
 trap '' PIPE
 "$1/initdb" --pgdata=data --username=sallyport --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >log 2>&1 &&
@@ -100,7 +100,7 @@ func start() (*server, error) {
 	return &server{directory: directory, input: input}, nil
 }
 
-// find returns the directory of the newest server that is installed.
+// find returns the directory of the newest installed server.
 func find() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {
@@ -116,7 +116,7 @@ func find() (string, error) {
 }
 
 // unprivileged gives the directory to a user who may run PostgreSQL, which refuses to run as root. An interrupt from
-// the terminal does not reach the server: it ends with the tests.
+// the terminal does not reach the server; the server ends with the tests.
 func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 	attributes := &syscall.SysProcAttr{Setpgid: true}
 	if os.Getuid() != 0 {
@@ -144,7 +144,7 @@ func (s *server) url(database string) string {
 
 // database makes an empty database and returns its URL.
 func (s *server) database(t testing.TB) (string, error) {
-	s.mu.Lock() // PostgreSQL copies its template for one at a time
+	s.mu.Lock() // PostgreSQL copies its template for one database at a time
 	defer s.mu.Unlock()
 	admin, err := sql.Open("pgx", s.url("postgres"))
 	if err != nil {

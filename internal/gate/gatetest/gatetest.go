@@ -1,4 +1,4 @@
-// Package gatetest holds a domain room to the rule that nothing is read or changed without a decision and a record.
+// Package gatetest checks that the methods of a domain room read and write nothing without a decision and a record.
 package gatetest
 
 import (
@@ -13,10 +13,10 @@ import (
 )
 
 // NeedsPass calls every method of the service that takes (context.Context, gate.Pass, ...) with the zero Pass, and
-// every method that takes (*gate.Tx, ...) with none and with two that hold nothing. All must be refused with
-// gate.ErrNoPass. Any other method that takes a context or a transaction must be among the exceptions, by name, and
-// each of these must be one: what the gate and the links have to know before there is a Pass, what is read in the
-// transaction of somebody who has one, and the room's own upkeep.
+// every method that takes (*gate.Tx, ...) with nil and with two zero ones. All must return gate.ErrNoPass. Any other
+// method that takes a context or a transaction must be among the exceptions, by name, and each exception must be such a
+// method: what the gate and the links must know before there is a Pass, what callers with a Pass read in their own
+// transaction, and the room's background work.
 func NeedsPass(t *testing.T, service any, exceptions ...string) {
 	t.Helper()
 	value := reflect.ValueOf(service)
@@ -38,7 +38,7 @@ func NeedsPass(t *testing.T, service any, exceptions ...string) {
 		}
 	}
 	slices.Sort(exceptions)
-	if !slices.Equal(without, exceptions) { // a type's methods are in the order of their names
+	if !slices.Equal(without, exceptions) { // reflect sorts a type's methods by name
 		t.Errorf("without a Pass are\n%q, and not just\n%q", without, exceptions)
 	}
 	if held == 0 {
@@ -51,7 +51,7 @@ func takes[T any](method reflect.Value, i int) bool {
 	return kind.NumIn() > i && kind.In(i) == reflect.TypeFor[T]()
 }
 
-// isAboutACall reports whether the method could read or write: whether it takes a context or a transaction.
+// isAboutACall reports whether the method could read or write, which means that it takes a context or a transaction.
 func isAboutACall(method reflect.Type) bool {
 	for i := range method.NumIn() {
 		switch method.In(i) {
