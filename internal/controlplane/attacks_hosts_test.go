@@ -24,10 +24,10 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// The attacks of this file come from machines: stolen ones, and those that want to become one.
+// The attacks of this file come from machines: stolen ones, and ones that try to be enrolled.
 
-// Keys are pushed without pause while the instance is terminated. When that has returned no push succeeds, and the
-// agent, which is told, is gone with all it held.
+// Keys are pushed without pause while the instance is terminated. Once that has returned no push succeeds, and the
+// agent is told and loses all its grants.
 func TestTerminateUnderPushes(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -143,8 +143,8 @@ func TestTokenRedeemedAtOnce(t *testing.T) {
 	}
 }
 
-// A stolen host hands the grants it was given to another host, tries them for another user, and tells of releases of
-// grants that are not its own.
+// A stolen host gives its grants to another host, tries them for another user, and reports releases of grants that are
+// not its own.
 func TestStolenHostGoesNoFurther(t *testing.T) {
 	s := testkit.Start(t)
 	stolen, other := s.Host(t, "stolen", "debian", "root"), s.Host(t, "other", "debian", "root")
@@ -182,10 +182,10 @@ func TestStolenHostGoesNoFurther(t *testing.T) {
 		t.Errorf("its text can be changed: %+v", ack)
 	}
 
-	stolen.Release(others, "debian")    // of another host's grant
-	stolen.Release(own, "root")         // for another user
-	stolen.Release("no-such", "debian") // of no grant
-	stolen.Release(own, "debian")       // the truth, last: when it is there, the others were judged
+	stolen.Release(others, "debian")    // another host's grant
+	stolen.Release(own, "root")         // another user
+	stolen.Release("no-such", "debian") // no grant
+	stolen.Release(own, "debian")       // a true one, last: once it is recorded, the others were judged
 	for deadline := time.Now().Add(wait.Patience); ; time.Sleep(20 * time.Millisecond) {
 		var told []string
 		for _, e := range s.Events(t) {

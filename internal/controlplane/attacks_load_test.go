@@ -20,8 +20,8 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// A user without any right names thousands of things in each call. None is looked at, and the event of each stays
-// small.
+// A user without permissions names thousands of resources in each call. None is looked up, and the event of each call
+// stays small.
 func TestDeniedCallsStaySmall(t *testing.T) {
 	s := testkit.Start(t)
 	nobody := s.User(t, "nobody", "")
@@ -72,8 +72,8 @@ func TestDeniedCallsStaySmall(t *testing.T) {
 	}
 }
 
-// A user calls without pause. They are told in the words by which AWS's clients wait and try again, and nobody else
-// notices.
+// A user calls without pause. They get the error on which AWS's clients wait and try again, and other callers do not
+// notice.
 func TestTooManyCalls(t *testing.T) {
 	s := testkit.Start(t, func(c *controlplane.Config) { c.CallRate = 1 })
 	loud := s.User(t, "loud", allowAll)
@@ -114,7 +114,7 @@ func TestTooManyCalls(t *testing.T) {
 }
 
 // A stranger announces a large body under an access key that does not exist, and holds it back. They are answered
-// without it: nobody's memory and time wait for what they may send.
+// without it: the server spends no memory and no time on what they may send.
 func TestUnknownKeyIsAnsweredWithoutItsBody(t *testing.T) {
 	s := testkit.Start(t)
 	stranger := credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "x", "")
@@ -136,9 +136,9 @@ func TestUnknownKeyIsAnsweredWithoutItsBody(t *testing.T) {
 	}
 }
 
-// Access key ids are no secret. With one, anybody could have the server hold a megabyte for every connection they
-// opened, since the signature covers a body that never comes to its end. The bodies of one source have room for eight;
-// then the one that has been on its way longest makes room, in words by which a client sends it again.
+// Access key ids are not secret. With one, anybody could make the server hold a megabyte for every connection that they
+// opened, since the signature covers a body that never ends. The bodies of one source have room for eight. Then the one
+// that has been arriving longest makes room, with an error on which a client sends it again.
 func TestBodiesThatNeverEnd(t *testing.T) {
 	s := testkit.Start(t)
 	known := s.User(t, "known", "")
@@ -186,7 +186,7 @@ func TestBodiesThatNeverEnd(t *testing.T) {
 	}
 }
 
-// A request that nobody signed is read no further than it takes to refuse it in its own dialect.
+// A request without a signature is read no further than is necessary to refuse it in its own protocol.
 func TestUnsignedBodiesAreNotRead(t *testing.T) {
 	s := testkit.Start(t)
 	held, never := io.Pipe()
@@ -199,7 +199,7 @@ func TestUnsignedBodiesAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.ContentLength = 64 << 10 // so little that the server would wait for the rest before it answers
+	request.ContentLength = 64 << 10 // short enough that net/http would read the rest before it answers
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

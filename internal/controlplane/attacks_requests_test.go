@@ -18,10 +18,10 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// Each test of the files attacks_*_test.go is an attack on the whole system, told from the attacker's side.
+// Each test in the files attacks_*_test.go is an attack on the whole system, told from the attacker's side.
 // docs/THREATMODEL.md names them.
 
-// captured is a signed request as it goes over the wire: to be changed and sent, any number of times.
+// captured is a signed request as it was sent. It can be changed and sent any number of times.
 type captured struct {
 	url    string
 	header http.Header
@@ -82,11 +82,12 @@ var (
 	}
 )
 
-// createHostToken is the target of an operation that none of the requests here was signed for.
+// createHostToken is the target of an operation for which no request here was signed.
 const createHostToken = "Sallyport_20261122.CreateHostToken"
 
-// Somebody on the way, where TLS was done without, has a signed request. They cannot make anything else of it; to
-// send it again is all they can do, as on AWS, and each time is an event. It ends with the access key, at once.
+// Somebody between client and server, where TLS is not used, has a signed request. They cannot turn it into another
+// one. They can only send it again, as on AWS, and each time leaves an event. That ends at once when the access key is
+// deactivated.
 func TestCapturedRequest(t *testing.T) {
 	s := testkit.Start(t)
 	web, db := s.Host(t, "web", "debian", "root"), s.Host(t, "db", "debian", "root")
@@ -162,8 +163,8 @@ func TestCapturedRequest(t *testing.T) {
 	}
 }
 
-// A user who may push keys for debian, and find out who they are, tries to say more than one thing in one request:
-// what the policy is asked about must be what is done.
+// A user who may push keys for debian, and ask who they are, tries to say more than one thing in one request: the
+// policy must be asked about what is done.
 func TestRequestsThatSayTwoThings(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian", "root")

@@ -26,7 +26,7 @@ import (
 const pushAsDebian = `{"Version":"2012-10-17","Statement":{"Effect":"Allow",
 	"Action":"ec2-instance-connect:SendSSHPublicKey","Resource":"*","Condition":{"StringEquals":{"ec2:osuser":"debian"}}}}`
 
-// pushKey pushes publicKey and returns the code the call was refused with, or none.
+// pushKey pushes publicKey and returns the call's error code, or "".
 func pushKey(ctx context.Context, who testkit.Clients, instance, user string) string {
 	_, err := push(ctx, who, instance, user, publicKey)
 	if err != nil && codeOf(err) == "" {
@@ -44,9 +44,9 @@ func push(
 	})
 }
 
-// A user may tag machines as they like, but for the tag "tier", on which everybody's rights hang. They write it with
-// letters of other alphabets, some of which are made i, k or s by one rule of upper and lower case and not by another:
-// what passes the Deny must not count as the tag afterwards.
+// A user may tag machines as they like, except with the tag "tier", on which everybody's permissions depend. They write
+// it with letters of other alphabets, some of which are folded to i, k or s by one rule of upper and lower case and not
+// by another: a key that passes the Deny must not count as the tag afterwards.
 func TestTagKeyInOtherLetters(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -69,7 +69,7 @@ func TestTagKeyInOtherLetters(t *testing.T) {
 	}
 }
 
-// A user whose policy is about one region signs for another, to have the policy asked about an ARN that is not the
+// A user whose policy is about one region signs for another, so that the policy is asked about an ARN that is not the
 // instance's.
 func TestInstanceOfAnotherRegion(t *testing.T) {
 	s := testkit.Start(t, func(c *controlplane.Config) { c.Regions = []string{testkit.Region, "on-prem-2"} })
@@ -97,8 +97,8 @@ func TestInstanceOfAnotherRegion(t *testing.T) {
 	}
 }
 
-// A user may delete the tag "note" and nothing else. Deleting all tags, by naming none, would take the tag along on
-// which everybody's rights hang.
+// A user may delete the tag "note" and nothing else. Deleting all tags, by naming none, would also delete the tag on
+// which everybody's permissions depend.
 func TestDeletingAllTags(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -132,8 +132,9 @@ func TestDeletingAllTags(t *testing.T) {
 	}
 }
 
-// A thief has an access key for a moment and makes a session of it. It outlives the key, as on AWS; what ends it is
-// what ends it on AWS: a Deny of sessions issued before a time, the user's policies gone, or the user.
+// A thief has an access key for a moment and makes a session with it. The session outlives the key, as on AWS. What
+// ends it is the same as on AWS: a Deny of sessions issued before a time, deleting the user's policies, or deleting the
+// user.
 func TestSessionOfAStolenKey(t *testing.T) {
 	s := testkit.Start(t)
 	root := s.Clients(s.Root).IAM
@@ -191,7 +192,7 @@ func TestSessionOfAStolenKey(t *testing.T) {
 	}
 }
 
-// Users push keys without pause while what lets them is taken away: no call that begins after that has returned may
+// Users push keys without pause while their permission is taken away: no call that begins after that has returned may
 // succeed.
 func TestRightsEndAtOnce(t *testing.T) {
 	s := testkit.Start(t)

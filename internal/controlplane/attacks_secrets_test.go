@@ -32,7 +32,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// privateKeys are fresh private keys as files have them, by what they are.
+// privateKeys returns new private keys in their file formats, by format.
 func privateKeys(t *testing.T) map[string]string {
 	t.Helper()
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
@@ -62,9 +62,9 @@ func privateKeys(t *testing.T) map[string]string {
 	}
 }
 
-// Somebody in a hurry pastes a secret into the wrong field: a private key where the public one goes, whole, without its
-// first and last line, or on one line; and keys, tokens and passwords where a name goes. They are told what is wrong.
-// Whoever reads the trail or the log is not shown the secret, whether the call was refused or not.
+// Somebody in a hurry pastes a secret into the wrong field: a private key instead of the public one, whole, without its
+// first and last line, or on one line; and keys, tokens and passwords instead of a name. The error says what is wrong.
+// Trail and log do not show the secret, whether the call was refused or not.
 func TestSecretsInTheWrongField(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -118,7 +118,7 @@ func TestSecretsInTheWrongField(t *testing.T) {
 				t.Errorf("%s as %s is accepted", name, field)
 			}
 		}
-		// In a place where any text may stand it is refused only if it is too long.
+		// Where any text is valid, it is refused only if it is too long.
 		mina.EC2.CreateTags(ctx, &ec2.CreateTagsInput{
 			Resources: []string{web.InstanceID}, Tags: []ec2types.Tag{{Key: aws.String("note"), Value: &secret}},
 		})
@@ -161,8 +161,8 @@ func TestSecretsInTheWrongField(t *testing.T) {
 	}
 }
 
-// A stranger looks at what is answered without a signature, or with a forged one: no names are told there, and what
-// the request asks for makes no difference.
+// A stranger looks at the answers to requests without a signature, or with a forged one: they reveal no names, and do
+// not depend on what the request asks for.
 func TestWhatAStrangerSees(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")
@@ -200,8 +200,8 @@ func TestWhatAStrangerSees(t *testing.T) {
 	}
 }
 
-// A user without any right asks about others, to learn from the refusals who there is: the answer to a name that
-// exists must be that to one that does not.
+// A user without permissions asks about others, to learn from the refusals who exists: the answer for a name that
+// exists must be the same as for one that does not.
 func TestRefusalsTellNothing(t *testing.T) {
 	s := testkit.Start(t)
 	nobody := s.Clients(s.User(t, "nobody", "")).IAM
@@ -250,8 +250,8 @@ func TestRefusalsTellNothing(t *testing.T) {
 	}
 }
 
-// Somebody has a copy of the database: no secret stands in it that would sign a request, enroll a machine or sign a
-// grant. The keys that would open it stand beside it, closed to others.
+// Somebody has a copy of the database: it contains no secret that would sign a request, enroll a machine or sign a
+// grant. The keys that would unseal the secrets are beside it, readable only by their owner.
 func TestStolenDatabase(t *testing.T) {
 	s := testkit.Start(t)
 	s.Host(t, "web", "debian")

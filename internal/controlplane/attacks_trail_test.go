@@ -13,8 +13,8 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// A stranger sends requests that are not signed, as fast as they can, with all that fits into a header. The trail
-// keeps some of them, in little space, and goes on to keep everything of those who are somebody.
+// A stranger sends requests without a signature, as fast as they can, with as much as fits into a header. The trail
+// keeps some of them, in little space, and keeps every event of authenticated callers.
 func TestStrangersCannotFillTheTrail(t *testing.T) {
 	s := testkit.Start(t)
 	const attempts, each = 8, 200
@@ -58,7 +58,7 @@ func TestStrangersCannotFillTheTrail(t *testing.T) {
 			denials++
 		}
 	}
-	// A thousand at once and five a second, as gate has it.
+	// Bursts of a thousand and five a second, as in gate.
 	if strangers == 0 || strangers > 1006+5*int(time.Since(began).Seconds()) {
 		t.Errorf("%d of %d unsigned requests in the trail", strangers, attempts*each)
 	}
@@ -70,7 +70,7 @@ func TestStrangersCannotFillTheTrail(t *testing.T) {
 	}
 }
 
-// A user without any right sends names of a megabyte. Each call is refused and is an event: none takes much room.
+// A user without permissions sends names of a megabyte. Each call is refused and leaves a small event.
 func TestLoudUser(t *testing.T) {
 	s := testkit.Start(t)
 	nobody := s.Clients(s.User(t, "nobody", ""))

@@ -30,13 +30,13 @@ import (
 	"github.com/sallyport/sallyport/internal/uuid"
 )
 
-// tolerance is what docs/ARCHITECTURE.md promises: by how much a key may outlive its minute.
+// tolerance is how much longer than its minute a key may live, as docs/ARCHITECTURE.md promises.
 const tolerance = time.Second
 
 // Keys were pushed, and then clocks were set, by an administrator, by NTP, by a board without a battery: a key whose
-// minute was over was live again, or one was live for a day. Here the clocks of a control plane and of a host are set
-// at random, both programs and both machines are restarted, links end and come back, and the network takes its time,
-// and no key is live when a minute of true time has passed.
+// minute had passed was live again, or one was live for a day. Here the clocks of a control plane and of a host are set
+// at random, both programs and both machines are restarted, links end and return, and the network is slow. No key may
+// be live when a minute of true time has passed.
 func TestNoClockKeepsAKeyAlive(t *testing.T) {
 	plane := openPlane(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -59,13 +59,13 @@ func TestNoClockKeepsAKeyAlive(t *testing.T) {
 	})
 }
 
-// setBy is by how much somebody sets a clock.
+// setBy generates by how much a clock is set.
 func setBy() *rapid.Generator[time.Duration] {
 	return spread(-72*time.Hour, -24*time.Hour, -30*time.Minute, -time.Minute, -40*time.Second, -20*time.Second,
 		-5*time.Second, 5*time.Second, 20*time.Second, time.Minute, 30*time.Minute, 24*time.Hour, 72*time.Hour)
 }
 
-// spread returns one of the durations, or something in the order of it.
+// spread generates one of the durations, or one of the same order.
 func spread(some ...time.Duration) *rapid.Generator[time.Duration] {
 	return rapid.Custom(func(t *rapid.T) time.Duration {
 		percent := rapid.SampledFrom([]time.Duration{90, 95, 100, 105, 110}).Draw(t, "percent")
@@ -73,7 +73,7 @@ func spread(some ...time.Duration) *rapid.Generator[time.Duration] {
 	})
 }
 
-// openedPlane is what of a control plane outlives its restarts, and costs time to make.
+// openedPlane is what survives a control plane's restarts and is slow to make.
 type openedPlane struct {
 	db        *db.Writer
 	authority *ca.Authority
@@ -89,17 +89,17 @@ func openPlane(t *testing.T) *openedPlane {
 	return &openedPlane{db: dbtest.SQLite(t), authority: authority}
 }
 
-// moments are a control plane and a host, and what happens to them. The network between them is the test's, since a
-// real one cannot wait in a time that the test makes pass.
+// moments are a control plane and a host, and what happens to them. The network between them is simulated, since a real
+// one does not follow simulated time.
 type moments struct {
 	*openedPlane
 	plane, host *clocktest.Machine
 	now         time.Duration // true time
 	target      compute.Target
 
-	keys   *access.Service // made anew when the control plane is restarted
+	keys   *access.Service // replaced when the control plane restarts
 	gate   *gate.Gate
-	clock  *host.Clock // made anew when the agent is
+	clock  *host.Clock // replaced when the agent restarts
 	grants *host.Grants
 	linked bool
 
@@ -110,7 +110,7 @@ type moments struct {
 
 type pushed struct {
 	at        time.Duration
-	disturbed bool // by something that may end it early
+	disturbed bool // something happened that may end it early
 }
 
 func newMoments(opened *openedPlane) *moments {
@@ -125,7 +125,7 @@ func newMoments(opened *openedPlane) *moments {
 	return w
 }
 
-// pass lets true time pass. The host's clock is a little quicker or slower than the control plane's, as clocks are.
+// pass advances true time. The host's clock runs a little faster or slower than the control plane's, as clocks do.
 func (w *moments) pass(d time.Duration) {
 	w.now += d
 	w.plane.Pass(d - d/10_000)
@@ -154,7 +154,7 @@ func (w *moments) restartAgent() {
 
 func (w *moments) root() *x509.Certificate { return w.authority.Certificate() }
 
-// delay is how long a message is under way. Most are quick; one that is not may end keys early.
+// delay generates how long a message takes. Most are quick; a slow one may end keys early.
 func (w *moments) delay(t *rapid.T) time.Duration {
 	if rapid.SampledFrom([]string{"quick", "quick", "quick", "quick", "quick", "slow"}).Draw(t, "network") == "slow" {
 		w.disturb()
@@ -173,7 +173,7 @@ func (w *moments) wire(g access.Grant) hostproto.Grant {
 	return hostproto.Grant{RequestID: g.RequestID, OSUser: g.OSUser, Blob: g.Blob, Until: now.Uptime + g.Left(now)}
 }
 
-// link brings a new link up: hello, welcome.
+// link opens a new link: hello, welcome.
 func (w *moments) link(t *rapid.T, there, back time.Duration) {
 	sent := w.host.Uptime()
 	w.pass(there)
@@ -231,12 +231,13 @@ func (w *moments) push(t *rapid.T, transit time.Duration) {
 	}
 }
 
-// early is by how much the agent ends keys early, since its best measurement of the control plane's clocks took long.
+// early returns how much earlier the agent ends keys because its best measurement of the control plane's clocks was
+// slow.
 func (w *moments) early() time.Duration {
 	return w.host.Uptime() - w.clock.Reaches(w.plane.Read().Uptime)
 }
 
-// check looks which keys let somebody in.
+// check checks which keys are live.
 func (w *moments) check(t *rapid.T) {
 	live, _ := w.grants.Find("debian", "")
 	found := map[string]bool{}
@@ -258,7 +259,7 @@ func (w *moments) check(t *rapid.T) {
 	}
 }
 
-// The rooms that access asks.
+// The rooms that access uses.
 
 func (w *moments) Target(*db.Tx, string, string) (compute.Target, error) {
 	target := w.target
@@ -288,8 +289,8 @@ func (nobody) Principal(context.Context, string) (gate.Principal, error) {
 
 func (nobody) ResourceTags(context.Context, string) (map[string]string, error) { return nil, nil }
 
-// The same on a whole control plane and real links: after its minute a key is gone for hosts that link anew, although
-// the control plane's time of day was set back, and although the key was pushed while it was ahead.
+// The same with a whole control plane and real links: after its minute a key is gone from hosts that link again,
+// although the control plane's time of day was set back, and although the key was pushed while it was ahead.
 func TestClocksThatAreSet(t *testing.T) {
 	for name, set := range map[string]struct{ before, after time.Duration }{
 		"set back":     {0, -10 * time.Minute},

@@ -17,7 +17,7 @@ import (
 )
 
 // The database was on a disk that was not mounted. The control plane began a new account with a new root key beside the
-// old authority, and every user and machine was unknown; when the disk was back, so was the old account.
+// old authority, and every user and machine was unknown. When the disk was back, so was the old account.
 func TestMissingDatabaseIsNotReplaced(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	server, err := startServer(t, Config{Data: data})
@@ -31,7 +31,7 @@ func TestMissingDatabaseIsNotReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	remains := database + "-wal" // of a control plane that was killed
+	remains := database + "-wal" // left by a control plane that was killed
 	if err := errors.Join(os.Remove(database), os.WriteFile(remains, []byte("its last commits"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestMissingDatabaseIsNotReplaced(t *testing.T) {
 	}
 }
 
-// So it is with PostgreSQL: --db names a database that is another one, or empty.
+// The same with PostgreSQL: --db names another database, or an empty one.
 func TestEmptyDatabaseOfAnotherName(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	server, err := startServer(t, Config{Data: data})
@@ -84,7 +84,8 @@ func TestEmptyDatabaseOfAnotherName(t *testing.T) {
 	}
 }
 
-// After twenty years the root certificate ends, and no machine trusts the control plane. Somebody has to know in time.
+// After twenty years the root certificate ends, and no machine trusts the control plane. The operator must be warned in
+// time.
 func TestRootNearItsEnd(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	made := time.Now()

@@ -64,8 +64,8 @@ func TestDirectoryKeepsItsKeys(t *testing.T) {
 	}
 }
 
-// Who may put files where the control plane keeps its keys makes himself the authority of every host: in a directory
-// of his own, or in one that others can write to.
+// Somebody who can put files where the control plane keeps its keys makes himself the authority of every host: in a
+// directory of his own, or in one that others can write to.
 func TestDirectoryOfOthers(t *testing.T) {
 	planted := t.TempDir()
 	if err := errors.Join(os.WriteFile(filepath.Join(planted, AuthorityFile), []byte("his"), 0o644),
@@ -94,7 +94,7 @@ func TestDirectoryOfOthers(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if os.Geteuid() != 0 {
-		return // only root can give things away
+		return // only root can change a file's owner
 	}
 	for _, mode := range []os.FileMode{0o700, 0o755} {
 		his := t.TempDir()

@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport/sallyport/internal/clock"
 )
 
-// A monitor asks every second, and a stranger as often as they can. Each second makes one write, whoever asks; and what
-// is wrong stands in the log once, not once for each question.
+// A monitor asks every second, and a stranger as often as they can. Together they cause one write a second, and an
+// error is logged once, not once for each request.
 func TestHealthIsProvedByAWrite(t *testing.T) {
 	var log bytes.Buffer
 	var sick error
@@ -50,7 +50,7 @@ func TestHealthIsProvedByAWrite(t *testing.T) {
 	if n := strings.Count(log.String(), "/secret/place"); n != 1 {
 		t.Errorf("the log says it %d times:\n%s", n, log.String())
 	}
-	now.Time = now.Time.Add(-24 * time.Hour) // somebody sets the clock back, which is no reason to believe the old proof
+	now.Time = now.Time.Add(-24 * time.Hour) // setting the clock back does not make the old proof valid
 	sick = nil
 	now.Uptime += 2 * time.Second
 	if status, says := ask(); status != 200 {
@@ -61,7 +61,7 @@ func TestHealthIsProvedByAWrite(t *testing.T) {
 	}
 }
 
-// A database that swallows what it is asked is asked once: questions do not heap up behind it.
+// A database that does not answer is asked once: requests do not pile up.
 func TestHealthWaitsForOneWrite(t *testing.T) {
 	var writes atomic.Int32
 	hang := make(chan struct{})

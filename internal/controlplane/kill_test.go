@@ -76,7 +76,7 @@ func TestKill(t *testing.T) {
 		}
 		before := acknowledged.count()
 		wait.For(t, "pushes", func() bool { return acknowledged.count() >= before+clients }) // on a busy machine, too
-		time.Sleep(time.Duration(37*round) * time.Millisecond)                               // anywhere within a push
+		time.Sleep(time.Duration(37*round) * time.Millisecond)                               // at any point of a push
 		server.kill(t)
 		stop()
 		work.Wait()
@@ -103,7 +103,7 @@ func TestKill(t *testing.T) {
 	server.kill(t)
 }
 
-// live returns the request ids of the grants that the host holds.
+// live returns the request ids of the host's grants.
 func live(machine *testkit.Host) map[string]bool {
 	held := map[string]bool{}
 	grants, _ := machine.Grants.Find("debian", "")
@@ -113,7 +113,7 @@ func live(machine *testkit.Host) map[string]bool {
 	return held
 }
 
-// recorded returns the request ids of the pushes that the trail shows as successful.
+// recorded returns the request ids of the successful pushes in the trail.
 func recorded(t *testing.T, api testkit.Clients) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
@@ -133,7 +133,7 @@ func recorded(t *testing.T, api testkit.Clients) map[string]bool {
 	return ids
 }
 
-// requests are request ids that were answered with success.
+// requests are the ids of requests that succeeded.
 type requests struct {
 	mu  sync.Mutex
 	ids []string

@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// serveBoth starts a listener whose handler tells whether a request came over TLS.
+// serveBoth starts a listener whose handler says whether a request came over TLS.
 func serveBoth(t *testing.T) (address string, l *listener, roots *x509.CertPool) {
 	t.Helper()
 	authority, err := ca.New("123456789012", time.Now(), rand.Reader)
@@ -71,8 +71,7 @@ func TestOnePortSpeaksBoth(t *testing.T) {
 	}
 }
 
-// TestSilenceHoldsNobodyUp is the attack of those who open connections and never finish, or never begin, a
-// handshake: the next one is served all the same.
+// Clients open connections and never finish, or never begin, a TLS handshake. The next client is served all the same.
 func TestSilenceHoldsNobodyUp(t *testing.T) {
 	address, l, roots := serveBoth(t)
 	for i := range 60 {
@@ -99,7 +98,7 @@ func TestSilenceHoldsNobodyUp(t *testing.T) {
 }
 
 // Somebody opens more silent connections than one address may have, from behind the NAT or the proxy that everybody
-// else comes from too. The next one is served, as the oldest silent one makes room.
+// else comes from too. The next client is served, because the oldest silent connection makes room.
 func TestSilenceLocksOutNoAddress(t *testing.T) {
 	address, l, roots := serveBoth(t)
 	var first net.Conn
@@ -145,7 +144,7 @@ func TestSourcesHaveShares(t *testing.T) {
 	}
 	modest := enter("192.0.2.2", 1)
 	enter("192.0.2.3", 4)
-	enter("192.0.2.4", 2) // pushes out one of the greediest
+	enter("192.0.2.4", 2) // drops one of the greediest source
 	if dropped["192.0.2.2"] != 0 || dropped["192.0.2.1"]+dropped["192.0.2.3"] != 4 {
 		t.Errorf("%v were dropped", dropped)
 	}
@@ -160,7 +159,7 @@ func TestSourcesHaveShares(t *testing.T) {
 	}
 }
 
-// What has arrived whole keeps its place: it cannot be dropped any more, and counts until it is left.
+// A place that is kept cannot be dropped, and counts until it is left.
 func TestPlacesThatAreKept(t *testing.T) {
 	s := newShares(10, 4)
 	from := netip.MustParseAddr("192.0.2.1")

@@ -14,10 +14,10 @@ import (
 
 var write = flag.Bool("write", false, "write docs/operations anew instead of comparing it")
 
-// operationsPage is written by `make generate`, from the tables the router works by.
+// operationsPage is written by `make generate`, from the tables that the router uses.
 const operationsPage = "../../docs/operations/README.md"
 
-// TestOperationsPage keeps the page of supported operations true.
+// TestOperationsPage checks that the page of supported operations is up to date.
 func TestOperationsPage(t *testing.T) {
 	want := renderOperations(testkit.Start(t).Services())
 	if *write {

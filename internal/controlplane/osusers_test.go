@@ -11,8 +11,9 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// Users of a domain, of other scripts than Latin's, and such as begin with a digit were no users: no key could be
-// pushed for them. Policies tell them apart as any others, and what ends a word or a line anywhere is still no name.
+// Names of domain users, names in other scripts than Latin, and names that begin with a digit were refused: no key
+// could be pushed for them. Policies tell such users apart like any others, and a name with a character that ends a
+// word or a line is still refused.
 func TestNamesOfUsers(t *testing.T) {
 	s := testkit.Start(t)
 	names := []string{"1digit", "DOM+bob", `DOM\anna`, "müller", "mu\u0308ller", "김철수",

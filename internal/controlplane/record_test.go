@@ -25,7 +25,7 @@ import (
 
 const allowAll = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`
 
-// record is an event as a log pipeline has it: JSON, and nothing that is known about it beforehand.
+// record is an event as a log pipeline gets it: JSON, without knowledge of its fields.
 type record map[string]any
 
 // records returns the newest page of the trail, newest first.
@@ -65,8 +65,8 @@ func (r record) is(source, name string) bool {
 	return r.text("eventSource") == source && r.text("eventName") == name
 }
 
-// Whoever watches AWS accounts has rules for CloudTrail's events. They hold for ours: each condition here says in our
-// words what a public rule looks for, and is tried on the events of real calls.
+// Security teams have rules for CloudTrail's events. The rules must match ours: each condition here restates a public
+// rule, and is tried on the events of real calls.
 func TestDetectionRulesMatch(t *testing.T) {
 	s := testkit.Start(t)
 	var machines []string
@@ -112,7 +112,7 @@ func TestDetectionRulesMatch(t *testing.T) {
 	const connect = "ec2-instance-connect.amazonaws.com"
 	// Elastic, "AWS EC2 Instance Connect SSH Public Key Uploaded": pushes that succeeded.
 	uploaded := func(r record) bool { return r.is(connect, "SendSSHPublicKey") && r.at("errorCode") == nil }
-	// Sigma, "AWS IAM Backdoor Users Keys": an access key that somebody else has made.
+	// Sigma, "AWS IAM Backdoor Users Keys": an access key that another user has made.
 	backdoor := func(r record) bool {
 		return r.is("iam.amazonaws.com", "CreateAccessKey") && r.at("errorCode") == nil &&
 			!strings.Contains(r.text("userIdentity.arn"), r.text("responseElements.accessKey.userName"))
@@ -121,8 +121,8 @@ func TestDetectionRulesMatch(t *testing.T) {
 	sessions := func(r record) bool {
 		return r.is("sts.amazonaws.com", "GetSessionToken") && r.text("userIdentity.type") == "IAMUser"
 	}
-	// CIS AWS Foundations Benchmark, "unauthorized API calls": an error by one of two names, whatever comes before or
-	// after.
+	// CIS AWS Foundations Benchmark, "unauthorized API calls": either of two error names, with anything before or after
+	// it.
 	denied := func(r record) bool {
 		code := r.text("errorCode")
 		return strings.HasSuffix(code, "UnauthorizedOperation") || strings.HasPrefix(code, "AccessDenied")
@@ -222,8 +222,8 @@ func TestRecordOfACall(t *testing.T) {
 	}
 }
 
-// A user tries what is refused before it is known what they ask for. Each attempt is an event of theirs: it takes
-// little room, and what they wrote becomes the name of nothing.
+// A user makes calls that are refused before it is known what they ask for. Each is an event of theirs, which is small,
+// and what they wrote does not become the name of anything.
 func TestCallsThatAreRefusedEarly(t *testing.T) {
 	s := testkit.Start(t)
 	mina := s.User(t, "mina", allowAll)
@@ -252,7 +252,7 @@ func TestCallsThatAreRefusedEarly(t *testing.T) {
 		}
 		events := s.Events(t)
 		e := events[len(events)-1]
-		if len(events) != before+2 { // the look at the trail before is one
+		if len(events) != before+2 { // reading the trail before left one, too
 			t.Errorf("%s: %d events", name, len(events)-before-1)
 		}
 		if e.Source != attempt.source || e.Name != attempt.event || e.Identity.UserName != attempt.who || e.ErrorCode == "" ||

@@ -102,8 +102,8 @@ func TestStartAndStartAgain(t *testing.T) {
 	}
 }
 
-// TestKeysAndDatabaseBelongTogether: with other keys the hosts would not trust us and the secrets would not open.
-// Better no start than one that looks well.
+// With other keys the hosts would not trust the control plane and the secrets could not be opened. It must not start,
+// rather than start and seem to work.
 func TestKeysAndDatabaseBelongTogether(t *testing.T) {
 	for name, remove := range map[string][]string{"sealing key": {SealFile}, "authority": {AuthorityFile, AuthorityKey}} {
 		data := filepath.Join(t.TempDir(), "data")
@@ -137,7 +137,7 @@ func TestStartRefuses(t *testing.T) {
 			t.Errorf("%s: started", name)
 		}
 	}
-	// What a failed start took it gave back.
+	// A failed start frees what it took.
 	data := filepath.Join(t.TempDir(), "data")
 	if _, err := startServer(t, Config{Data: data, Listen: taken.Addr().String()}); err == nil {
 		t.Error("started on a taken port")
@@ -147,7 +147,7 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// The API refuses plain HTTP from elsewhere itself, unless it is allowed by the configuration.
+// The API itself refuses plain HTTP from elsewhere, unless the configuration allows it.
 func TestPlainHTTPFromElsewhere(t *testing.T) {
 	for allowed, want := range map[bool]string{false: "ca_bundle", true: "The request is not signed."} {
 		server, err := startServer(t,

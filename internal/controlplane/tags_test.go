@@ -13,8 +13,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// TestTagsOfEveryRoomReachTheGate: a condition on a resource's tags must hold for instances and for users alike,
-// whichever room keeps them.
+// A condition on a resource's tags applies to instances and to users alike, whichever room keeps them.
 func TestTagsOfEveryRoomReachTheGate(t *testing.T) {
 	s := testkit.Start(t)
 	root := s.Clients(s.Root)

@@ -26,7 +26,7 @@ func parseEvent(t *testing.T, text string) trail.Event {
 	return event
 }
 
-// codeOf is the code an API call was refused with.
+// codeOf returns the error code of an API call.
 func codeOf(err error) string {
 	var refused smithy.APIError
 	if errors.As(err, &refused) {
@@ -35,8 +35,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestTrailTellsTheStory follows a key from the push to sshd: one event for the call, one for each release, tied
-// by the request id; a denied and a failed call have theirs too.
+// TestTrailTellsTheStory follows a key from the push to sshd. There is one event for the call and one for each release,
+// joined by the request id. A denied and a failed call have an event too.
 func TestTrailTellsTheStory(t *testing.T) {
 	s := testkit.Start(t)
 	machine := s.Host(t, "web", "debian")
@@ -102,7 +102,7 @@ func TestTrailTellsTheStory(t *testing.T) {
 	}
 }
 
-// TestOfflineHost: a host that is not linked is told of at once, and nothing is granted, not even for later.
+// A push to a host that is not linked fails at once, and nothing is granted, not even for later.
 func TestOfflineHost(t *testing.T) {
 	s := testkit.Start(t)
 	machine := s.Host(t, "web", "debian")
@@ -137,7 +137,7 @@ func TestOfflineHost(t *testing.T) {
 	}
 }
 
-// TestTerminateUnenrolls: the agent is told, its key is good for nothing, and the instance is visible for a while.
+// The agent of a terminated instance is told, its key is no longer valid, and the instance is visible for a while.
 func TestTerminateUnenrolls(t *testing.T) {
 	s := testkit.Start(t)
 	machine := s.Host(t, "web", "debian")

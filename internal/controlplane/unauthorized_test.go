@@ -20,8 +20,8 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit"
 )
 
-// attempts holds, for every operation that is served, a request that is complete: all that stands between it and
-// success is permission. Forms are of the ec2 and query protocols, JSON objects of JSON 1.1. %s is an instance's id.
+// attempts has a complete request for every operation, which only lacks permission. Forms are for the ec2 and query
+// protocols, JSON objects for JSON 1.1. %s is an instance's id.
 var attempts = map[string]map[string]string{
 	"ec2": {
 		"DescribeInstances": "", "DescribeInstanceStatus": "", "DescribeInstanceTypes": "",
@@ -96,8 +96,8 @@ const (
 	policyARN = "PolicyArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Apolicy%2Fp"
 )
 
-// TestEveryOperationRefusesStrangers walks the tables: every row must have an attempt above, and a caller without
-// a policy, a caller with a forged signature and a caller without any must all be refused, and be in the trail.
+// TestEveryOperationRefusesStrangers checks that every row has an attempt above, and that a caller without a policy, a
+// caller with a forged signature and a caller without a signature are all refused and recorded.
 func TestEveryOperationRefusesStrangers(t *testing.T) {
 	s := testkit.Start(t)
 	machine := s.Host(t, "web", "debian")
@@ -158,14 +158,14 @@ func TestEveryOperationRefusesStrangers(t *testing.T) {
 	}
 }
 
-// The codes with which the services refuse: without permission, with a wrong signature, with none.
+// The error codes of refusals: without permission, with a wrong signature, without a signature.
 var (
 	denials   = []string{"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthException"}
 	forgeries = []string{"AuthFailure", "SignatureDoesNotMatch", "InvalidSignatureException"}
 	anonymous = []string{"MissingAuthenticationToken", "MissingAuthenticationTokenException", "AuthFailure"}
 )
 
-// send makes one request without any client's help and returns the error code it was answered with.
+// send makes one request without a client library and returns the error code of the answer.
 func send(t *testing.T, s *testkit.System, service, operation, body string, who *aws.Credentials) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Endpoint, nil)

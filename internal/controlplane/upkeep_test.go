@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// The clock of the control plane's machine was a year ahead for ten minutes, and the whole trail was forgotten.
+// The clock of the control plane's machine was a year ahead for ten minutes, and the whole trail was deleted.
 func TestNothingIsForgottenByAClockThatIsAhead(t *testing.T) {
 	machine := clocktest.New(time.Now())
 	config := Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0"}
@@ -23,7 +23,7 @@ func TestNothingIsForgottenByAClockThatIsAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// forget does what happens every now and then, and returns how many events are left.
+	// forget does what the control plane does at intervals, and returns how many events are left.
 	forget := func() int {
 		t.Helper()
 		server.forgetAt(t.Context(), server.settled.at(machine.Read()))
@@ -63,8 +63,8 @@ func TestNothingIsForgottenByAClockThatIsAhead(t *testing.T) {
 	stopServer(t, server)
 }
 
-// The machine was rebooted, and its clock then stood an hour back: sessions that had ended by what the trail says were
-// good again for that hour.
+// The machine was rebooted, and its clock was then an hour slow: sessions that had ended, according to the trail, were
+// valid again for that hour.
 func TestTheTrailKnowsWhatIsPast(t *testing.T) {
 	machine := clocktest.New(time.Now())
 	config := Config{Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0"}
@@ -79,7 +79,7 @@ func TestTheTrailKnowsWhatIsPast(t *testing.T) {
 	begun := machine.Read()
 	begun.Time = begun.Time.Add(-20 * time.Minute)
 	expires := begun.Time.Add(15 * time.Minute)
-	stopServer(t, start()) // the making of the root's key is an event
+	stopServer(t, start()) // creating the root user's key leaves an event
 	machine.Reboot()
 	machine.Set(-10 * time.Minute)
 	if machine.Read().Left(begun, expires) == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/internal/testkit/wait"
 )
 
-// A control plane was updated, and a machine's agent was not, or the other way round. Whoever pushed a key was told
-// that the instance is stopped, on a machine that was up and whose agent ran, and nobody was told what to do.
+// A control plane was updated and a machine's agent was not, or the other way round. A caller who pushed a key was told
+// that the instance is stopped, although the machine was up and its agent ran, and no message said what to do.
 func TestHostOfAnotherVersion(t *testing.T) {
 	s := testkit.Start(t)
 	web := s.Host(t, "web", "debian")

@@ -37,20 +37,20 @@ import (
 )
 
 // The data directory of a deployment as version 7 of the schema left it: its keys, and its database as SQL. It is never
-// made again once version 7 is released: what is in it, every later version must still read.
+// made again once version 7 is released, because every later version must still read it.
 const version7 = "testdata/version7"
 
 var makeVersion7 = flag.Bool("make-version7", false, "make "+version7+" anew, with the schema and the code of today")
 
-// keptFiles are the files of a data directory beside its database.
+// keptFiles are the files of a data directory besides its database.
 var keptFiles = []string{
 	controlplane.AuthorityFile, controlplane.AuthorityKey, controlplane.SealFile, controlplane.CredentialsFile,
 }
 
-// sessionFile has what the session of version 7 signs with.
+// sessionFile has the credentials of version 7's session.
 const sessionFile = "session"
 
-// Somebody upgrades: whatever the old version wrote, the new one reads, on either database.
+// After an upgrade the new version reads whatever the old one wrote, on either database.
 func TestDatabaseOfVersion7(t *testing.T) {
 	if *makeVersion7 {
 		writeVersion7(t)
@@ -77,7 +77,7 @@ func TestDatabaseOfVersion7(t *testing.T) {
 	})
 }
 
-// layOut makes the data directory, without its database.
+// layOut creates the data directory, without its database.
 func layOut(t *testing.T, data string) {
 	t.Helper()
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -94,7 +94,7 @@ func layOut(t *testing.T, data string) {
 	}
 }
 
-// load makes a database of version 7.
+// load creates a database of version 7.
 func load(t *testing.T, dialect goose.Dialect, driver, source, script string) {
 	t.Helper()
 	conn, err := sql.Open(driver, source)
@@ -112,7 +112,7 @@ func load(t *testing.T, dialect goose.Dialect, driver, source, script string) {
 	}
 }
 
-// readVersion7 reads it all through the rooms of today.
+// readVersion7 reads everything through today's rooms.
 func readVersion7(t *testing.T, s *testkit.System, url string) {
 	ctx := t.Context()
 	root := s.Clients(s.Root)
@@ -140,7 +140,7 @@ func readVersion7(t *testing.T, s *testkit.System, url string) {
 		t.Errorf("mina's keys are %+v", keys.AccessKeyMetadata)
 	}
 
-	// The session is over, and known to be.
+	// The session has expired, and is still known.
 	session, err := credentialsIn(ctx, sessionFile)
 	check(t, err)
 	_, err = s.Clients(session).STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
@@ -192,7 +192,7 @@ func inlinePolicies(ctx context.Context, client *iam.Client, of string) (int, er
 	return len(out.PolicyNames), err
 }
 
-// grantsAt are the grants that were live at the time, in the boot in which they were given.
+// grantsAt returns the grants that were live at the time, in the boot in which they were issued.
 func grantsAt(ctx context.Context, t *testing.T, w *db.Writer, id string, at time.Time) ([]access.Grant, error) {
 	t.Helper()
 	now := clock.Reading{Time: at}
@@ -215,12 +215,12 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// credentialsIn reads a file of version7 as a stock SDK does.
+// credentialsIn reads a file of version7 as the SDK does.
 func credentialsIn(ctx context.Context, name string) (aws.CredentialsProvider, error) {
 	return testkit.CredentialsFile(ctx, filepath.Join(version7, name))
 }
 
-// writeVersion7 makes a deployment with a row or more in every table, and puts it into version7.
+// writeVersion7 makes a deployment with at least one row in every table, and writes it to version7.
 func writeVersion7(t *testing.T) {
 	s := testkit.Start(t)
 	root := s.Clients(s.Root)
@@ -283,7 +283,7 @@ func makeIdentities(ctx context.Context, client *iam.Client) error {
 	return err
 }
 
-// makeHosts makes a host that is pushed a key, which is used, one that is terminated, and a token for another.
+// makeHosts makes a host with a pushed key that is used, a terminated host, and a token for another host.
 func makeHosts(ctx context.Context, t *testing.T, s *testkit.System) error {
 	root := s.Clients(s.Root)
 	web, old := s.Host(t, "web", "debian"), s.Host(t, "old", "debian")
@@ -316,8 +316,8 @@ func makeSession(ctx context.Context, s *testkit.System) error {
 	return os.WriteFile(filepath.Join(version7, sessionFile), []byte(text), 0o644)
 }
 
-// dump writes a SQLite database as SQL that inserts its rows, in the order of the tables, which is that of what
-// refers to what. PostgreSQL reads it once X'00' has become '\x00'.
+// dump returns a SQLite database as SQL that inserts its rows, table by table, so that a row comes after those that it
+// refers to. PostgreSQL reads it once X'00' has been replaced by '\x00'.
 func dump(ctx context.Context, path string) (string, error) {
 	conn, err := sql.Open("sqlite", path)
 	if err != nil {
