@@ -102,11 +102,11 @@ type Verifier struct {
 	known atomic.Pointer[x509.Certificate] // a signer that passed checkSigner
 }
 
-// Verify returns what the blob says, if its signer and its text are valid. The root itself must have issued the
+// Verify returns what the blob says if its signer and its text are valid. The root itself must have issued the
 // signer's certificate, for signing and nothing else, and the certificate must be valid now. The signature must cover
-// the whole text. The text must be canonical, be for this instance and OS user, not have expired, and end no later
-// than a grant that is signed now would. Otherwise Verify returns the zero Statement and an error, which is
-// ErrExpired only if nothing but the time is wrong. It refuses the zero Expectation.
+// the whole text. The text must be canonical and for this instance and OS user. It must not have expired, nor end
+// later than a grant that is signed now. Otherwise Verify returns the zero Statement and an error, which is
+// ErrExpired only if nothing but the time is wrong. The zero Expectation is refused.
 func (v *Verifier) Verify(blob Blob, want Expectation) (Statement, error) {
 	if v.Root == nil || want.InstanceID == "" || want.OSUser == "" || want.Now.IsZero() {
 		return Statement{}, errors.New("keyblob: verifying needs a root, an instance, an OS user and the time")

@@ -156,7 +156,7 @@ func (c *condition) whenMissing(ifExists bool) verdict {
 	return verdictOf(ifExists || c.negated)
 }
 
-// evaluate returns whether the request satisfies the condition.
+// evaluate reports whether the request satisfies the condition.
 func (c *condition) evaluate(context Context) verdict {
 	values, _ := context.Values(c.key)
 	switch {

@@ -69,7 +69,7 @@ func (s *statement) applies(request *Request) bool {
 	return true
 }
 
-// covers returns whether the request's resource is one of the statement's.
+// covers reports whether the request's resource is one of the statement's.
 func (s *statement) covers(request *Request) verdict {
 	answer := no
 	for i := 0; i < len(s.resources) && answer != yes; i++ {

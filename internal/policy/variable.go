@@ -129,7 +129,7 @@ func (p piece) value(context Context) (string, verdict) {
 	return "", unsettled
 }
 
-// matches resolves the template and returns whether it matches s. A template that does not resolve matches nothing.
+// matches resolves the template and reports whether it matches s. A template that does not resolve matches nothing.
 func (t template) matches(s string, context Context) verdict {
 	p, answer := t.resolve(context)
 	if answer != yes {

@@ -177,8 +177,8 @@ func TestSSH2(t *testing.T) {
 	}
 }
 
-// A key whose comment is in Korean has three bytes a character. Its length was once counted in bytes, and a key that EC2
-// Instance Connect accepts was refused.
+// A comment in Korean has three bytes per character. The length of a key was once counted in bytes, and a key that
+// EC2 Instance Connect accepts was refused.
 func TestLengthIsInCharacters(t *testing.T) {
 	good := ed25519Line(t)
 	comment := strings.Repeat("한", sshkey.MaxLength-len(good)-1)

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// errorOf returns IAM's error for a fault. The page of each operation lists its errors; the first is
+// errorOf returns IAM's error for a fault. Each operation's page lists its errors, for example
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html#API_CreateUser_Errors
 func errorOf(f *fault.Error) awswire.Error {
 	switch f.Kind {

@@ -68,7 +68,7 @@ func change[In, Out any](f func(tx *gate.Tx, p parameters) error, on asks, n nee
 }
 
 // list returns the row of an operation that returns a page of a list. all returns all things in the order of key,
-// which differs for each. convert turns a thing into its type on the wire, and the output has one field with a
+// which is unique. convert turns a thing into its type on the wire, and the output has one field with a
 // list of that type.
 func list[In, Out, T, Wire any](
 	all func(ctx context.Context, pass gate.Pass, p parameters) ([]T, error), key func(T) string, convert func(T) Wire,
