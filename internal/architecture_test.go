@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -303,6 +304,19 @@ func TestRoomsStayTheirSize(t *testing.T) {
 		}
 		if total > 3000 {
 			t.Errorf("%s has %d lines", p.ImportPath, total)
+		}
+	}
+}
+
+// TestLinesOfGoEndInTime checks that no line of Go is longer than 120 characters, of which a tab counts as one.
+func TestLinesOfGoEndInTime(t *testing.T) {
+	for path, text := range files(t, ".go", 100) {
+		number := 0
+		for line := range strings.Lines(text) {
+			number++
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 120 {
+				t.Errorf("%s:%d has %d characters", path, number, n)
+			}
 		}
 	}
 }

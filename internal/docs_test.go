@@ -16,6 +16,12 @@ import (
 // pages returns the repository's Markdown files: their names and texts.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
+	return files(t, ".md", 5)
+}
+
+// files returns the names and texts of the repository's files with the extension, of which there are at least so many.
+func files(t *testing.T, extension string, atLeast int) map[string]string {
+	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -23,7 +29,7 @@ func pages(t *testing.T) map[string]string {
 			return err
 		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "testdata" || entry.Name() == "bin"):
 			return filepath.SkipDir
-		case entry.IsDir() || filepath.Ext(path) != ".md":
+		case entry.IsDir() || filepath.Ext(path) != extension:
 			return nil
 		}
 		text, err := os.ReadFile(path)
@@ -33,8 +39,8 @@ func pages(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found) < 5 {
-		t.Fatalf("only %d pages were found", len(found))
+	if len(found) < atLeast {
+		t.Fatalf("only %d files %s were found", len(found), extension)
 	}
 	return found
 }
