@@ -1,12 +1,14 @@
 package awsapi_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -43,6 +45,8 @@ type world struct {
 	policies []policy.Policy
 	write    func(tx *gate.Tx) error
 	response func(*ec2.RunInstancesOutput) map[string]any
+	hangsUp  bool // the caller closes the connection once the request is sent
+	logged   bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world { return newWorldWith(t, nil) }
@@ -52,10 +56,18 @@ func newWorldWith(t *testing.T, response func(*ec2.RunInstancesOutput) map[strin
 	database := dbtest.SQLite(t)
 	w := &world{T: t, db: database.DB, write: func(*gate.Tx) error { return nil }, response: response}
 	g := gate.New(account, w, w, database, clocktest.Follow(time.Now), rand.Reader)
-	server := httptest.NewServer(awsapi.New(awsapi.Config{
+	api := awsapi.New(awsapi.Config{
 		Account: account, Regions: []string{region}, Gate: g, Observer: w,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now, Random: rand.Reader,
-	}, w.service()))
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &w.logged), nil)), Now: time.Now, Random: rand.Reader,
+	}, w.service())
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		if w.hangsUp {
+			cancel()
+		}
+		api.ServeHTTP(out, r.WithContext(ctx))
+	}))
 	t.Cleanup(server.Close)
 	w.client = ec2.New(ec2.Options{
 		Region: region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIAX", "s", ""),
@@ -261,5 +273,32 @@ func TestOperationAndItsEvent(t *testing.T) {
 				t.Errorf("done is %q, %v", found, err)
 			}
 		})
+	}
+}
+
+// A caller sent requests and closed the connection at once, again and again. Each one that had not begun was recorded
+// as a failure of the server, counted as one, and logged as an error, so that anybody could raise the operator's alarm.
+func TestCallerWhoHangsUp(t *testing.T) {
+	w := newWorld(t)
+	w.allow(`{"Effect":"Allow","Action":"*","Resource":"*"}`)
+	w.hangsUp = true
+	w.write = func(*gate.Tx) error {
+		t.Error("the call was done")
+		return nil
+	}
+	err := w.run(types.InstanceTypeT3Micro)
+	var failure smithy.APIError
+	if !errors.As(err, &failure) || failure.ErrorCode() != fault.Invalid.String() {
+		t.Errorf("it is answered with %v", err)
+	}
+	if log := w.logged.String(); strings.Contains(log, "level=ERROR") || !strings.Contains(log, "context canceled") {
+		t.Errorf("it is logged as\n%s", log)
+	}
+	entries, err := trail.NewLog(w.db).Events(t.Context(), trail.Query{})
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%d events, %v", len(entries), err)
+	}
+	if e := entries[0].Event; e.ErrorCode != fault.Invalid.String() || e.Identity.UserName != "mina" {
+		t.Errorf("its event: %+v", e)
 	}
 }

@@ -130,7 +130,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if source, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.call.SourceIP = source.Addr().Unmap()
 	}
-	response := s.finish(x, s.protect(x))
+	response := s.finish(x, x.hungUp(s.protect(x)))
 	for name, values := range response.Header {
 		w.Header()[name] = values
 	}
@@ -140,6 +140,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(response.Status)
 	w.Write(response.Body)
+}
+
+// hungUp turns the error of a call that did not begin, because its caller had closed the connection, into the caller's:
+// the server has not failed, and its operator is not told that it has.
+func (x *exchange) hungUp(err error) error {
+	if x.request.Context().Err() == nil || !errors.Is(err, context.Canceled) || !fault.Is(err, fault.Internal) {
+		return err
+	}
+	return fault.Wrap(err, fault.Invalid, fault.Request,
+		"The caller closed the connection before the call was done. Nothing was changed.")
 }
 
 // protect calls perform and turns a panic into an internal error, so that one bad request does not end the others.
