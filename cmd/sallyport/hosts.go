@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -75,7 +76,10 @@ func (c hostsCommand) Run(ctx context.Context, term terminal) error {
 	return printHosts(term.out, rows)
 }
 
+// printHosts prints the hosts, those that are terminated last: they can still be seen for an hour, and nothing is to be
+// mended about them.
 func printHosts(out io.Writer, rows []hostRow) error {
+	slices.SortStableFunc(rows, func(a, b hostRow) int { return a.ended() - b.ended() })
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tNAME\tSTATE\tADDRESS\tUSERS\tSYSTEM\tSEEN")
 	for _, row := range rows {
@@ -87,11 +91,22 @@ func printHosts(out io.Writer, rows []hostRow) error {
 		return err
 	}
 	for _, row := range rows {
+		if row.ended() == 1 {
+			continue
+		}
 		for _, problem := range row.Problems {
 			fmt.Fprintf(out, "%s: %s\n", visible(row.InstanceId), visible(problem))
 		}
 	}
 	return nil
+}
+
+// ended is 1 for a host that is terminated, else 0.
+func (r hostRow) ended() int {
+	if r.State == "terminated" {
+		return 1
+	}
+	return 0
 }
 
 func (r hostRow) address() string {

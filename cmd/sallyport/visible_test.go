@@ -97,3 +97,20 @@ func TestHostileError(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// After interrupted `sallyport up`s the list of hosts began with those that were terminated, and said what was wrong with
+// them.
+func TestTerminatedHostsComeLast(t *testing.T) {
+	var out strings.Builder
+	rows := []hostRow{
+		{Name: "old", Host: sallyport.Host{InstanceId: "i-1", State: "terminated", Problems: []string{"sshd does not run."}}},
+		{Name: "web", Host: sallyport.Host{InstanceId: "i-2", State: "running"}},
+	}
+	if err := printHosts(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	if strings.Index(text, "web") > strings.Index(text, "old") || strings.Contains(text, "does not run") {
+		t.Error(text)
+	}
+}
