@@ -308,7 +308,7 @@ func TestRoomsStayTheirSize(t *testing.T) {
 	}
 }
 
-// TestLinesOfGoEndInTime checks that no line of Go is longer than 120 characters, of which a tab counts as one.
+// TestLinesOfGoEndInTime checks that no line of Go has more than 120 characters. A tab counts as one.
 func TestLinesOfGoEndInTime(t *testing.T) {
 	for path, text := range files(t, ".go", 100) {
 		number := 0

@@ -19,7 +19,8 @@ func pages(t *testing.T) map[string]string {
 	return files(t, ".md", 5)
 }
 
-// files returns the names and texts of the repository's files with the extension, of which there are at least so many.
+// files returns the names and texts of the repository's files with the extension. It fails the test if there are fewer
+// than atLeast.
 func files(t *testing.T, extension string, atLeast int) map[string]string {
 	t.Helper()
 	found := map[string]string{}

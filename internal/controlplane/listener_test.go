@@ -71,7 +71,7 @@ func TestOnePortSpeaksBoth(t *testing.T) {
 	}
 }
 
-// Clients open connections and never finish, or never begin, a TLS handshake. The next client is served all the same.
+// Clients open connections and never finish, or never begin, a TLS handshake. The next client is served nevertheless.
 func TestSilenceHoldsNobodyUp(t *testing.T) {
 	address, l, roots := serveBoth(t)
 	for i := range 60 {

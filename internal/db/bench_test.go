@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/internal/db/dbtest"
 )
 
-// both runs a benchmark on both databases, in 64 goroutines, and reports the CPU time of this process, which for
-// PostgreSQL leaves the server's out.
+// both runs a benchmark on both databases, in 64 goroutines, and reports the CPU time of this process, which leaves out
+// PostgreSQL's server.
 func both(b *testing.B, op func(w *db.Writer, n int64) error) {
 	for name, url := range map[string]func(testing.TB) string{
 		"SQLite": dbtest.SQLiteURL, "PostgreSQL": dbtest.PostgreSQLURL,

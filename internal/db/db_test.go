@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(isolated.Run(m))
 }
 
-// put sets a fact that is not there yet.
+// put sets a value that does not exist yet.
 func put(key string) func(*db.Tx) error {
 	return func(tx *db.Tx) error {
 		_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ($1, $2)`, key, "set")
@@ -31,7 +31,7 @@ func put(key string) func(*db.Tx) error {
 	}
 }
 
-// wantMeta fails the test unless the fact is as wanted; empty for one that was never set.
+// wantMeta fails the test unless the value is as wanted; empty for one that was never set.
 func wantMeta(t *testing.T, d *db.DB, key, want string) {
 	t.Helper()
 	if got, err := d.Meta(t.Context(), key); got != want || err != nil {
@@ -46,7 +46,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// refuses fails the test unless opening the database fails with the words.
+// refuses fails the test unless opening the database fails with an error that contains the words.
 func refuses(t *testing.T, url string, words ...string) {
 	t.Helper()
 	w, err := db.Open(t.Context(), url, slog.New(slog.DiscardHandler))
@@ -68,7 +68,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestFiles: nobody but the owner reads the database, whatever characters its path has, and one process has it.
+// TestFiles checks that only the owner can read the database, whatever characters its path has, and that only one
+// process can open it.
 func TestFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a %41?b#c d.db")
 	w := dbtest.Open(t, path)
@@ -82,7 +83,7 @@ func TestFiles(t *testing.T) {
 	}
 	refuses(t, path, "another process has the database open")
 	ok(t, w.Close())
-	// Whoever copies the file of a control plane that was stopped has everything: it used to lack what stood in the -wal.
+	// A copy of the file of a stopped control plane is complete. It used to lack what was still in the -wal.
 	if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something is left beside the database: %v", err)
 	}

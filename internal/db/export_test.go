@@ -1,6 +1,6 @@
 package db
 
-// What the tests see of the inside.
+// Internals for the tests.
 var (
 	ErrClosed  = errClosed
 	ErrNested  = errNested

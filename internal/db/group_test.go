@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/internal/db/dbtest"
 )
 
-// occupied is a SQLite database whose writer is kept busy until release is called.
+// occupied returns a SQLite database whose writer is busy until release is called.
 func occupied(t *testing.T) (w *db.Writer, release func() error) {
 	t.Helper()
 	w = dbtest.Open(t, dbtest.SQLiteURL(t))
@@ -31,7 +31,7 @@ func occupied(t *testing.T) (w *db.Writer, release func() error) {
 	}
 }
 
-// untilQueued returns when n writes wait behind the one that occupies the writer.
+// untilQueued waits until n writes are queued behind the one that occupies the writer.
 func untilQueued(w *db.Writer, n int) {
 	for w.Queued() < n {
 		time.Sleep(100 * time.Microsecond)
@@ -54,15 +54,14 @@ func TestWaitingWriteIsGivenUp(t *testing.T) {
 	wantMeta(t, w.DB, "next", "set")
 }
 
-// A view does not wait for who writes.
+// A view does not wait for a write.
 func TestViewBesideAWrite(t *testing.T) {
 	w, release := occupied(t)
 	wantMeta(t, w.DB, "k", "")
 	ok(t, release())
 }
 
-// TestLostTransaction: if the transaction itself is lost, nobody in the group is told of success, and the next
-// group works.
+// If the transaction itself is lost, every job of its group fails, and the next group works.
 func TestLostTransaction(t *testing.T) {
 	w, release := occupied(t)
 	answers := make(chan error)
@@ -85,7 +84,8 @@ func TestLostTransaction(t *testing.T) {
 	ok(t, w.Update(t.Context(), put("next")))
 }
 
-// The disk is full: who was told of success has it, who was not has nothing, and when there is room again, all goes on.
+// The disk is full. Writes that were acknowledged are there, the others are not, and when there is space again, writes
+// succeed.
 func TestDiskFull(t *testing.T) {
 	w := dbtest.Open(t, dbtest.SQLiteURL(t))
 	room := func(pages int) {

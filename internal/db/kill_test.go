@@ -20,7 +20,7 @@ import (
 // childVariable, set to a database's URL, makes this test binary write to it until it is killed.
 const childVariable = "SALLYPORT_TEST_WRITE_TO"
 
-// putRecorded writes a fact and its event.
+// putRecorded writes a value and its event.
 func putRecorded(id string) func(*db.Tx) error {
 	event := trail.Event{
 		Version: "1.11", ID: id, RequestID: id, Time: time.Now(), Name: "SendSSHPublicKey", Region: "on-prem-1",
@@ -49,14 +49,14 @@ func writeUntilKilled(url string) error {
 					failed <- err
 					return
 				}
-				os.Stdout.WriteString(id + "\n") // one write, never buffered
+				os.Stdout.WriteString(id + "\n") // one write(2), not buffered
 			}
 		}()
 	}
 	return <-failed
 }
 
-// TestKilled: whatever was acknowledged is there after kill -9, what was written and its event both.
+// TestKilled checks that every acknowledged write is there after kill -9, with its event.
 func TestKilled(t *testing.T) {
 	url := dbtest.SQLiteURL(t)
 	acknowledged := 0
@@ -79,7 +79,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d acknowledged writes survived", acknowledged)
 }
 
-// killWhileWriting starts a child, kills it in the midst of its writing, and returns what it acknowledged.
+// killWhileWriting starts a child, kills it while it writes, and returns the ids that it acknowledged.
 func killWhileWriting(t *testing.T, url string) (ids []string) {
 	t.Helper()
 	self, err := os.Executable()

@@ -15,7 +15,7 @@ import (
 
 const inUse = "another control plane has the database open"
 
-// admin is a connection of the test's own, past ours.
+// admin returns a connection of the test's own, without a lock.
 func admin(t *testing.T, database string) *sql.DB {
 	t.Helper()
 	conn, err := sql.Open("pgx", database)
@@ -24,7 +24,7 @@ func admin(t *testing.T, database string) *sql.DB {
 	return conn
 }
 
-// cutOff ends the connection that holds the lock, as a restart of PostgreSQL would.
+// cutOff closes the connection that holds the lock, as a restart of PostgreSQL would.
 func cutOff(t *testing.T, admin *sql.DB) {
 	t.Helper()
 	var ended bool
@@ -36,9 +36,9 @@ func cutOff(t *testing.T, admin *sql.DB) {
 	}
 }
 
-// TestSecondServer: a user whom one control plane took a right away could go on using it at another one that
-// shares the database and remembers what it has read. So of several that are started, at once or one after the
-// other, one has the database.
+// A user lost a permission on one control plane and could still use it on another one that shared the database and
+// cached what it had read. So of several control planes that are started, at once or one after the other, only one can
+// open the database.
 func TestSecondServer(t *testing.T) {
 	database := dbtest.PostgreSQLURL(t)
 	var servers [3]*db.Writer
@@ -72,8 +72,8 @@ func TestSecondServer(t *testing.T) {
 	}
 }
 
-// TestLockLost: a control plane whose lock ended with its connection, as when PostgreSQL restarts, takes it again and
-// goes on, since nobody else had it meanwhile.
+// A control plane whose lock ended with its connection, as when PostgreSQL restarts, takes it again and continues, if
+// no other process had it meanwhile.
 func TestLockLost(t *testing.T) {
 	database := dbtest.PostgreSQLURL(t)
 	w, admin := dbtest.Open(t, database), admin(t, database)
@@ -91,9 +91,9 @@ func TestLockLost(t *testing.T) {
 	refuses(t, database, inUse)
 }
 
-// TestLockTaken: a control plane was cut off, another took its place and revoked a key, and the first came back with
-// what it remembered: the key opened doors there for ever. While it has no lock it reads and writes nothing, and
-// it never does again once another had it, not even when that one has gone.
+// A control plane was cut off, another took its place and revoked a key, and the first came back with its cache: it
+// accepted the key for ever. While it has no lock it must not read or write, and never again once another process had
+// the lock, even when that process has ended.
 func TestLockTaken(t *testing.T) {
 	database := dbtest.PostgreSQLURL(t)
 	admin := admin(t, database)
@@ -115,7 +115,7 @@ func TestLockTaken(t *testing.T) {
 		return [2]error{err, w.SetMeta(t.Context(), "k", "v")}
 	}
 
-	run(`ALTER ROLE ` + role + ` NOLOGIN`) // the connections it has stay: only the lock is lost
+	run(`ALTER ROLE ` + role + ` NOLOGIN`) // its connections stay: only the lock is lost
 	err = w.Update(t.Context(), func(tx *db.Tx) error {
 		cutOff(t, admin)
 		wait.For(t, "the loss to be noticed", func() bool { _, err := w.Meta(t.Context(), "k"); return err != nil })
@@ -145,7 +145,7 @@ func TestLockTaken(t *testing.T) {
 	})
 	taken()
 	ok(t, second.Close())
-	time.Sleep(300 * time.Millisecond) // in which it could take the lock
+	time.Sleep(300 * time.Millisecond) // time in which it could take the lock
 	taken()
 	wantMeta(t, dbtest.Open(t, database).DB, "under way", "")
 }

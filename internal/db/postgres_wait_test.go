@@ -47,7 +47,7 @@ func at(t *testing.T, database, directory string) string {
 	return u.String()
 }
 
-// After a power cut the control plane was up before PostgreSQL, and ended: somebody had to start it by hand.
+// After a power cut the control plane was up before PostgreSQL, and ended, so that somebody had to start it by hand.
 func TestStartWaitsForPostgreSQL(t *testing.T) {
 	database := dbtest.PostgreSQLURL(t)
 	u, err := url.Parse(database)
@@ -99,7 +99,7 @@ func TestWaitForPostgreSQLEnds(t *testing.T) {
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "interrupted while waiting for PostgreSQL") {
 		t.Errorf("interrupted: %v", err)
 	}
-	// What waiting does not mend is said at once.
+	// An error that waiting does not solve is returned at once.
 	missing := strings.Replace(database, "postgres:///", "postgres:///no_such_", 1)
 	refuses(t, missing, "does not exist")
 }

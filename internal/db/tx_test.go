@@ -28,7 +28,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 			t.Errorf("a panic became %v, which does not say where", err)
 		}
 		gone := make(chan error, 1)
-		go func() { // as a test does that fails
+		go func() { // as in a failing test
 			defer close(gone)
 			gone <- w.Update(t.Context(), func(tx *db.Tx) error { ok(t, put("half")(tx)); runtime.Goexit(); return nil })
 		}()
@@ -46,7 +46,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 	})
 }
 
-// An operation overlooked that a statement had failed, and told its caller of success: SQLite kept the rest of it, and
+// An operation ignored that a statement had failed, and reported success: SQLite kept the rest of the transaction, and
 // PostgreSQL nothing.
 func TestSwallowedErrorFails(t *testing.T) {
 	number := func(row db.Scanner) (n int, err error) { err = row.Scan(&n); return n, err }
@@ -76,7 +76,7 @@ func TestSwallowedErrorFails(t *testing.T) {
 			}
 			wantMeta(t, w.DB, "half", "")
 		}
-		ok(t, w.Update(t.Context(), func(tx *db.Tx) error { // that there is nothing is no failure
+		ok(t, w.Update(t.Context(), func(tx *db.Tx) error { // finding no row is not a failure
 			_, err := tx.Exists(`SELECT 1 FROM meta WHERE key = 'none'`)
 			absent := errors.New("absent")
 			_, missing := db.One(tx, absent, number, `SELECT 1 FROM meta WHERE key = 'none'`)
@@ -89,7 +89,7 @@ func TestSwallowedErrorFails(t *testing.T) {
 	})
 }
 
-// Two statements of one view do not see a write in between.
+// Two statements of one view do not see a write that is committed between them.
 func TestViewIsOneMoment(t *testing.T) {
 	count := func(tx *db.Tx) (n int) {
 		ok(t, tx.Row(`SELECT COUNT(*) FROM meta WHERE key = 'late'`).Scan(&n))
@@ -117,7 +117,8 @@ func TestViewDoesNotWrite(t *testing.T) {
 	})
 }
 
-// A transaction within another one waited for itself: SQLite has one writer, and either database so many readers.
+// A transaction within another one waited for itself: SQLite has one writer, and both databases a limited number of
+// readers.
 func TestTransactionWithinAnother(t *testing.T) {
 	nothing := func(*db.Tx) error { return nil }
 	dbtest.Each(t, func(t *testing.T, w *db.Writer) {
@@ -137,7 +138,8 @@ func TestTransactionWithinAnother(t *testing.T) {
 	})
 }
 
-// A transaction that was kept for later was SQLite's one writer, in the midst of somebody else's transaction.
+// A transaction that was kept and used later wrote through SQLite's one connection, in the middle of another
+// transaction.
 func TestStatementOutOfPlace(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, w *db.Writer) {
 		var kept *db.Tx
@@ -171,7 +173,7 @@ func TestRehearsal(t *testing.T) {
 	}
 }
 
-// crowd runs fn at the same time in n goroutines and returns what each answered.
+// crowd runs fn in n goroutines at the same time and returns their errors.
 func crowd(n int, fn func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -187,7 +189,7 @@ func crowd(n int, fn func(i int) error) []error {
 	return errs
 }
 
-// Whatever many do at once, writes are as if each ran alone, and views see what some write left.
+// However many run at once, each write behaves as if it ran alone, and views see the state after some write.
 func TestManyAtOnce(t *testing.T) {
 	type balance struct{ left, right int }
 	read := func(tx *db.Tx) (b balance, err error) {
@@ -235,7 +237,7 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
-// Transactions that share a commit do not share their fate.
+// A transaction that fails does not affect those that share its commit.
 func TestOneFailsOthersLive(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, w *db.Writer) {
 		ok(t, w.Update(t.Context(), put("taken")))
@@ -254,7 +256,7 @@ func TestOneFailsOthersLive(t *testing.T) {
 	})
 }
 
-// Whatever the moment at which a caller goes, the answer tells whether the write was made.
+// Whenever a caller's context ends, the result says whether the write was made.
 func TestCallerGoes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, w *db.Writer) {
 		errs := crowd(60, func(i int) error {
@@ -278,7 +280,7 @@ func TestCallerGoes(t *testing.T) {
 	})
 }
 
-// What has begun is awaited, so that its outcome is known.
+// A write that has begun is awaited, so that its outcome is known.
 func TestRunningWriteIsAwaited(t *testing.T) {
 	for _, url := range []string{dbtest.SQLiteURL(t), dbtest.PostgreSQLURL(t)} {
 		w := dbtest.Open(t, url)
@@ -291,7 +293,7 @@ func TestRunningWriteIsAwaited(t *testing.T) {
 	}
 }
 
-// Views that last keep others waiting, who may give up, and who are served in the end.
+// Long views keep others waiting, who can give up, or are served in the end.
 func TestViewsThatWait(t *testing.T) {
 	nothing := func(*db.Tx) error { return nil }
 	dbtest.Each(t, func(t *testing.T, w *db.Writer) {
@@ -315,7 +317,7 @@ func TestViewsThatWait(t *testing.T) {
 	})
 }
 
-// PostgreSQL does not store every text that Go has. SQLite does.
+// PostgreSQL cannot store every text that Go and SQLite can.
 func TestTextThatCannotBeStored(t *testing.T) {
 	w := dbtest.PostgreSQL(t)
 	for _, text := range []string{"a\x00b", "\xff"} {
@@ -327,8 +329,8 @@ func TestTextThatCannotBeStored(t *testing.T) {
 	}
 }
 
-// What one SQL text for both databases stands on: $2 is the second argument wherever it stands, and may stand twice.
-// Some SQLite drivers bind by order of appearance, silently.
+// One SQL text for both databases relies on this: $2 is the second argument wherever and however often it is used. Some
+// SQLite drivers bind silently by order of appearance.
 func TestParametersAreNumbered(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, w *db.Writer) {
 		ok(t, w.View(t.Context(), func(tx *db.Tx) error {

@@ -24,7 +24,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 }
 
-// A database of before the first version that is kept says so, says what to do, and is left as it is.
+// A database from before the first kept version is refused with what to do, and is not changed.
 func TestUnreleasedSchemaIsRefused(t *testing.T) {
 	sqlite, postgres := dbtest.SQLiteURL(t), dbtest.PostgreSQLURL(t)
 	for _, old := range []struct {

@@ -56,7 +56,7 @@ func TestDenialNamesItsStatement(t *testing.T) {
 	w.denied(push("debian"), "explicit deny in an identity-based policy", "NotNow", "policy-1")
 }
 
-// What a call without a question would be allowed is nothing. What is open to all is that alone which has no action.
+// A call without asks is denied, unless it is open to every authenticated caller and has no action.
 func TestCallThatAsksNothing(t *testing.T) {
 	w := newWorld(t, allowDebian)
 	part := []gate.Ask{{ARN: "*"}, {Action: "ec2:CreateTags", ARN: "*"}}
@@ -77,7 +77,7 @@ func TestCallThatAsksNothing(t *testing.T) {
 	}
 }
 
-// run is a call to start an instance of the type from an image in a subnet.
+// run returns a call to start an instance of the type from an image in a subnet.
 func run(instanceType string) gate.Call {
 	arn := func(resource string) string { return "arn:aws:ec2:on-prem-1:" + account + ":" + resource }
 	return gate.Call{Name: "RunInstances", Asks: []gate.Ask{
@@ -87,7 +87,7 @@ func run(instanceType string) gate.Call {
 	}}
 }
 
-// A call asks several things. All must be allowed, and the denial names the one that is not.
+// A call has several asks. All must be allowed, and the denial names the one that is not.
 func TestEveryAskMustBeAllowed(t *testing.T) {
 	allowOn := func(resource string) string {
 		return statement(`"Effect":"Allow","Action":"ec2:RunInstances","Resource":"arn:aws:ec2:*:*:` + resource + `"`)
@@ -105,14 +105,14 @@ func TestEveryAskMustBeAllowed(t *testing.T) {
 	newWorld(t, allow(`{}`), deny).denied(run("t3.micro"), "subnet/subnet-1 with an explicit deny")
 }
 
-// The type of an instance says nothing about its image: there the condition key is absent, as on AWS.
+// The instance's type is no condition key of the image: there it is absent, as on AWS.
 func TestKeysOfOneAskAreAbsentForOthers(t *testing.T) {
 	newWorld(t, allow(`{"StringEquals":{"ec2:InstanceType":"t3.micro"}}`)).denied(run("t3.micro"), "image/ami-1")
 	only := newWorld(t, allow(`{"StringEqualsIfExists":{"ec2:InstanceType":"t3.micro"}}`))
 	only.allowed(run("t3.micro"))
 	only.denied(run("m5.large"), "instance/*")
 
-	// So are tags, and what is looked up.
+	// The same holds for tags and for what is looked up.
 	w := newWorld(t, allow(`{"StringEquals":{"aws:ResourceTag/team":"red"}}`))
 	call := run("t3.micro")
 	for i := range call.Asks {
@@ -128,7 +128,7 @@ func TestKeysOfOneAskAreAbsentForOthers(t *testing.T) {
 	w.denied(call, "image/ami-1")
 }
 
-// A boundary and a session's policies allow nothing by themselves: what is allowed is what all sets allow.
+// A boundary or a session's policies alone allow nothing: a call is allowed if all sets allow it.
 func TestSetsIntersect(t *testing.T) {
 	everything, nothingElse := allow(`{}`), statement(`"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"`)
 	deny := statement(`"Sid":"No","Effect":"Deny","Action":"ec2:RunInstances","Resource":"*"`)
@@ -157,8 +157,8 @@ func TestSetsIntersect(t *testing.T) {
 	w.denied(run("t3.micro"), "no identity-based policy allows")
 }
 
-// TestTagsThatCannotBeReadDeny: an error on the way to a condition's value must never count as "the key is
-// absent", which a negated operator would take for a match.
+// TestTagsThatCannotBeReadDeny checks that an error in looking up a condition's value never counts as an absent key,
+// which a negated operator matches.
 func TestTagsThatCannotBeReadDeny(t *testing.T) {
 	w := newWorld(t, allow(`{"StringNotEquals":{"aws:ResourceTag/Tier":"prod"}}`))
 	w.allowed(push("x"))
@@ -170,8 +170,8 @@ func TestTagsThatCannotBeReadDeny(t *testing.T) {
 	}
 }
 
-// A condition key of the resource's own is asked for when a policy names it; one that cannot be found out denies the
-// call, whatever else could be found out after it.
+// A condition key of the resource is looked up when a policy names it. If that fails, the call is denied, whatever else
+// is looked up after it.
 func TestConditionKeysOfTheResource(t *testing.T) {
 	w := newWorld(t, allow(`{"StringNotEquals":{"ec2:AvailabilityZone":"a"},
 		"StringNotLike":{"aws:ResourceTag/Tier":"prod"}}`))
@@ -186,15 +186,15 @@ func TestConditionKeysOfTheResource(t *testing.T) {
 	w.denied(in("a", nil))
 	w.allowed(in("b", nil))
 	w.allowed(in("", nil))
-	for range 20 { // a condition's keys are asked in the order of a map
+	for range 20 { // a condition's keys are evaluated in the random order of a map
 		if pass, err := w.ask(in("", away)); !errors.Is(err, away) || pass.Check() == nil {
 			t.Fatalf("a key that could not be found out: %v", err)
 		}
 	}
 }
 
-// TestTagsThatDifferInCaseOnly: whoever may tag an instance must not get past a condition on "team" by adding a
-// second tag "Team". Which of the two was asked once depended on the order of a map.
+// A user who may tag an instance must not get past a condition on "team" by adding a second tag "Team". Which of the
+// two was used once depended on the order of a map.
 func TestTagsThatDifferInCaseOnly(t *testing.T) {
 	for _, operator := range []string{"StringEquals", "StringNotEquals"} {
 		w := newWorld(t, allow(`{"`+operator+`":{"aws:ResourceTag/team":"red"}}`))
@@ -205,7 +205,7 @@ func TestTagsThatDifferInCaseOnly(t *testing.T) {
 	}
 }
 
-// The event names each resource once that was asked about, and what it has no name for not at all.
+// The event names each resource that was asked about once, and leaves out those without a type.
 func TestEventNamesWhatWasAskedAbout(t *testing.T) {
 	w := newWorld(t, allow(`{}`))
 	call := run("t3.micro")

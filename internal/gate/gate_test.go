@@ -88,7 +88,7 @@ func newWorldOn(t *testing.T, writer *db.Writer, documents ...string) *world {
 	return w
 }
 
-// set is the policies as a set of the sort.
+// set returns the policies as a set of the sort.
 func set(t *testing.T, sort policy.Sort, documents ...string) policy.Set {
 	t.Helper()
 	s := policy.Set{Sort: sort}
@@ -102,7 +102,7 @@ func set(t *testing.T, sort policy.Sort, documents ...string) policy.Set {
 	return s
 }
 
-// events are those in the trail, oldest first.
+// events returns the trail's events, oldest first.
 func (w *world) events() (events []trail.Event) {
 	w.Helper()
 	entries, err := trail.NewLog(w.writer.DB).Events(w.Context(), trail.Query{})
@@ -115,7 +115,7 @@ func (w *world) events() (events []trail.Event) {
 	return events
 }
 
-// login is the owner of the key, who has proved to have it.
+// login returns the key's owner as an authenticated caller.
 func (w *world) login(id string) gate.Caller {
 	w.Helper()
 	caller, err := w.Authenticate(w.Context(), gate.Call{}, id, "", func(gate.Secret) error { return nil })
@@ -131,7 +131,7 @@ func (w *world) ask(call gate.Call) (gate.Pass, error) {
 	return w.Authorize(w.Context(), w.login("AKIAX"), call)
 }
 
-// push is a call to push a key for the OS user.
+// push returns a call to push a key for the OS user.
 func push(user string) gate.Call {
 	return gate.Call{
 		RequestID: "r-1", Source: "ec2-instance-connect.amazonaws.com", Name: "SendSSHPublicKey", Region: "on-prem-1",
@@ -143,10 +143,10 @@ func push(user string) gate.Call {
 	}
 }
 
-// statement is a policy of one statement, of which the text is what follows "Version".
+// statement returns a policy with one statement.
 func statement(text string) string { return `{"Version":"2012-10-17","Statement":{` + text + `}}` }
 
-// allow is a policy that allows everything under the condition.
+// allow returns a policy that allows everything under the condition.
 func allow(condition string) string {
 	return statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":` + condition)
 }
@@ -190,7 +190,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 	}
 }
 
-// Whoever tries a stolen key on operations that are refused before a policy is asked has used it all the same.
+// A stolen key is tried on operations that are refused before a policy is asked. That is a use of the key all the same.
 func TestUseIsNotedWithTheSignature(t *testing.T) {
 	w := newWorld(t)
 	right := func(gate.Secret) error { return nil }

@@ -39,7 +39,7 @@ func TestOneEventACall(t *testing.T) {
 	}
 }
 
-// times does something so many times at once: what is recorded together shares a commit.
+// times runs fn n times at once, since events that are recorded together share a commit.
 func times(n int, fn func()) {
 	var all sync.WaitGroup
 	for range n {
@@ -48,8 +48,7 @@ func times(n int, fn func()) {
 	all.Wait()
 }
 
-// Strangers make calls without end: what of them is recorded is bounded, and takes no room from those who are
-// somebody.
+// Strangers make calls without end. A bounded number is recorded, which takes no room from authenticated callers.
 func TestStrangersAreRecordedAtABoundedRate(t *testing.T) {
 	w := newWorld(t)
 	record := func(kind string, n int) (written int) {
@@ -76,8 +75,8 @@ func TestStrangersAreRecordedAtABoundedRate(t *testing.T) {
 	}
 }
 
-// A flood of strangers is to hide those who guess at the secret of an access key that exists: guesses have room of
-// their own in the trail, for each key, and not without end either.
+// A flood of unauthenticated calls is meant to hide guesses at the secret of an existing access key. Guesses have a
+// limit of their own in the trail, for each key.
 func TestGuessesDoNotHideBehindStrangers(t *testing.T) {
 	w := newWorld(t)
 	wrong := func(gate.Secret) error { return fault.New(fault.Unauthenticated, fault.Signature, "no") }
@@ -119,8 +118,8 @@ func TestGuessesDoNotHideBehindStrangers(t *testing.T) {
 	}
 }
 
-// A user calls as fast as they can: their calls are refused for a while, others' are not. What fails counts for more,
-// as it leaves an event and did nothing; what is refused for its number leaves few.
+// A user calls as fast as they can. Their calls are refused for a while, others' are not. Calls that fail count for
+// more, since they leave an event and do nothing. Throttled calls leave few events.
 func TestCallRate(t *testing.T) {
 	w := newWorld(t)
 	w.LimitCalls(20)

@@ -24,13 +24,13 @@ import (
 	"github.com/sallyport/sallyport/internal/trail"
 )
 
-// put writes something.
+// put writes a value.
 func put(tx *gate.Tx, key string) error {
 	_, err := tx.Exec(`INSERT INTO meta (key, value) VALUES ($1, 'set')`, key)
 	return err
 }
 
-// remove takes it back.
+// remove deletes the value.
 func remove(key string) func(*gate.Tx) error {
 	return func(tx *gate.Tx) error {
 		_, err := tx.Exec(`DELETE FROM meta WHERE key = $1`, key)
@@ -47,7 +47,7 @@ func (w *world) has(key string) bool {
 	return value != ""
 }
 
-// pass is one for a new call of mina's.
+// pass returns a pass of a new call of mina's.
 func (w *world) pass() gate.Pass {
 	w.Helper()
 	pass, err := w.ask(push("debian"))
@@ -66,7 +66,7 @@ func (w *world) fail(pass gate.Pass) {
 	}
 }
 
-// only is the one event in the trail.
+// only returns the one event in the trail.
 func (w *world) only() trail.Event {
 	w.Helper()
 	events := w.events()
@@ -151,7 +151,7 @@ func TestNothingSucceedsUnrecorded(t *testing.T) {
 	}
 }
 
-// An event is of one write. A second write with the same pass would add nothing to the trail.
+// An event belongs to one write. A second write with the same pass would add nothing to the trail.
 func TestPassIsGoodForOneWrite(t *testing.T) {
 	w := newWorld(t, allowDebian)
 	pass := w.pass()
@@ -168,8 +168,8 @@ func TestPassIsGoodForOneWrite(t *testing.T) {
 	}
 }
 
-// What follows the commit fails: so does the call. What it wrote is taken back, the latest first, and its event, which
-// was committed already, says so under the same id.
+// An After function fails, and so does the call. Its writes are taken back, the latest first, and its event, which was
+// already committed, says so under the same id.
 func TestAfterThatFails(t *testing.T) {
 	failure := fault.New(fault.Unavailable, fault.Host, "gone")
 	for name, fail := range map[string]func(context.Context) error{
@@ -199,7 +199,7 @@ func TestAfterThatFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "gone") || w.has("k") {
 			t.Errorf("%s: %v; it lasts: %v", name, err, w.has("k"))
 		}
-		want := []string{"deliver", "undo the latest", "undo", "undo the latest", "undo"} // which is rehearsed
+		want := []string{"deliver", "undo the latest", "undo", "undo the latest", "undo"} // each undo is rehearsed
 		if !slices.Equal(did, want) {
 			t.Errorf("%s: %q", name, did)
 		}
@@ -212,7 +212,7 @@ func TestAfterThatFails(t *testing.T) {
 	}
 }
 
-// The commit was made, and its answer was lost with the connection: the call fails, and must not have been.
+// The commit succeeded, and its answer was lost with the connection: the call fails, and its write is taken back.
 func TestUndoWhenTheOutcomeIsUnknown(t *testing.T) {
 	var lose atomic.Bool
 	w := newWorldOn(t, dbtest.Open(t, losingAnswers(t, dbtest.PostgreSQLURL(t), &lose)), allowDebian)
@@ -237,8 +237,8 @@ func TestUndoWhenTheOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
-// losingAnswers stands before PostgreSQL. Of a commit made while lose is set it withholds the answer and ends the
-// connection.
+// losingAnswers returns the URL of a proxy before PostgreSQL. While lose is set, it withholds the answer to a
+// commit and closes the connection.
 func losingAnswers(t *testing.T, database string, lose *atomic.Bool) string {
 	t.Helper()
 	u, err := url.Parse(database)
@@ -283,7 +283,7 @@ func losingAnswers(t *testing.T, database string, lose *atomic.Bool) string {
 	return u.String()
 }
 
-// relay passes on what it reads until pass says no.
+// relay forwards what it reads until pass returns false.
 func relay(from, to net.Conn, pass func([]byte) bool) {
 	defer from.Close()
 	defer to.Close()
@@ -299,7 +299,8 @@ func relay(from, to net.Conn, pass func([]byte) bool) {
 	}
 }
 
-// A write that is run again does what follows it once, forgets each time, and leaves one event, of the last time.
+// A write that is run again runs its After functions once and its Finally functions each time, and leaves one event, of
+// the last run.
 func TestWriteThatIsRunAgain(t *testing.T) {
 	w := newWorld(t, allowDebian)
 	var runs, after, finally int
@@ -364,7 +365,7 @@ func TestWriteThatLostToAnother(t *testing.T) {
 	}
 }
 
-// A host's event is what became of what the host did; one that changed nothing has none.
+// A host's event describes the outcome of what the host did. If nothing changed, there is no event.
 func TestEventsOfHosts(t *testing.T) {
 	w := newWorld(t)
 	admit := func() gate.Pass {
@@ -397,7 +398,7 @@ func TestMaintain(t *testing.T) {
 	}
 }
 
-// A caller who goes while their call waits for its turn has done nothing, and nothing is taken back.
+// A caller who gives up while their call waits for its turn has changed nothing, and nothing is taken back.
 func TestCallerGoes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, writer *db.Writer) {
 		w := newWorldOn(t, writer, allowDebian)

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// epoch is when the tests' world begins. The trail keeps microseconds.
+// epoch is the time of the first event. The trail keeps microseconds.
 var epoch = time.Date(2026, 11, 22, 2, 2, 10, 7000, time.UTC)
 
 // book is a trail in a database of the test's own.
@@ -122,8 +122,8 @@ func TestAppend(t *testing.T) {
 	})
 }
 
-// Events are in the order of their exact time, though their records bear whole seconds; those of one time are in the
-// order of their ids, whichever was written first.
+// Events are ordered by their exact time, though their records have whole seconds. Events of the same time are ordered
+// by their ids, whichever was written first.
 func TestOrder(t *testing.T) {
 	each(t, func(b book) {
 		var want []string
@@ -179,7 +179,7 @@ func TestUnknownAttribute(t *testing.T) {
 	})
 }
 
-// prune forgets all events of before the time, as the control plane does.
+// prune deletes all events from before the time, as the control plane does.
 func (b book) prune(before time.Time) (transactions int) {
 	b.Helper()
 	for deleted := int64(1); deleted > 0; transactions++ {
@@ -217,8 +217,8 @@ func TestPrune(t *testing.T) {
 	})
 }
 
-// TestLookupsUseIndexes: a page of the trail costs what it holds, wherever in the trail it lies and however much
-// that holds.
+// TestLookupsUseIndexes checks that reading a page takes no longer for where it is in the trail or for how much the
+// trail holds.
 func TestLookupsUseIndexes(t *testing.T) {
 	w := dbtest.SQLite(t)
 	for _, attribute := range []string{
@@ -239,7 +239,7 @@ func TestLookupsUseIndexes(t *testing.T) {
 	}
 }
 
-// plan is how SQLite would answer the query.
+// plan returns SQLite's plan of the query.
 func plan(t *testing.T, w *db.Writer, query string, args ...any) []string {
 	t.Helper()
 	steps, err := db.Get(t.Context(), w.DB, func(tx *db.Tx) ([]string, error) {
@@ -255,7 +255,7 @@ func plan(t *testing.T, w *db.Writer, query string, args ...any) []string {
 	return steps
 }
 
-// What cannot be encoded is no event, and what was written with it is not kept.
+// An event that cannot be encoded fails, and what was written with it is not kept.
 func TestUnencodableEvent(t *testing.T) {
 	each(t, func(b book) {
 		bad := sample(2)

@@ -119,7 +119,7 @@ func modelLookup(model []Event, q Query) (ids []string) {
 	return ids
 }
 
-// attributes are the event's values of the lookup attribute.
+// attributes returns the event's values of the lookup attribute.
 func attributes(e Event, attribute string) (values []string) {
 	switch attribute {
 	case "EventId":

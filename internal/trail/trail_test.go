@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A user without any permission sends policy documents of a megabyte with user agents of sixty kilobytes. Each call
-// is denied and each is an event: none may take much of the disk.
+// A user without permissions sends policy documents of a megabyte with user agents of sixty kilobytes. Each call is
+// denied and leaves an event, which must not take much of the disk.
 func TestRecordHasABound(t *testing.T) {
 	loud := Event{
 		UserAgent: strings.Repeat("é", 30_000), ErrorMessage: strings.Repeat("x", 30_000),
@@ -35,7 +35,7 @@ func TestRecordHasABound(t *testing.T) {
 	}
 }
 
-// What fits is kept as it is: a policy of the greatest size that IAM takes, a full page of ids.
+// What fits is not shortened: a policy of IAM's greatest size, a full page of ids.
 func TestRecordKeepsWhatFits(t *testing.T) {
 	document := map[string]any{"policyDocument": strings.Repeat("x", 90_000)}
 	whole := Event{UserAgent: strings.Repeat("x", maxLine), Parameters: document}
@@ -45,8 +45,8 @@ func TestRecordKeepsWhatFits(t *testing.T) {
 	}
 }
 
-// Somebody names everything that can be named in one call. The event has a size that CloudTrail's readers expect, and
-// still says who did what.
+// Somebody names as much as possible in one call. The event has a size that CloudTrail's readers expect, and still says
+// who did what.
 func TestRecordAsAWholeHasABound(t *testing.T) {
 	part := map[string]any{"text": strings.Repeat("x", 90<<10)}
 	var resources []Resource
