@@ -98,8 +98,8 @@ func TestHostileError(t *testing.T) {
 	}
 }
 
-// After interrupted `sallyport up`s the list of hosts began with those that were terminated, and said what was wrong with
-// them.
+// After interrupted `sallyport up`s the list of hosts began with those that were terminated, and said what was wrong
+// with them.
 func TestTerminatedHostsComeLast(t *testing.T) {
 	var out strings.Builder
 	rows := []hostRow{
