@@ -21,6 +21,7 @@ type Tx struct {
 	resources []trail.Resource
 	amend     func(*trail.Event)
 	silent    bool
+	event     trail.Event // that record wrote
 	after     []func(context.Context) error
 	undo      []func(*Tx) error
 	finally   []func()
@@ -86,6 +87,7 @@ func (t *Tx) record() error {
 	if t.amend != nil {
 		t.amend(&event)
 	}
+	t.event = event
 	return trail.Append(t.Tx, event)
 }
 
@@ -113,10 +115,13 @@ func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 		done = err == nil
 		return err
 	})
+	ctx = context.WithoutCancel(ctx)
+	if err != nil && done && !last.silent {
+		err = g.settle(ctx, last.event, err)
+	}
 	for _, f := range finally {
 		f()
 	}
-	ctx = context.WithoutCancel(ctx)
 	switch {
 	case err == nil:
 		pass.call.recorded = !last.silent
@@ -128,6 +133,20 @@ func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 		return g.takeBack(ctx, last.undo, err)
 	}
 	return nil
+}
+
+// settle finds out whether a commit that failed was made all the same, and only its answer was lost. The event that was
+// committed with it tells. settle returns nil if it was made, and failure if it was not or the database does not say.
+func (g *Gate) settle(ctx context.Context, event trail.Event, failure error) error {
+	var committed bool
+	err := g.writer.Update(ctx, func(tx *db.Tx) (err error) {
+		committed, err = trail.Settle(tx, event)
+		return err
+	})
+	if err == nil && committed {
+		return nil
+	}
+	return failure
 }
 
 // follow runs the After functions. A panic is a failure like any other: the committed write must be taken back.

@@ -68,6 +68,24 @@ func appendResources(tx *db.Tx, at int64, id string, resources []Resource) error
 	return nil
 }
 
+// Settle reports whether the event was committed by a transaction whose outcome is unknown. If it reports false, that
+// transaction never commits: to write the event waits for its end.
+func Settle(tx *db.Tx, e Event) (committed bool, err error) {
+	id := db.Text(e.ID)
+	committed, err = tx.Exists(`SELECT 1 FROM trail WHERE id = $1`, id)
+	if err != nil || committed {
+		return committed, err
+	}
+	if err := Append(tx, e); err != nil {
+		return false, err
+	}
+	if _, err := tx.Exec(`DELETE FROM trail_resource WHERE id = $1`, id); err != nil {
+		return false, err
+	}
+	_, err = tx.Exec(`DELETE FROM trail WHERE id = $1`, id)
+	return false, err
+}
+
 // Log is the trail, for reading. The gate's transactions write events to it, with Append.
 type Log struct{ db *db.DB }
 
