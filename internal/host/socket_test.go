@@ -136,15 +136,16 @@ func TestFloodLeavesRoomForOthers(t *testing.T) {
 	issuer := newIssuer(t)
 	spool := mustOpen(t, filepath.Join(t.TempDir(), "releases"))
 	defer spool.Close()
-	grants := grantsAt(t, issuer, time.Now())
+	now := time.Now() // stands still for the grants, however long it takes to make them
+	grants := grantsAt(t, issuer, now)
 	const pushes, questions = 1600, 8 // sshd asks twice a login
 	for i := range pushes {
-		grant := issuer.grant(t, fmt.Sprint("r", i), "alice", time.Now().Add(time.Minute))
+		grant := issuer.grant(t, fmt.Sprint("r", i), "alice", now.Add(time.Minute))
 		if ack := grants.Add(t.Context(), grant); ack.Code != "" {
 			t.Fatal(ack)
 		}
 	}
-	if ack := grants.Add(t.Context(), issuer.grant(t, "bob's", "bob", time.Now().Add(time.Minute))); ack.Code != "" {
+	if ack := grants.Add(t.Context(), issuer.grant(t, "bob's", "bob", now.Add(time.Minute))); ack.Code != "" {
 		t.Fatal(ack)
 	}
 	socket := serve(t, grants, spool, uint32(os.Geteuid()))
