@@ -170,6 +170,10 @@ sed -i 's#/usr/lib/sallyport/sallyport-keys [^ ]*#/usr/lib/sallyport/sallyport-h
 rm /usr/lib/sallyport/sallyport-keys
 kill -HUP $(cat /run/sshd.pid)`
 
+// endAgent ends the agent and waits until it is gone.
+const endAgent = "pkill --exact sallyport-host; " +
+	"for i in $(seq 100); do pgrep --runstates RSD --exact sallyport-host >/dev/null || break; sleep 0.1; done"
+
 // A configuration manager removed files that it did not know. status says what is missing, and fails; repair restores
 // it, and the machine stays the same instance.
 func repair(t *testing.T) {
@@ -182,10 +186,10 @@ func repair(t *testing.T) {
 			"rm /etc/ssh/sshd_config.d/00-sallyport-host.conf; kill -HUP $(cat /run/sshd.pid)"},
 		"the helper":                      {"sallyport/sallyport-keys is gone", "rm /usr/lib/sallyport/sallyport-keys"},
 		"the agent's program":             {"sallyport/sallyport-host is gone", "rm /usr/lib/sallyport/sallyport-host"},
-		"the agent":                       {"does not answer", "pkill --exact sallyport-host"},
+		"the agent":                       {"does not answer", endAgent},
 		"what an earlier release had not": {"has changed AuthorizedKeysCommand", earlierRelease},
 		"everything but it": {"is gone",
-			"rm -r /usr/lib/sallyport /etc/ssh/sshd_config.d/00-sallyport-host.conf; pkill --exact sallyport-host"},
+			"rm -r /usr/lib/sallyport /etc/ssh/sshd_config.d/00-sallyport-host.conf; " + endAgent},
 	} {
 		run(t, "sh", "-c", lose.by)
 		output, err := exec.Command(hostProgram, "status").CombinedOutput()
