@@ -246,6 +246,9 @@ func (g *Gate) Self(call Call) Pass {
 // with the code of the answer, or nil. identity is who was authenticated so far. pass is zero if the call did not get
 // that far. After an error of Record the event could not be written, and the call must fail whatever else it did.
 //
+// A failure replaces the event of a committed write if the write has failed since or was taken back. If the database
+// did not say whether it committed the write, the event tells: where it is, the write lasts, and it stays as it is.
+//
 // Unauthenticated calls, whose identity is trail.Unknown, are recorded at a rate of strangersASecond at most; those
 // beyond it are only in the log. Wrong signatures for an existing access key, and throttled calls, have limits of their
 // own (rates.go), which never drop another caller's event. A call without a Pass counts as several calls of its caller.
@@ -267,7 +270,11 @@ func (g *Gate) Record(ctx context.Context, identity trail.Identity, call Call, p
 	if failure != nil {
 		event.ErrorCode, event.ErrorMessage = failure.Code, failure.Message
 	}
-	if err := g.writer.Update(ctx, func(tx *db.Tx) error { return trail.Append(tx, event) }); err != nil {
+	write := trail.Append
+	if state.recorded {
+		write = trail.Replace
+	}
+	if err := g.writer.Update(ctx, func(tx *db.Tx) error { return write(tx, event) }); err != nil {
 		return fmt.Errorf("record the call in the trail: %w", err)
 	}
 	return nil

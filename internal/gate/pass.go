@@ -19,7 +19,7 @@ type passState struct {
 	time     time.Time
 	eventID  string
 	kind     string // the event's type: trail.AwsAPICall or trail.AwsServiceEvent
-	recorded bool   // the event was committed
+	recorded bool   // the write's event was committed, or the write was taken back and its event may be there
 }
 
 func (g *Gate) open(identity trail.Identity, call Call, kind string) Pass {

@@ -130,7 +130,7 @@ func (g *Gate) Write(ctx context.Context, pass Pass, fn func(*Tx) error) error {
 		return err
 	}
 	if err != nil {
-		return g.takeBack(ctx, last.undo, err)
+		return g.takeBack(ctx, pass, last.undo, err)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (t *Tx) follow(ctx context.Context) (err error) {
 }
 
 // takeBack runs the Undo functions of a write that failed, the latest first, and returns the failure.
-func (g *Gate) takeBack(ctx context.Context, undos []func(*Tx) error, failure error) error {
+func (g *Gate) takeBack(ctx context.Context, pass Pass, undos []func(*Tx) error, failure error) error {
 	if len(undos) == 0 {
 		return failure
 	}
@@ -180,6 +180,7 @@ func (g *Gate) takeBack(ctx context.Context, undos []func(*Tx) error, failure er
 	if err != nil {
 		return fmt.Errorf("take back what failed (%v): %w", failure, err)
 	}
+	pass.call.recorded = true
 	return failure
 }
 

@@ -215,17 +215,17 @@ func TestAfterThatFails(t *testing.T) {
 // A user was made, and the answer to the commit was lost with the connection. The call failed and was recorded as
 // failed, although the user was there: the trail told of nobody who had made it.
 func TestCommitWhoseAnswerIsLost(t *testing.T) {
-	var lose atomic.Bool
+	var lose atomic.Int32
 	w := newWorldOn(t, dbtest.Open(t, losingAnswers(t, dbtest.PostgreSQLURL(t), &lose)), allowDebian)
 	pass, followed, runs := w.pass(), 0, 0
 	err := w.Write(t.Context(), pass, func(tx *gate.Tx) error {
 		runs++
 		tx.After(func(context.Context) error { followed++; return nil })
 		tx.Undo(func(*gate.Tx) error { t.Error("the write was taken back"); return nil })
-		lose.Store(true)
+		lose.Store(1)
 		return put(tx, "k")
 	})
-	if lose.Load() {
+	if lose.Load() > 0 {
 		t.Fatal("no answer was lost: the test tests nothing")
 	}
 	if err != nil || !w.has("k") || followed != 1 {
@@ -239,9 +239,38 @@ func TestCommitWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
-// losingAnswers returns the URL of a proxy before PostgreSQL. While lose is set, it withholds the answer to a
-// commit and closes the connection.
-func losingAnswers(t *testing.T, database string, lose *atomic.Bool) string {
+// The answer to the commit was lost, and so was the answer to the question what became of it. The call failed, and its
+// failure replaced the event of a write that lasted: the trail told of nobody who had made it.
+func TestCommitWhoseFateIsUnknown(t *testing.T) {
+	for name, undone := range map[string]bool{"the write lasts": false, "the write is taken back": true} {
+		t.Run(name, func(t *testing.T) {
+			var lose atomic.Int32
+			w := newWorldOn(t, dbtest.Open(t, losingAnswers(t, dbtest.PostgreSQLURL(t), &lose)), allowDebian)
+			pass := w.pass()
+			err := w.Write(t.Context(), pass, func(tx *gate.Tx) error {
+				if undone {
+					tx.Undo(remove("k"))
+				}
+				lose.Store(2)
+				return put(tx, "k")
+			})
+			if lose.Load() > 0 {
+				t.Fatalf("%d answers were not lost: the test tests nothing", lose.Load())
+			}
+			if err == nil || w.has("k") == undone {
+				t.Errorf("%v; it lasts: %v", err, w.has("k"))
+			}
+			w.fail(pass)
+			if e := w.only(); (e.ErrorCode != "") != undone {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}
+
+// losingAnswers returns the URL of a proxy before PostgreSQL. It withholds the answers to the next lose commits, and
+// closes their connections.
+func losingAnswers(t *testing.T, database string, lose *atomic.Int32) string {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
@@ -272,7 +301,7 @@ func losingAnswers(t *testing.T, database string, lose *atomic.Bool) string {
 			}
 			var lost atomic.Bool
 			go relay(client, to, func(request []byte) bool {
-				if bytes.Contains(request, []byte("commit\x00")) && lose.CompareAndSwap(true, false) {
+				if n := lose.Load(); bytes.Contains(request, []byte("commit\x00")) && n > 0 && lose.CompareAndSwap(n, n-1) {
 					lost.Store(true)
 				}
 				return true

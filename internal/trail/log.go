@@ -10,13 +10,27 @@ import (
 	"github.com/sallyport/sallyport/internal/fault"
 )
 
-// Append writes the event in the transaction. It replaces an event with the same ID if the old one has no ErrorCode and
-// the new one has one, for a call that failed after its write was committed; the event keeps its place in the trail.
-// Otherwise it does nothing if the ID exists: appending is idempotent.
+// Append writes the event in the transaction. It does nothing if the ID exists: appending is idempotent.
 func Append(tx *db.Tx, e Event) error {
+	_, err := insert(tx, e)
+	return err
+}
+
+// Replace writes the event of a call that failed although its write was committed, in place of the event that was
+// committed with the write. The event keeps its place in the trail. The first failure counts: Replace does nothing if
+// the event in the trail has an ErrorCode. If the ID does not exist, Replace appends the event.
+func Replace(tx *db.Tx, e Event) error {
+	if inserted, err := insert(tx, e); err != nil || inserted {
+		return err
+	}
+	return update(tx, e)
+}
+
+// insert reports whether it wrote the event: it does not if the ID exists.
+func insert(tx *db.Tx, e Event) (bool, error) {
 	record, err := e.Record()
 	if err != nil {
-		return fmt.Errorf("encode the event: %w", err)
+		return false, fmt.Errorf("encode the event: %w", err)
 	}
 	at, id := db.Micros(e.Time), db.Text(e.ID)
 	inserted, err := tx.Exec(`
@@ -25,25 +39,27 @@ func Append(tx *db.Tx, e Event) error {
 		ON CONFLICT (id) DO NOTHING`,
 		at, id, db.Text(e.Name), db.Text(e.Source), db.Text(e.Region), db.Text(e.Identity.Username()),
 		db.Text(e.Identity.AccessKeyID), e.ReadOnly, db.Text(e.ErrorCode), string(record))
-	switch {
-	case err != nil:
-		return fmt.Errorf("append the event: %w", err)
-	case inserted > 0:
-		return appendResources(tx, at, id, e.Resources)
-	case e.ErrorCode == "":
-		return nil
+	if err != nil {
+		return false, fmt.Errorf("append the event: %w", err)
 	}
-	return replace(tx, e, string(record))
+	if inserted == 0 {
+		return false, nil
+	}
+	return true, appendResources(tx, at, id, e.Resources)
 }
 
-func replace(tx *db.Tx, e Event, record string) error {
+func update(tx *db.Tx, e Event) error {
+	record, err := e.Record()
+	if err != nil {
+		return fmt.Errorf("encode the event: %w", err)
+	}
 	id := db.Text(e.ID)
 	replaced, err := tx.Exec(`
 		UPDATE trail SET name = $2, source = $3, region = $4, username = $5, access_key_id = $6, read_only = $7,
 			error_code = $8, record = $9
 		WHERE id = $1 AND error_code = ''`,
 		id, db.Text(e.Name), db.Text(e.Source), db.Text(e.Region), db.Text(e.Identity.Username()),
-		db.Text(e.Identity.AccessKeyID), e.ReadOnly, db.Text(e.ErrorCode), record)
+		db.Text(e.Identity.AccessKeyID), e.ReadOnly, db.Text(e.ErrorCode), string(record))
 	if err != nil || replaced == 0 {
 		return err
 	}

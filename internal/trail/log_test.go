@@ -30,9 +30,14 @@ func each(t *testing.T, test func(b book)) {
 
 func (b book) append(events ...Event) {
 	b.Helper()
+	b.write(Append, events...)
+}
+
+func (b book) write(write func(*db.Tx, Event) error, events ...Event) {
+	b.Helper()
 	err := b.writer.Update(b.Context(), func(tx *db.Tx) error {
 		for _, e := range events {
-			if err := Append(tx, e); err != nil {
+			if err := write(tx, e); err != nil {
 				return err
 			}
 		}
@@ -100,21 +105,28 @@ func TestAppend(t *testing.T) {
 		read.Time = e.Time.Truncate(time.Second)
 		b.same(stored.Event, read)
 
-		// Appending again changes nothing …
+		// Appending again changes nothing.
 		again := e
-		again.Name = "Other"
+		again.Name, again.ErrorCode = "Other", "Unavailable"
 		b.append(again)
-		b.same(b.only(Query{}).Event.Name, "RunInstances")
-		// … unless the call failed after all, and only the first failure counts.
+		b.same(b.only(Query{}).Event, read)
+	})
+}
+
+// A call failed after its write was committed. Only its first failure counts.
+func TestReplace(t *testing.T) {
+	each(t, func(b book) {
+		e := sample(1)
+		b.append(e)
 		failed := e
 		failed.Time = e.Time.Add(time.Hour)
 		failed.ErrorCode, failed.ErrorMessage, failed.Response = "Unavailable", "gone", nil
 		failed.Resources = []Resource{{ARN: "arn:aws:ec2:on-prem-1:1:instance/i-2", Type: "AWS::EC2::Instance"}}
 		worse := failed
 		worse.ErrorCode = "Worse"
-		b.append(failed)
-		b.append(worse, e)
-		stored = b.only(Query{Attribute: "ResourceName", Value: "i-2"})
+		b.write(Replace, failed, worse)
+		b.append(e)
+		stored := b.only(Query{Attribute: "ResourceName", Value: "i-2"})
 		b.same(stored.Event.ErrorCode, "Unavailable")
 		b.same(stored.Position, Position{e.Time, e.ID})
 		b.same(len(b.find(Query{})), 1)

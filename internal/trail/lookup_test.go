@@ -18,8 +18,13 @@ func TestLookup(t *testing.T) {
 			var model []Event
 			for range rapid.IntRange(1, 25).Draw(t, "events") {
 				e := drawEvent(t)
-				b.append(e)
-				model = modelAppend(model, e)
+				replace := e.ErrorCode != "" && rapid.Bool().Draw(t, "replace")
+				if replace {
+					b.write(Replace, e)
+				} else {
+					b.append(e)
+				}
+				model = modelWrite(model, e, replace)
 			}
 			slices.SortFunc(model, func(a, b Event) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID)) })
 			for range rapid.IntRange(1, 5).Draw(t, "queries") {
@@ -94,10 +99,10 @@ func pages(t *rapid.T, b book, q Query) (ids []string) {
 	}
 }
 
-func modelAppend(model []Event, e Event) []Event {
+func modelWrite(model []Event, e Event, replace bool) []Event {
 	for i, old := range model {
 		if old.ID == e.ID {
-			if old.ErrorCode == "" && e.ErrorCode != "" {
+			if replace && old.ErrorCode == "" {
 				e.Time = old.Time // it keeps its place
 				model[i] = e
 			}
